@@ -20,7 +20,7 @@ class ExplanationError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Fact:
-    """Something the decision started from: a name, its value (a number as `show` writes it, or a word), a unit, a source."""
+    """What the decision started from: a name, a value (a number as `show` writes it, or a word), a unit, a source."""
 
     name: str
     value: str
@@ -76,8 +76,10 @@ _SYMBOL = {"add": " + ", "subtract": " - ", "multiply": " x ", "divide": " / "}
 class Explanation:
     """A decision's reasons: rule, terms version, facts, arithmetic, conventions, notes, and what it rests on.
 
-    >>> e = Explanation.build("rating.standard", terms="vps-s@2026-01-01").fact("used", 1200, "GB", "meter out").fact("included", 1000, "GB")
-    >>> e = e.step("overage", "subtract", "used", "included", unit="GB").fact("price", "0.10", "EUR/GB").step("amount", "multiply", "overage", "price", unit="EUR")
+    >>> e = Explanation.build("rating.standard", terms="vps-s@2026-01-01")
+    >>> e = e.fact("used", 1200, "GB", "meter out").fact("included", 1000, "GB").fact("price", "0.10", "EUR/GB")
+    >>> e = e.step("overage", "subtract", "used", "included", unit="GB")
+    >>> e = e.step("amount", "multiply", "overage", "price", unit="EUR")
     >>> e.number("amount")
     Fraction(20, 1)
     >>> print(e.freeze().render())

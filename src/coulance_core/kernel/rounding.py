@@ -27,7 +27,7 @@ class Rounding(StrEnum):
 
 
 def exact(value: int | str | Decimal | Fraction) -> Fraction:
-    """The number as a `Fraction`, without loss. Raises `TypeError` for a float or a bool, `ValueError` for not-a-number.
+    """The number as a `Fraction`, without loss. A float or a bool raises `TypeError`, not-a-number `ValueError`.
 
     >>> exact("0.1") + exact("0.2") == exact("0.3")
     True
