@@ -1,0 +1,1 @@
+"""Case files from independent oracles, run through the product's own public functions."""
