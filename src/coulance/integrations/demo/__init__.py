@@ -1,0 +1,1 @@
+"""A made-up provider for the demo: customers, services, and traffic that looks like the real thing."""
