@@ -1,0 +1,1 @@
+"""Plans, meters and prices: the provider file, its revisions, and what a change would do."""

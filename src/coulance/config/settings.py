@@ -1,0 +1,129 @@
+"""Django's settings. What differs between instances comes from the instance (COULANCE_HOME, DATABASE_URL) or from the
+few variables below; everything else is the same everywhere, so that a test runs what production runs.
+
+COULANCE_URL    the address people use, such as https://billing.example.nl; decides allowed hosts and secure cookies
+COULANCE_HOSTS  further host names to answer to, separated by commas
+COULANCE_DEBUG  1 shows tracebacks in the browser; for development only
+"""
+
+import os
+from urllib.parse import urlsplit
+
+from coulance.platform import instance as _instance
+
+_here = _instance.current()
+_public = urlsplit(os.environ.get("COULANCE_URL", ""))
+_https = _public.scheme == "https"
+
+DEBUG = os.environ.get("COULANCE_DEBUG") == "1"
+SECRET_KEY = _here.django_key()
+ROOT_URLCONF = "coulance.config.urls"
+WSGI_APPLICATION = "coulance.config.wsgi.application"
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+AUTH_USER_MODEL = "platform.Operator"
+
+INSTALLED_APPS = [
+    "django.contrib.contenttypes",
+    "django.contrib.auth",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "whitenoise.runserver_nostatic",
+    "django.contrib.staticfiles",
+    "ninja",
+    "procrastinate.contrib.django",
+    "coulance.platform",
+    "coulance.catalog",
+    "coulance.customers",
+    "coulance.services",
+    "coulance.usage",
+    "coulance.ledger",
+    "coulance.invoicing",
+    "coulance.console",
+    "coulance.api",
+]
+
+MIDDLEWARE = [
+    "coulance.platform.web.DemandLength",
+    "django.middleware.security.SecurityMiddleware",
+    "coulance.platform.web.ContentSecurityPolicy",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+]
+
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ],
+        },
+    },
+]
+
+DATABASES = {"default": _here.database_settings()}
+
+# Time: instants are stored and handled in UTC; the contract's zone is applied where a civil date is meant.
+USE_TZ = True
+TIME_ZONE = "UTC"
+LANGUAGE_CODE = "en"
+USE_I18N = True
+
+# Sample batches are large; one request of five-minute samples for ten thousand series is about 3 MB of Arrow.
+DATA_UPLOAD_MAX_MEMORY_SIZE = 64 * 1024 * 1024
+FILE_UPLOAD_MAX_MEMORY_SIZE = 64 * 1024 * 1024
+DATA_UPLOAD_MAX_NUMBER_FIELDS = 2000
+
+ALLOWED_HOSTS = [
+    "127.0.0.1",
+    "localhost",
+    "[::1]",
+    *([_public.hostname] if _public.hostname else []),
+    *[host.strip() for host in os.environ.get("COULANCE_HOSTS", "").split(",") if host.strip()],
+]
+CSRF_TRUSTED_ORIGINS = [f"{_public.scheme}://{_public.netloc}"] if _public.netloc else []
+
+SESSION_COOKIE_HTTPONLY = True
+SESSION_COOKIE_SAMESITE = "Lax"
+SESSION_COOKIE_NAME = "coulance_session"
+CSRF_COOKIE_SAMESITE = "Lax"
+# On plain http (127.0.0.1) a Secure cookie would never come back, and nobody could sign in.
+SESSION_COOKIE_SECURE = _https
+CSRF_COOKIE_SECURE = _https
+SECURE_CONTENT_TYPE_NOSNIFF = True
+SECURE_REFERRER_POLICY = "same-origin"
+SECURE_HSTS_SECONDS = 31_536_000 if _https else 0
+X_FRAME_OPTIONS = "DENY"
+# A proxy that ends TLS says so; trusted only where the provider told us that the public address is https.
+SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if _https else None
+
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator", "OPTIONS": {"min_length": 12}},
+    {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
+    {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
+]
+LOGIN_URL = "/sign-in"
+LOGIN_REDIRECT_URL = "/"
+
+STATIC_URL = "/static/"
+# Served from the packages themselves: nothing to collect, nothing to forget after an upgrade.
+WHITENOISE_USE_FINDERS = True
+WHITENOISE_AUTOREFRESH = False
+
+PROCRASTINATE_AUTODISCOVER_MODULE_NAME = "tasks"
+
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {"plain": {"format": "%(asctime)s %(levelname)s %(name)s: %(message)s"}},
+    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "plain"}},
+    "root": {"handlers": ["stderr"], "level": os.environ.get("COULANCE_LOG", "WARNING").upper()},
+}

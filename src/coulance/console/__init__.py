@@ -1,0 +1,1 @@
+"""The console room: pages for operators."""

@@ -1,0 +1,1 @@
+"""What every room stands on: the instance, its database, clock, tokens, audit and supervision."""

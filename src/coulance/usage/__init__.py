@@ -1,0 +1,1 @@
+"""The usage room: samples taken in exactly once, counted, stored, and read back."""
