@@ -2,7 +2,8 @@
 
 Most are ordinary. Some are the cases that billing gets wrong, and the demo's summary names them: a server attacked by
 a flood, one whose process ran away in August, a colocated machine that used 400 GB a month until it used 3 TB once, a
-customer who changes plan in mid-month, one who starts and one who leaves in mid-month, and one with a billing day of 15.
+customer who changes plan in mid-month, one who starts and one who leaves in mid-month, one whose collector's file came
+after the month was closed, one whose log was counted twice, and a few with a billing day of 15 or 31.
 """
 
 from collections.abc import Iterator
@@ -166,6 +167,10 @@ def _with_incident(service: DemoService, i: int) -> DemoService:
             return change(incident="32-bit counter", profile="web", scale=0.6)
         case "vps", 31:
             return change(incident="late file", profile="shop", plans=(("vps-s", 1, LONG_AGO),), scale=1.1)
+        case "vps", 35:
+            return change(incident="unknown series")
+        case "web", 3:
+            return change(incident="counted twice", profile="web", scale=2.4)
         case "colo", 5:
             return change(incident="3 TB once", profile="quiet", scale=12.0)
     return service
