@@ -9,7 +9,7 @@ from fractions import Fraction
 from coulance_core.catalog.faults import Fault, refuse
 from coulance_core.catalog.meters import Aggregation, Measure, Proration
 from coulance_core.catalog.prices import Capacity, Dynamic, Percentage, PriceModel
-from coulance_core.kernel import Quantity, currency
+from coulance_core.kernel import Dimension, Quantity, currency
 
 INTERVALS = (1, 3, 6, 12)
 
@@ -30,6 +30,17 @@ class ShortMonths(StrEnum):
     """Each month its own: 31 January, 28 February, 31 March."""
     STICK = "stick"
     """A day once clamped stays: 31 January, 28 February, 28 March."""
+
+
+def accumulates(measure: Measure) -> bool:
+    """Whether a measure's figure grows with time (GB, GB-hours) rather than being a level (Mbit/s, seats).
+
+    What grows is included in part for a part of a period; a level is included whole, and its price is for the whole
+    period, so that it is the price that is prorated.
+    """
+    if measure.aggregation is Aggregation.TIME_WEIGHTED:
+        return measure.unit.dimension in (Dimension.DATA_TIME, Dimension.TIME)
+    return measure.aggregation is Aggregation.SUM
 
 
 class OnChange(StrEnum):
@@ -118,8 +129,10 @@ class Commitment:
 class UsageCharge:
     """How one measure of usage is charged: included, committed, priced, bounded.
 
-    `minimum_spend` and `maximum_spend` bound what the period's usage costs, prorated by `spend_proration`: a true-up
-    line, or a visible discount line. A charge in a `pool` brings its allowance there, and the pool's price applies.
+    `minimum_spend` and `maximum_spend` bound what the period's usage costs: a true-up line, or a visible discount
+    line. `proration` says how a part of a period counts for these bounds, and for the price of a level (a percentile,
+    a peak, a number of seats), which is a price for the whole period. A charge in a `pool` brings its allowance
+    there, and the pool's price applies.
     """
 
     key: str
@@ -130,7 +143,7 @@ class UsageCharge:
     commitment: Commitment | None = None
     minimum_spend: Fraction | None = None
     maximum_spend: Fraction | None = None
-    spend_proration: Proration = Proration.CALENDAR_DAYS
+    proration: Proration = Proration.CALENDAR_DAYS
     on_change: OnChange = OnChange.SEGMENTS
     pool: str | None = None
     tax_class: str = ""
@@ -240,7 +253,7 @@ class Pool:
     price: PriceModel
     minimum_spend: Fraction | None = None
     maximum_spend: Fraction | None = None
-    spend_proration: Proration = Proration.NONE
+    proration: Proration = Proration.NONE
     tax_class: str = "standard"
 
     def __post_init__(self) -> None:

@@ -27,6 +27,7 @@ from coulance_core.catalog.plans import (
     Pool,
     ShortMonths,
     UsageCharge,
+    accumulates,
 )
 from coulance_core.catalog.prices import (
     Beyond,
@@ -114,6 +115,7 @@ __all__ = [
     "UsageCharge",
     "Volume",
     "ZeroUsageFlat",
+    "accumulates",
     "canonical",
     "digest",
     "from_json",
