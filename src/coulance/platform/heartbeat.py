@@ -10,7 +10,7 @@ LATE_AFTER_S = 30
 
 
 def last_seen() -> datetime | None:
-    """When any worker last beat its heart, or None when there never was one. Raises DatabaseError without a database."""
+    """When any worker last beat its heart, or None if none ever did. Raises DatabaseError without a database."""
     with connection.cursor() as cursor:
         cursor.execute("SELECT max(last_heartbeat) FROM procrastinate_workers")
         row = cursor.fetchone()

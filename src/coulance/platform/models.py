@@ -9,7 +9,7 @@ from django.db.models.functions import Now
 
 
 class Operator(AbstractUser):
-    """A person who runs this system for the provider. A table of our own, so that it can grow (second factor, roles)."""
+    """A person who runs this system for the provider. A table of our own, so that it can grow (second factor)."""
 
     class Meta(AbstractUser.Meta):
         db_table = "platform_operator"

@@ -10,15 +10,13 @@ Its rules, each for a reason that has bitten somebody:
 - Checksums, fsync and full_page_writes stay on, so that kill -9 and power loss recover.
 """
 
-import ctypes
 import fcntl
 import os
 import secrets
 import signal
 import subprocess
-import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from urllib.parse import quote, urlencode
 
@@ -28,6 +26,7 @@ from psycopg import sql
 
 from coulance.platform import binaries
 from coulance.platform.layout import DatabaseLayout, make_private
+from coulance.platform.parent import die_with_parent
 
 _SETTINGS: Mapping[str, str] = {
     "listen_addresses": "",
@@ -45,11 +44,14 @@ _SETTINGS: Mapping[str, str] = {
     "log_checkpoints": "off",
 }
 _LOG_LIMIT = 10 * 1024 * 1024
-_PR_SET_PDEATHSIG = 1
 
 
 class UnableToStartError(RuntimeError):
     """The server could not be started; the message says why, with the end of its log."""
+
+
+class AlreadyRunningError(UnableToStartError):
+    """Another process of ours owns the data directory and runs its server."""
 
 
 class EmbeddedPostgres:
@@ -162,7 +164,7 @@ class EmbeddedPostgres:
         except BlockingIOError:
             holder = os.pread(lock, 32, 0).decode(errors="replace").strip()
             os.close(lock)
-            raise UnableToStartError(
+            raise AlreadyRunningError(
                 f"the database in {self._layout.data_dir} is already run by process {holder or 'unknown'}; "
                 "stop that one first (only one may own a data directory)"
             ) from None
@@ -266,7 +268,7 @@ class EmbeddedPostgres:
                 stdout=log,
                 stderr=log,
                 start_new_session=True,  # a Ctrl-C at the terminal is for us; we stop the server last
-                preexec_fn=_die_with_parent(os.getpid()),
+                preexec_fn=die_with_parent(os.getpid()),
                 **self._as_user(),
             )
         finally:
@@ -287,7 +289,8 @@ class EmbeddedPostgres:
                     continue
                 if time.monotonic() > give_up:
                     raise UnableToStartError(
-                        f"PostgreSQL did not answer within {patience_s:.0f} s: {fault}\nits log ends:\n{self._log_tail()}"
+                        f"PostgreSQL did not answer within {patience_s:.0f} s: {fault}\n"
+                        f"its log ends:\n{self._log_tail()}"
                     ) from fault
                 time.sleep(0.03)
             else:
@@ -355,17 +358,3 @@ def _processes_in(directory: Path) -> list[psutil.Process]:
         except (psutil.Error, OSError):
             continue
     return found
-
-
-def _die_with_parent(parent: int, number: int = signal.SIGINT) -> Callable[[], None] | None:
-    """What a child runs before its program starts, so that it is sent a signal when its parent's thread ends."""
-    if sys.platform != "linux":
-        return None
-    libc = ctypes.CDLL(None, use_errno=True)
-
-    def ask() -> None:
-        libc.prctl(_PR_SET_PDEATHSIG, number, 0, 0, 0)
-        if os.getppid() != parent:  # it died before we could ask
-            os._exit(1)
-
-    return ask

@@ -1,5 +1,6 @@
 """What every answer over HTTP has in common: the demand for a length, the content security policy, the health check."""
 
+import logging
 from collections.abc import Callable
 
 from django.db import DatabaseError, connection
@@ -45,6 +46,12 @@ class ContentSecurityPolicy:
         response = self.get_response(request)
         response.headers.setdefault("Content-Security-Policy", CONTENT_SECURITY_POLICY)
         return response
+
+
+def not_about_health(record: logging.LogRecord) -> bool:
+    """A log filter: an unhealthy answer of /healthz is not an error of the request that asked."""
+    request = getattr(record, "request", None)
+    return getattr(request, "path", "") != "/healthz"
 
 
 def healthz(request: HttpRequest) -> JsonResponse:  # noqa: ARG001 - a view takes the request

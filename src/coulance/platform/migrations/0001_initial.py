@@ -62,7 +62,7 @@ class Migration(migrations.Migration):
                         verbose_name="active",
                     ),
                 ),
-                ("date_joined", models.DateTimeField(default=django.utils.timezone.now, verbose_name="date joined")),
+                ("date_joined", models.DateTimeField(default=django.utils.timezone.now, verbose_name="date joined")),  # noqa: TID251 - as in AbstractUser
                 (
                     "groups",
                     models.ManyToManyField(

@@ -1,0 +1,138 @@
+"""The `coulance` command.
+
+Its sub-commands are listed here with their one line of help, and imported only when one is asked for: `coulance --help`
+and shell completion must not wait for Django. To add one, write its module and an `_Entry` below; a test holds that
+the line here is the line of the command itself.
+"""
+
+import os
+import sys
+from collections.abc import Callable
+from typing import NamedTuple
+
+import click
+
+
+class _Entry(NamedTuple):
+    help: str
+    load: Callable[[], click.Command]
+
+
+def _up() -> click.Command:
+    from coulance.cli.up import up
+
+    return up
+
+
+def _doctor() -> click.Command:
+    from coulance.cli.doctor import doctor
+
+    return doctor
+
+
+def _backup() -> click.Command:
+    from coulance.cli.backup import backup
+
+    return backup
+
+
+def _restore() -> click.Command:
+    from coulance.cli.backup import restore
+
+    return restore
+
+
+def _migrate() -> click.Command:
+    from coulance.cli.migrate import migrate
+
+    return migrate
+
+
+def _operator() -> click.Command:
+    from coulance.cli.operator import operator
+
+    return operator
+
+
+def _token() -> click.Command:
+    from coulance.cli.token import token
+
+    return token
+
+
+# In the order in which a person meets them.
+COMMANDS: dict[str, _Entry] = {
+    "up": _Entry("Run Coulance here: database, web and worker, until stopped.", _up),
+    "doctor": _Entry("Say what is set, what is missing, and what to do.", _doctor),
+    "operator": _Entry("Make and list the people who may sign in to the console.", _operator),
+    "token": _Entry("Make, list and revoke keys to the API.", _token),
+    "migrate": _Entry("Bring the database to this version (up does it too).", _migrate),
+    "backup": _Entry("Write database and samples to one file.", _backup),
+    "restore": _Entry("Bring a backup back, into a new instance.", _restore),
+}
+
+
+class _House(click.Group):
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
+        entry = COMMANDS.get(cmd_name)
+        return entry.load() if entry else None
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if args and args[0] not in COMMANDS and not args[0].startswith("-"):
+            # click suggests from names alone; this spares it loading every command to do so.
+            import difflib
+
+            near = difflib.get_close_matches(args[0], COMMANDS, n=1)
+            hint = f" Did you mean '{near[0]}'?" if near else " See coulance --help."
+            raise click.UsageError(f"There is no command '{args[0]}'.{hint}", ctx)
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, entry.help) for name, entry in COMMANDS.items()])
+
+
+@click.group(cls=_House, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.option(
+    "--home",
+    type=click.Path(file_okay=False),
+    help="The instance's directory (COULANCE_HOME). Default: var/coulance in a checkout, else ~/.local/share/coulance.",
+)
+@click.version_option(package_name="coulance", prog_name="coulance")
+def cli(home: str | None) -> None:
+    """Coulance: usage billing for hosting providers, with no surprises for anyone."""
+    if home:
+        os.environ["COULANCE_HOME"] = home
+
+
+def _is_refusal(fault: BaseException) -> bool:
+    # The house's errors that are written for people to read, by their names: an UnableTo... is a refusal with a reason.
+    return any(
+        kind.__name__.startswith("UnableTo") or kind.__name__ in {"InstanceError", "LayoutError"}
+        for kind in type(fault).__mro__
+    )
+
+
+def main() -> None:
+    """Entry point: refusals and interrupts end with one clear line and a status, not a traceback."""
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "coulance.config.settings")
+    try:
+        cli()
+    except BrokenPipeError:
+        # The reader (head, less) has gone; say nothing more, and keep Python from trying to flush at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(141)
+    except Exception as fault:
+        if not _is_refusal(fault):
+            raise
+        click.echo(f"Error: {fault}", err=True)
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

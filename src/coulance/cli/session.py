@@ -1,0 +1,80 @@
+"""What a command needs before it can work: the instance, its database, Django."""
+
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import click
+
+from coulance.platform import instance
+from coulance.platform.instance import Instance
+from coulance.platform.postgres import AlreadyRunningError, EmbeddedPostgres
+
+
+def set_django_up() -> None:
+    """Load Django with our settings. Call it after `prepare()`, since settings read the secrets."""
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "coulance.config.settings")
+    import django
+
+    django.setup()
+
+
+@contextmanager
+def working_database(*, migrated: bool = True) -> Iterator[Instance]:
+    """Give the block a running database and a loaded Django; the instance is made when there is none.
+
+    Uses the database of a running `coulance up`; without one, starts the embedded server for as long as the block
+    takes. A new database is migrated; one that lags behind is refused unless `migrated=False`.
+    """
+    here = instance.current()
+    here.prepare()
+    server: EmbeddedPostgres | None = None
+    if here.embedded:
+        server = EmbeddedPostgres(layout=here.database_layout(), password=here.secret("database_password") or "")
+        try:
+            server.start()
+        except AlreadyRunningError:
+            server = None
+    try:
+        set_django_up()
+        from django.db import connection
+
+        from coulance.platform import schema
+
+        wait_for_database()
+        schema.require_supported_version()
+        if migrated:
+            if schema.is_empty():
+                schema.migrate()
+            elif behind := schema.pending():
+                raise click.ClickException(
+                    f"the database lacks {len(behind)} migration(s) of this version ({behind[0]}, ...); "
+                    "run: coulance migrate"
+                )
+        try:
+            yield here
+        finally:
+            connection.close()
+    finally:
+        if server is not None:
+            server.stop()
+
+
+def wait_for_database() -> None:
+    """Whoever runs the server may still be starting it; give them half a minute."""
+    from django.db import OperationalError, connection
+
+    give_up = time.monotonic() + 30
+    while True:
+        try:
+            connection.ensure_connection()
+        except OperationalError as fault:
+            connection.close()
+            if time.monotonic() > give_up or "password authentication" in str(fault):
+                raise click.ClickException(
+                    f"the database doesn't answer: {str(fault).strip()}; run coulance doctor to see why"
+                ) from fault
+            time.sleep(0.2)
+        else:
+            return

@@ -1,0 +1,56 @@
+"""`coulance up`."""
+
+import contextlib
+import sys
+
+import click
+
+from coulance.cli.session import set_django_up, wait_for_database
+from coulance.platform import instance, supervisor
+from coulance.platform.postgres import EmbeddedPostgres
+
+
+def _say(line: str) -> None:
+    click.echo(f"coulance: {line}", err=True)
+
+
+@click.command()
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
+@click.option("--port", default=8000, show_default=True, type=click.IntRange(1, 65535), help="Port to listen on.")
+@click.option("--workers", default=1, show_default=True, type=click.IntRange(1, 64), help="Web processes.")
+@click.option("--threads", default=8, show_default=True, type=click.IntRange(1, 64), help="Threads in each of them.")
+def up(host: str, port: int, workers: int, threads: int) -> None:
+    """Run Coulance here: database, web and worker, until stopped.
+
+    Everything lives in the instance's directory (COULANCE_HOME). Set DATABASE_URL to use a PostgreSQL server of your
+    own, and COULANCE_URL to the public address when a proxy stands in front. Ctrl-C stops after finishing what is
+    at hand; a second Ctrl-C hurries.
+    """
+    here = instance.current()
+    here.prepare()
+    shown = f"[{host}]" if ":" in host else host
+    address = f"http://{shown}:{port}"
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(supervisor.sole_owner(here))
+        supervisor.require_free_port(host, port)
+        database: EmbeddedPostgres | None = None
+        if here.embedded:
+            database = EmbeddedPostgres(layout=here.database_layout(), password=here.secret("database_password") or "")
+            stack.callback(database.stop)
+            database.start()
+        set_django_up()
+        from django.db import connections
+
+        from coulance.platform import schema
+
+        wait_for_database()
+        schema.require_supported_version()
+        if done := schema.migrate():
+            _say(f"applied {len(done)} migration(s)")
+        connections.close_all()
+        parts = supervisor.instance_parts(host=host, port=port, workers=workers, threads=threads)
+        supervisor.Supervisor(here=here, address=address, database=database, parts=parts, say=_say).run(
+            on_start=lambda: _say(f"running at {address} with its data in {here.home}; Ctrl-C stops it")
+        )
+    _say("stopped")
+    sys.stderr.flush()

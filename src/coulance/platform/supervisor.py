@@ -1,0 +1,305 @@
+"""Runs an instance: the embedded database, the web server and the worker, under one process that owns them.
+
+The rules:
+
+- Any part that ends is started again, at once the first time and then with a growing pause; the database first.
+- The parts end with the supervisor, however it ends. Asked to stop, it ends web, worker and database in that order,
+  each with time to finish. Killed, the kernel tells each part (`PR_SET_PDEATHSIG`): nothing keeps the port or the data.
+- The worker exits cleanly when it loses the database and can also hang on a dead connection, so besides its exit the
+  supervisor watches its heartbeat.
+- One supervisor an instance: it holds a lock on `<home>/run/supervisor.lock`.
+"""
+
+import contextlib
+import fcntl
+import json
+import os
+import select
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import FrameType
+
+import psycopg
+
+from coulance.platform.heartbeat import LATE_AFTER_S
+from coulance.platform.instance import Instance
+from coulance.platform.parent import die_with_parent
+from coulance.platform.postgres import EmbeddedPostgres, UnableToStartError
+
+_FIRST_PAUSE_S = 0.2
+_LONGEST_PAUSE_S = 15.0
+_SOUND_AFTER_S = 30.0
+"""A part that ran this long is sound again: its next failure is met with the first pause."""
+_WATCH_EVERY_S = 5.0
+
+
+class UnableToSuperviseError(RuntimeError):
+    """The instance can't be run now: another supervisor has it, or the port is taken."""
+
+
+@dataclass
+class _BackOff:
+    pause_s: float = _FIRST_PAUSE_S
+    not_before: float = 0.0
+
+    def failed(self, *, ran_s: float) -> float:
+        """Take note of an end after so long; returns the pause before the next start."""
+        if ran_s >= _SOUND_AFTER_S:
+            self.pause_s = _FIRST_PAUSE_S
+        pause = self.pause_s
+        self.not_before = time.monotonic() + pause
+        self.pause_s = min(self.pause_s * 2, _LONGEST_PAUSE_S)
+        return pause
+
+    def is_over(self) -> bool:
+        return time.monotonic() >= self.not_before
+
+
+@dataclass
+class Part:
+    """A program that is kept running: a process group of its own, so that it can be ended whole."""
+
+    name: str
+    command: Sequence[str]
+    environment: dict[str, str]
+    grace_s: float = 30.0
+    process: subprocess.Popen[bytes] | None = None
+    started: float = 0.0
+    _back_off: _BackOff = field(default_factory=_BackOff)
+
+    def start(self) -> None:
+        self.started = time.monotonic()
+        self.process = subprocess.Popen(
+            self.command,
+            env=self.environment,
+            stdin=subprocess.DEVNULL,
+            start_new_session=True,
+            preexec_fn=die_with_parent(os.getpid(), signal.SIGTERM),
+        )
+
+    def tend(self, say: Callable[[str], None]) -> bool:
+        """Start it if it is down and its pause is over. Returns whether it was started."""
+        if self.process is not None and self.process.poll() is not None:
+            pause = self._back_off.failed(ran_s=time.monotonic() - self.started)
+            say(f"{self.name} ended ({_how(self.process.returncode)}); starting it again in {pause:.1f} s")
+            self.kill_group()  # its main process may have left children that hold the port
+            self.process = None
+        if self.process is None and self._back_off.is_over():
+            self.start()
+            return True
+        return False
+
+    def ask_to_stop(self) -> None:
+        if self.process is not None and self.process.poll() is None:
+            self.process.terminate()
+
+    def await_stop(self, *, hurry: Callable[[], bool]) -> None:
+        """Wait for its end as long as its grace lasts, then kill the group."""
+        give_up = time.monotonic() + self.grace_s
+        while self.process is not None and self.process.poll() is None:
+            if time.monotonic() > give_up or hurry():
+                break
+            time.sleep(0.02)
+        self.kill_group()
+        self.process = None
+
+    def kill_group(self) -> None:
+        if self.process is not None:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self.process.pid, signal.SIGKILL)
+            self.process.wait()
+
+
+def _how(status: int) -> str:
+    return f"killed by {signal.Signals(-status).name}" if status < 0 else f"status {status}"
+
+
+@contextlib.contextmanager
+def sole_owner(here: Instance) -> Iterator[None]:
+    """Hold the instance's supervisor lock. Raises UnableToSuperviseError when another process has it."""
+    lock = os.open(here.run_dir / "supervisor.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            known = state(here)
+            who = f"process {known['pid']} at {known['address']}" if known else "another process"
+            raise UnableToSuperviseError(
+                f"Coulance is already running in {here.home} ({who}); stop that one first"
+                + (f": kill {known['pid']}" if known else "")
+            ) from None
+        try:
+            yield
+        finally:
+            _state_file(here).unlink(missing_ok=True)
+    finally:
+        os.close(lock)
+
+
+def _state_file(here: Instance) -> Path:
+    return here.run_dir / "supervisor.json"
+
+
+def state(here: Instance) -> dict[str, str] | None:
+    """What the running supervisor wrote about itself (pid, address, pids of its parts), or None if none is running."""
+    try:
+        known = json.loads(_state_file(here).read_text())
+        with (here.run_dir / "supervisor.lock").open("rb") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return {str(key): str(value) for key, value in known.items()}
+    except (OSError, ValueError):
+        return None
+    return None  # the lock was free: that supervisor was killed before it could clean up
+
+
+def require_free_port(host: str, port: int) -> None:
+    """Raise UnableToSuperviseError when something else listens there, or the address isn't ours."""
+    try:
+        family, kind, protocol, _, where = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        with socket.socket(family, kind, protocol) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(where)
+    except OSError as fault:
+        raise UnableToSuperviseError(
+            f"can't listen on {host} port {port}: {fault.strerror or fault}; choose another with --host or --port"
+        ) from fault
+
+
+@dataclass
+class Supervisor:
+    """Keeps the parts of one instance running until told to stop. `run()` blocks; call it from the main thread."""
+
+    here: Instance
+    address: str
+    database: EmbeddedPostgres | None
+    parts: Sequence[Part]
+    say: Callable[[str], None]
+    _signals: int = 0
+    _database_down: _BackOff = field(default_factory=_BackOff)
+    _database_started: float = 0.0
+    _watched: float = 0.0
+    _sleeper: int = -1
+
+    def run(self, *, on_start: Callable[[], None]) -> None:
+        """Start all parts and tend them until SIGINT, SIGTERM or SIGHUP; then stop them. A second signal hurries."""
+        wake, self._sleeper = os.pipe()
+        os.set_blocking(self._sleeper, False)
+        before = {
+            number: signal.signal(number, self._told) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+        }
+        try:
+            self._database_started = time.monotonic()
+            for part in self.parts:
+                part.start()
+            self._write_state()
+            on_start()
+            while not self._signals:
+                if self._tend():
+                    self._write_state()
+                _sleep_until_woken(wake, 0.1)
+            self.say("stopping: finishing requests and jobs (once more to hurry)")
+        finally:
+            for part in self.parts:
+                part.ask_to_stop()
+            for part in self.parts:
+                part.await_stop(hurry=lambda: self._signals > 1)
+            if self.database is not None:
+                self.database.stop()
+            for number, handler in before.items():
+                signal.signal(number, handler)
+            os.close(wake)
+            os.close(self._sleeper)
+
+    def _told(self, number: int, frame: FrameType | None) -> None:  # noqa: ARG002 - a signal handler's signature
+        self._signals += 1
+        with contextlib.suppress(OSError):
+            os.write(self._sleeper, b"!")
+
+    def _tend(self) -> bool:
+        changed = self._tend_database()
+        for part in self.parts:
+            changed |= part.tend(self.say)
+        if time.monotonic() - self._watched > _WATCH_EVERY_S:
+            self._watched = time.monotonic()
+            self._watch_worker()
+        return changed
+
+    def _tend_database(self) -> bool:
+        if self.database is None or self.database.is_running():
+            return False
+        if self._database_started:
+            pause = self._database_down.failed(ran_s=time.monotonic() - self._database_started)
+            self.say(f"the database ended; starting it again in {pause:.1f} s")
+            self._database_started = 0.0
+        if not self._database_down.is_over():
+            return False
+        self._database_started = time.monotonic()
+        try:
+            self.database.start()
+        except UnableToStartError as fault:
+            self.say(f"the database doesn't start: {fault}")
+            return False
+        self.say("the database is back")
+        return True
+
+    def _watch_worker(self) -> None:
+        """Kill a worker whose heartbeat stopped although the database answers: it hangs, and will be started again."""
+        for part in self.parts:
+            running = part.process is not None and part.process.poll() is None
+            if part.name != "worker" or not running or time.monotonic() - part.started < 2 * LATE_AFTER_S:
+                continue
+            age = self._heartbeat_age_s()
+            if age is not None and age > 2 * LATE_AFTER_S:
+                self.say(f"the worker's heart has not beaten for {age:.0f} s; ending it")
+                part.kill_group()
+
+    def _heartbeat_age_s(self) -> float | None:
+        where = self.here.database_settings()
+        try:
+            with psycopg.connect(
+                host=where["HOST"],
+                port=where["PORT"],
+                user=where["USER"],
+                password=where["PASSWORD"],
+                dbname=where["NAME"],
+                connect_timeout=2,
+                **{k: v for k, v in where["OPTIONS"].items() if k.startswith("ssl")},
+            ) as connection:
+                row = connection.execute(
+                    "SELECT extract(epoch FROM now() - max(last_heartbeat))::float8 FROM procrastinate_workers"
+                ).fetchone()
+        except psycopg.Error:
+            return None
+        return float(row[0]) if row and row[0] is not None else None
+
+    def _write_state(self) -> None:
+        known: dict[str, object] = {"pid": os.getpid(), "address": self.address}
+        if self.database is not None:
+            known["database"] = self.database.pid
+        for part in self.parts:
+            known[part.name] = part.process.pid if part.process else None
+        draft = _state_file(self.here).with_suffix(".new")
+        draft.write_text(json.dumps(known) + "\n")
+        draft.replace(_state_file(self.here))
+
+
+def _sleep_until_woken(wake: int, at_most_s: float) -> None:
+    ready, _, _ = select.select([wake], [], [], at_most_s)
+    if ready:
+        os.read(wake, 64)
+
+
+def instance_parts(*, host: str, port: int, workers: int, threads: int) -> list[Part]:
+    """The web server and the worker, as programs of this Python. They find the instance through the environment."""
+    environment = {**os.environ, "COULANCE_SUPERVISED": "1", "PYTHONUNBUFFERED": "1"}
+    web = [sys.executable, "-m", "coulance.platform.web_server", host, str(port), str(workers), str(threads)]
+    worker = [sys.executable, "-m", "coulance.platform.worker"]
+    return [Part("web", web, environment), Part("worker", worker, environment)]

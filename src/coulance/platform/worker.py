@@ -1,0 +1,35 @@
+"""The worker part, run by the supervisor: `python -m coulance.platform.worker`. Runs the rooms' tasks."""
+
+import asyncio
+import logging
+import os
+
+import django
+
+
+def main() -> None:
+    """Run jobs until SIGTERM or SIGINT, then finish the ones at hand (25 s at most).
+
+    Ends with status 0 also when it loses the database: the supervisor starts it again.
+    """
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "coulance.config.settings")
+    django.setup()
+    from procrastinate.contrib.django import app
+
+    async def run() -> None:
+        async with app.open_async():
+            await app.run_worker_async(
+                name="coulance",
+                concurrency=4,
+                shutdown_graceful_timeout=25,
+                update_heartbeat_interval=10,
+                stalled_worker_timeout=30,
+            )
+
+    logging.getLogger("procrastinate").setLevel(logging.WARNING)
+    with app.replace_connector(app.connector.get_worker_connector()):
+        asyncio.run(run())
+
+
+if __name__ == "__main__":
+    main()
