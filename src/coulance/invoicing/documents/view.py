@@ -1,0 +1,603 @@
+"""A document as it reads: every text in its place and language, from the frozen snapshot and nothing else.
+
+`view(snapshot)` gives plain values (texts, lists, mappings) that the PDF's template and the console's page both lay
+out. Whatever a customer typed stays text: neither side evaluates it.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from coulance.invoicing import chart, svg
+from coulance.invoicing.documents.words import Words, ratio_percent
+from coulance_core.kernel import Explanation, exact
+from coulance_core.kernel.explanation import formula
+
+SCHEMA = "coulance.document/1"
+KINDS = ("base_invoice", "overage_invoice", "credit_note", "usage_statement")
+CALCULATION_FILE = "calculation.json"
+MOST_PICTURES = 24
+"""Pictures on one document; further services stand in the table of use."""
+MOST_REASONS = 3
+"""Services named in the opening sentence; the others are counted there and stand in the lines."""
+
+View = dict[str, Any]
+
+
+class UnableToRenderError(ValueError):
+    """The snapshot is not one we can show: says which field, and what was expected there."""
+
+
+def view(snapshot: Mapping[str, Any], *, pictures: bool = True) -> View:
+    """The document's texts, from its snapshot. Raises `UnableToRenderError` for one that is not a document."""
+    _check(snapshot)
+    return _Document(snapshot).view(pictures)
+
+
+def _check(snapshot: Mapping[str, Any]) -> None:
+    if snapshot.get("schema") != SCHEMA:
+        raise UnableToRenderError(f"schema: expected {SCHEMA!r}, got {snapshot.get('schema')!r}")
+    if snapshot.get("kind") not in KINDS:
+        raise UnableToRenderError(f"kind: expected one of {', '.join(KINDS)}, got {snapshot.get('kind')!r}")
+    for field, kind in (("seller", Mapping), ("buyer", Mapping), ("totals", Mapping), ("lines", Sequence)):
+        if not isinstance(snapshot.get(field), kind):
+            raise UnableToRenderError(f"{field}: expected a JSON {'list' if kind is Sequence else 'object'}")
+    for field in ("net", "tax", "gross"):
+        try:
+            exact(str(snapshot["totals"][field]))
+        except (KeyError, ValueError):
+            raise UnableToRenderError(f'totals.{field}: expected an amount such as "12.34"') from None
+    if not isinstance(snapshot.get("currency"), str):
+        raise UnableToRenderError("currency: expected a code such as EUR")
+
+
+@dataclass(frozen=True)
+class _Document:
+    snapshot: Mapping[str, Any]
+
+    @property
+    def words(self) -> Words:
+        return Words.of(self.snapshot.get("language"))
+
+    @property
+    def zone(self) -> ZoneInfo:
+        period, buyer = self.snapshot.get("period") or {}, self.snapshot["buyer"]
+        for name in (period.get("zone"), buyer.get("zone")):
+            try:
+                if name:
+                    return ZoneInfo(name)
+            except (ZoneInfoNotFoundError, ValueError):
+                continue
+        return ZoneInfo("UTC")
+
+    def view(self, pictures: bool) -> View:
+        s, w = self.snapshot, self.words
+        usage = [u for u in s.get("usage") or () if isinstance(u, Mapping)]
+        draft = not s.get("number")
+        return {
+            "lang": w.language,
+            "kind": s["kind"],
+            "title": w(s["kind"]),
+            "number": s.get("number") or "",
+            "draft": w("draft") if draft else "",
+            "draft_note": w("draft_note") if draft else "",
+            "date": (s.get("issued_on") or str((s.get("period") or {}).get("end") or "1970-01-01"))[:10],
+            "seller": self._seller(),
+            "buyer": self._buyer(),
+            "meta": self._meta(),
+            "callout": self._callout(draft),
+            "why": self._why(usage),
+            "lines": self._lines(),
+            "totals": self._totals(),
+            "notes": self._notes(),
+            "pictures": self._pictures(usage) if pictures else [],
+            "use": self._use(usage),
+            "calculation": self._calculation(),
+            "disagree": self._disagree(),
+            "words": {
+                key: w(key)
+                for key in (
+                    "no description quantity unit_price tax amount pictures use_table service used included over"
+                    " coverage conventions flags calculation disagree"
+                ).split()
+            }
+            | {
+                "calculation_intro": w("calculation_intro", file=CALCULATION_FILE),
+                "page": w("page", page="{p}", pages="{n}"),
+            },
+        }
+
+    def money(self, amount: object) -> str:
+        """An amount in the document's currency."""
+        return self.words.money(amount, self.snapshot["currency"])
+
+    def _seller(self) -> View:
+        seller, w = self.snapshot["seller"], self.words
+        ids = []
+        if seller.get("vat_id"):
+            ids.append(w("vat_id", id=seller["vat_id"]))
+        if seller.get("registration"):
+            ids.append(w("registration", id=seller["registration"]))
+        return {
+            "name": str(seller.get("name") or ""),
+            "address": _texts([*(seller.get("address") or ()), seller.get("country")]),
+            "contact": _texts(seller.get(k) for k in ("email", "phone", "website")),
+            "ids": ids,
+            "bank": _texts([_groups(seller.get("iban")), seller.get("bic")]),
+        }
+
+    def _buyer(self) -> list[str]:
+        buyer = self.snapshot["buyer"]
+        return _texts([buyer.get("name"), *(buyer.get("address") or ()), buyer.get("country")])
+
+    def _meta(self) -> list[list[str]]:
+        s, w = self.snapshot, self.words
+        references = s.get("references") or {}
+        rows = [[w("number"), s.get("number") or w("draft")]]
+        if s.get("issued_on"):
+            rows.append([w("issued"), w.day(s["issued_on"])])
+        span = w.span(s.get("period"), self.zone)
+        if span:
+            rows.append([w("period"), span])
+        if s.get("tax_point") and s["kind"] != "usage_statement":
+            rows.append([w("tax_point"), w.day(s["tax_point"])])
+        if references.get("invoice"):
+            rows.append([w("corrects"), str(references["invoice"])])
+        rows.append([w("customer"), str(s["buyer"].get("external_id") or "")])
+        if s["buyer"].get("vat_id"):
+            rows.append([w("buyer_vat"), s["buyer"]["vat_id"]])
+        return rows
+
+    def _callout(self, draft: bool) -> View:
+        """The box at the top right: how much, by when, how."""
+        s, w = self.snapshot, self.words
+        gross = exact(str(s["totals"]["gross"]))
+        credit = s["kind"] == "credit_note" or gross < 0
+        shown = str(s["totals"]["gross"]).lstrip("-") if credit else s["totals"]["gross"]
+        if s["kind"] == "usage_statement":
+            return {"tone": "calm", "label": w("nothing_to_pay"), "amount": "", "by": w("statement_only"), "how": []}
+        if gross == 0:
+            return {
+                "tone": "calm",
+                "label": w("nothing_to_pay"),
+                "amount": self.money(shown),
+                "by": w("no_action"),
+                "how": [],
+            }
+        if credit:
+            return {
+                "tone": "calm",
+                "label": w("in_your_favour"),
+                "amount": self.money(shown),
+                "by": w("no_action"),
+                "how": [["", w("set_off")]],
+            }
+        seller = s["seller"]
+        how = [
+            [w("pay_to"), _groups(seller.get("iban"))],
+            [w("bic"), seller.get("bic")],
+            [w("account_holder"), seller.get("name")],
+            [w("reference"), s.get("number")],
+        ]
+        by = w("draft_note") if draft else w("pay_by", date=w.day(s["due_on"])) if s.get("due_on") else ""
+        how_known = [] if draft else [[label, str(value)] for label, value in how if value]
+        return {"tone": "due", "label": w("amount_due"), "amount": self.money(shown), "by": by, "how": how_known}
+
+    # --- why ---
+
+    def _why(self, usage: Sequence[Mapping[str, Any]]) -> View:
+        """What this is, and the sentence that says why it costs what it costs."""
+        s, w = self.snapshot, self.words
+        invoice = (s.get("references") or {}).get("invoice") or "–"
+        period = w.month(str((s.get("references") or {}).get("period") or "")) or w.span(s.get("period"), self.zone)
+        reasons: list[str] = []
+        match s["kind"]:
+            case "base_invoice":
+                about = w("why_base")
+            case "credit_note":
+                kind = f"why_{s.get('type')}"
+                about = w(kind, invoice=invoice) if s.get("type") and w.has(kind) else w("why_credit")
+            case "usage_statement":
+                over = any(_positive(u.get("overage")) for u in usage)
+                about = (
+                    f"{w('why_statement', period=period)} {w('why_statement_over' if over else 'why_statement_zero')}"
+                )
+            case _:
+                about = w("why_overage")
+                reasons = self._reasons(usage)
+        return {"about": about, "reasons": reasons}
+
+    def _reasons(self, usage: Sequence[Mapping[str, Any]]) -> list[str]:
+        s, w = self.snapshot, self.words
+        lines = [line for line in s["lines"] if _positive(line.get("net"))]
+        lines.sort(key=lambda line: -exact(str(line["net"])))
+        said = []
+        for line in lines[:MOST_REASONS]:
+            said.append(self._reason(line, usage))
+        if len(lines) > MOST_REASONS:
+            said.append(w("and_more", count=len(lines) - MOST_REASONS))
+        totals = s["totals"]
+        if said and exact(str(totals["tax"])) != 0:
+            said.append(w("plus_tax", tax=self.money(totals["tax"]), gross=self.money(totals["gross"])))
+        return said
+
+    def _reason(self, line: Mapping[str, Any], usage: Sequence[Mapping[str, Any]]) -> str:
+        """One line as a sentence: who used what of what, how much over, at what price, makes what."""
+        w = self.words
+        unit = str(line.get("unit") or "")
+        item = _item_of(line, usage)
+        pool = line.get("pool")
+        who = str(pool or (line.get("service") or {}).get("name") or line.get("description") or w("account_lines"))
+        over = w.amount_of(line.get("quantity"), unit)
+        if line.get("kind") not in ("overage", "commit", None) or (item is None and not pool):
+            start = f"{line.get('description') or who}" + (f": {over}" if line.get("quantity") else "")
+        elif pool:
+            members = [u for u in usage if u.get("pool") == pool]
+            used, allowance = _pool_totals(members)
+            start = w(
+                "over_pool", who=pool, used=w.amount_of(used, unit), allowance=w.amount_of(allowance, unit), over=over
+            )
+        elif item is not None and item.get("used") is not None and item.get("unit") == unit:
+            limit, key = (item["commit"], "over_commit") if item.get("commit") else (item.get("allowance"), "over_sum")
+            said = {"who": who, "used": w.amount_of(item["used"], unit), "over": over}
+            start = w(key, allowance=w.amount_of(limit, unit), **said) if limit else w("over_none", who=who, over=over)
+        else:
+            start = f"{who}: {over}"
+        price = line.get("unit_price")
+        at = (
+            f" {w('at_price', price=w.price(price, self.snapshot['currency']), unit=w.unit(unit, one=True) or unit)}"
+            if price
+            else ""
+        )
+        return f"{start}{at} = {self.money(line['net'])}."
+
+    # --- lines and totals ---
+
+    def _lines(self) -> list[View]:
+        """Lines in their order, grouped under the service or pool they are for."""
+        w, groups = self.words, []
+        last: object = object()
+        for line in self.snapshot["lines"]:
+            service, pool = line.get("service") or {}, line.get("pool")
+            key = ("pool", pool) if pool else ("service", service.get("id"), service.get("name"))
+            if key != last:
+                name = w("pool", name=pool) if pool else service.get("name") or w("account_lines")
+                identity = (
+                    "" if pool or not service.get("id") or service.get("id") == service.get("name") else service["id"]
+                )
+                groups.append({"name": str(name), "id": str(identity), "rows": []})
+                last = key
+            kind = f"kind_{line.get('kind')}"
+            detail = [w.span(line.get("period"), self.zone)]
+            if line.get("kind") not in ("base", "overage") and w.has(kind):
+                detail.append(w(kind))
+            unit = str(line.get("unit") or "")
+            price = line.get("unit_price")
+            rate = line.get("tax_rate")
+            groups[-1]["rows"].append(
+                {
+                    "no": str(line.get("no") or ""),
+                    "description": str(line.get("description") or line.get("charge") or ""),
+                    "detail": " · ".join(_texts(detail)),
+                    "quantity": w.amount_of(line.get("quantity") or "", unit, 3),
+                    "price": w.price(price, self.snapshot["currency"]) if price not in (None, "") else "",
+                    "tax": f"{w.number(rate)} %" if rate not in (None, "") else "–",
+                    "net": self.money(line.get("net") or "0"),
+                }
+            )
+        return groups
+
+    def _totals(self) -> list[View]:
+        s, w = self.snapshot, self.words
+        if s["kind"] == "usage_statement" and not s["lines"]:
+            return []
+        rows: list[View] = [{"label": w("net_total"), "amount": self.money(s["totals"]["net"]), "strong": False}]
+        for tax in s.get("tax") or ():
+            rate = tax.get("rate")
+            values = {"code": str(tax.get("code") or ""), "base": self.money(tax.get("base") or "0")}
+            label = (
+                w("tax_total", rate=w.number(rate), **values) if rate not in (None, "") else w("tax_named", **values)
+            )
+            rows.append({"label": label, "amount": self.money(tax.get("tax") or "0"), "strong": False})
+        rows.append({"label": w("gross_total"), "amount": self.money(s["totals"]["gross"]), "strong": True})
+        return rows
+
+    def _notes(self) -> list[str]:
+        """What must be said beside the amounts: tax reasons, tax in national currency, the document's own notes."""
+        s, w = self.snapshot, self.words
+        notes = []
+        for tax in s.get("tax") or ():
+            if tax.get("reason"):
+                reason = str(tax["reason"])
+                notes.append(w(reason) if w.has(reason) else reason)
+        national = s.get("national")
+        if national:
+            notes.append(
+                w(
+                    "in_national",
+                    currency=national.get("currency", ""),
+                    tax=w.money(national.get("tax") or "0", str(national.get("currency") or "")),
+                    own=s["currency"],
+                    rate=w.number(national.get("rate"), 8),
+                    date=w.day(national.get("date")),
+                )
+            )
+        return list(dict.fromkeys([*notes, *(str(n) for n in s.get("notes") or ())]))
+
+    # --- use ---
+
+    def _pictures(self, usage: Sequence[Mapping[str, Any]]) -> list[View]:
+        """A picture a usage item, members of a pool on one; on an invoice, only of what is on its lines."""
+        shown: list[View] = []
+        pools: dict[str, list[Mapping[str, Any]]] = {}
+        for item in usage:
+            if item.get("pool"):
+                pools.setdefault(str(item["pool"]), []).append(item)
+        done: set[str] = set()
+        for item in usage:
+            if len(shown) >= MOST_PICTURES:
+                break
+            name = str(item.get("pool") or "")
+            if name and name not in done:
+                done.add(name)
+                model = chart.pool(pools[name], name=name, language=self.words.language)
+                if model is not None:
+                    shown.append(
+                        self._picture(self._pool_item(name, pools[name]), model, self.words("pool", name=name))
+                    )
+                    continue
+            elif name and (len(pools[name]) > 1):
+                continue
+            if self.snapshot["kind"] != "usage_statement" and not self._billed(item):
+                continue
+            model = chart.model(item, zone=self.zone, language=self.words.language)
+            if model is not None:
+                shown.append(self._picture(item, model, self._item_title(item)))
+        return shown
+
+    def _billed(self, item: Mapping[str, Any]) -> bool:
+        """Whether a line of this document rests on the item."""
+        return any(_item_of(line, [item]) is not None for line in self.snapshot["lines"])
+
+    def _item_title(self, item: Mapping[str, Any]) -> str:
+        service = (item.get("service") or {}).get("name")
+        return " – ".join(_texts([service, item.get("charge")]))
+
+    def _pool_item(self, name: str, members: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:
+        used, allowance = _pool_totals(members)
+        over = exact(used) - exact(allowance)
+        seen = [m.get("coverage") or {} for m in members]
+        flags: dict[str, int] = {}
+        for m in members:
+            for flag, count in (m.get("flags") or {}).items():
+                flags[flag] = flags.get(flag, 0) + int(count)
+        return {
+            "pool": name,
+            "used": used,
+            "allowance": allowance,
+            "overage": str(over) if over > 0 else "0",
+            "unit": members[0].get("unit"),
+            "conventions": list(dict.fromkeys(c for m in members for c in m.get("conventions") or ())),
+            "coverage": {k: sum(int(c.get(k) or 0) for c in seen) for k in ("seen", "expected")},
+            "flags": flags,
+            "measure": members[0].get("measure"),
+        }
+
+    def _picture(self, item: Mapping[str, Any], model: chart.ChartModel, title: str) -> View:
+        return {"title": title, "said": self._said(item), "svg": svg.svg(model), "alt": model.alt} | self._provenance(
+            item
+        )
+
+    def _said(self, item: Mapping[str, Any]) -> str:
+        """What was used of what was included, in one breath."""
+        w, unit = self.words, str(item.get("unit") or "")
+        if item.get("used") is None:
+            return ""
+        used = w.amount_of(item["used"], unit)
+        over = w.amount_of(item["overage"], unit) if _positive(item.get("overage")) else ""
+        if item.get("commit"):
+            limit = w.amount_of(item["commit"], unit)
+            return (
+                w("commit_over", used=used, allowance=limit, over=over)
+                if over
+                else w("commit_of", used=used, allowance=limit)
+            )
+        if item.get("allowance"):
+            limit = w.amount_of(item["allowance"], unit)
+            return (
+                w("used_over", used=used, allowance=limit, over=over)
+                if over
+                else w("used_of", used=used, allowance=limit)
+            )
+        return w("used_plain", used=used)
+
+    def _provenance(self, item: Mapping[str, Any]) -> View:
+        """How complete the figure is, by which conventions, and what was odd in the samples."""
+        w = self.words
+        coverage = item.get("coverage") or {}
+        said = ""
+        if coverage.get("expected"):
+            seen, expected = int(coverage.get("seen") or 0), int(coverage["expected"])
+            said = w(
+                "coverage_text",
+                seen=w.number(seen),
+                expected=w.number(expected),
+                share=w.number(ratio_percent(seen, expected)),
+            )
+        measure = item.get("measure")
+        how = [measure] if isinstance(measure, str) else []
+        if isinstance(measure, Mapping):
+            if measure.get("words"):
+                how.append(str(measure["words"]))
+            else:
+                keys = (f"aggregation_{measure.get('aggregation')}", f"direction_{measure.get('direction')}")
+                how.append(", ".join(w(k) for k in keys if w.has(k)))
+        flags = [f"{str(k).replace('_', ' ').lower()} {w.number(v)}" for k, v in (item.get("flags") or {}).items() if v]
+        return {
+            "coverage": said,
+            "conventions": _texts([*how, *(item.get("conventions") or ())]),
+            "flags": flags,
+        }
+
+    def _use(self, usage: Sequence[Mapping[str, Any]]) -> list[View]:
+        """Every usage item as a row: nothing is left out where there are more items than pictures."""
+        w, rows = self.words, []
+        if len(usage) < 2:
+            return rows
+        for item in usage:
+            unit = str(item.get("unit") or "")
+            limit = item.get("allowance") or item.get("commit")
+            coverage = item.get("coverage") or {}
+            seen, expected = int(coverage.get("seen") or 0), int(coverage.get("expected") or 0)
+            rows.append(
+                {
+                    "service": str((item.get("service") or {}).get("name") or item.get("pool") or w("account_lines")),
+                    "charge": " · ".join(_texts([item.get("charge"), w("pooled") if item.get("pool") else ""])),
+                    "used": w.amount_of(item["used"], unit) if item.get("used") is not None else "–",
+                    "included": w.amount_of(limit, unit) if limit else "–",
+                    "over": w.amount_of(item["overage"], unit) if _positive(item.get("overage")) else "–",
+                    "coverage": f"{w.number(ratio_percent(seen, expected))} %" if expected else "–",
+                }
+            )
+        return rows
+
+    # --- calculation ---
+
+    def _calculation(self) -> list[View]:
+        """Each line's explanation, flattened to rows of (name, how, result) at their depth."""
+        w, parts = self.words, []
+        for line in self.snapshot["lines"]:
+            if not line.get("explanation"):
+                continue
+            title = " – ".join(
+                _texts(
+                    [
+                        w("line", no=line.get("no")),
+                        (line.get("service") or {}).get("name") or line.get("pool"),
+                        line.get("description"),
+                    ]
+                )
+            )
+            parts.append(
+                {"title": title, "amount": self.money(line.get("net") or "0")} | explained(line["explanation"], w)
+            )
+        return parts
+
+    def _disagree(self) -> str:
+        s, w = self.snapshot, self.words
+        seller = s["seller"]
+        contact = w("by_mail", email=seller["email"]) if seller.get("email") else ""
+        if seller.get("phone"):
+            contact += w("by_phone", phone=seller["phone"])
+        if s["kind"] == "usage_statement":
+            return w("disagree_statement", contact=contact)
+        return w("disagree_text", contact=contact, number=s.get("number") or "–")
+
+
+def explained(data: Mapping[str, Any], words: Words) -> View:
+    """An explanation's JSON as rows to show: {rule, terms, rows: [{name, how, result, depth}], conventions, notes}."""
+    explanation = Explanation.from_json(data)
+    rows: list[View] = []
+    conventions: list[str] = []
+    notes: list[str] = []
+
+    def add(part: Explanation, depth: int) -> None:
+        if depth:
+            rows.append({"name": _readable(part.rule), "how": part.terms, "result": "", "depth": depth, "head": True})
+        for fact in part.facts:
+            unit = f" {fact.unit}" if fact.unit else ""
+            rows.append(
+                {
+                    "name": _readable(fact.name),
+                    "how": fact.source,
+                    "result": words.exact(fact.value) + unit,
+                    "depth": depth,
+                    "head": False,
+                }
+            )
+        for step in part.steps:
+            unit = f" {step.unit}" if step.unit else ""
+            how = _readable(formula(step)).replace(" - ", " − ").replace(" x ", " × ")
+            rows.append(
+                {
+                    "name": _readable(step.name),
+                    "how": f"= {how}",
+                    "result": words.exact(step.result) + unit,
+                    "depth": depth,
+                    "head": False,
+                }
+            )
+        conventions.extend(part.conventions)
+        notes.extend(part.notes)
+        for child in part.children:
+            add(child, depth + 1)
+
+    add(explanation, 0)
+    return {
+        "rule": explanation.rule,
+        "terms": words("terms", terms=explanation.terms) if explanation.terms else "",
+        "rows": rows,
+        "conventions": list(dict.fromkeys(conventions)),
+        "notes": list(dict.fromkeys(notes)),
+    }
+
+
+def calculation_file(snapshot: Mapping[str, Any]) -> dict[str, Any]:
+    """What the attached file holds: figures and explanations, exact, without the picture's points."""
+    return {
+        "schema": "coulance.calculation/1",
+        "number": snapshot.get("number"),
+        "kind": snapshot["kind"],
+        "issued_on": snapshot.get("issued_on"),
+        "currency": snapshot["currency"],
+        "period": snapshot.get("period"),
+        "lines": [dict(line) for line in snapshot["lines"]],
+        "tax": snapshot.get("tax") or [],
+        "totals": snapshot["totals"],
+        "usage": [{k: v for k, v in item.items() if k != "chart"} for item in snapshot.get("usage") or ()],
+    }
+
+
+def _item_of(line: Mapping[str, Any], usage: Iterable[Mapping[str, Any]]) -> Mapping[str, Any] | None:
+    """The usage item that a line charges: the same service and charge, else the same pool."""
+    service = (line.get("service") or {}).get("id")
+    for item in usage:
+        same_charge = not line.get("charge") or not item.get("charge") or item["charge"] == line["charge"]
+        if service is not None and (item.get("service") or {}).get("id") == service and same_charge:
+            return item
+        if service is None and line.get("pool") and item.get("pool") == line["pool"]:
+            return item
+    return None
+
+
+def _pool_totals(members: Sequence[Mapping[str, Any]]) -> tuple[str, str]:
+    """What the members used and what they include together, as `show` writes it."""
+    given = next((m for m in members if m.get("pool_allowance") is not None), None)
+    used = given["pool_used"] if given and given.get("pool_used") is not None else _sum(m.get("used") for m in members)
+    return str(used), str(given["pool_allowance"]) if given else _sum(m.get("allowance") for m in members)
+
+
+def _sum(values: Iterable[object]) -> str:
+    return str(sum((exact(str(v)) for v in values if v not in (None, "")), start=exact(0)))
+
+
+def _positive(value: object) -> bool:
+    try:
+        return value is not None and exact(str(value)) > 0
+    except ValueError:
+        return False
+
+
+def _readable(name: str) -> str:
+    return name.replace("_", " ")
+
+
+def _texts(values: Iterable[object]) -> list[str]:
+    return [str(v) for v in values if v]
+
+
+def _groups(iban: object) -> str:
+    """An IBAN in groups of four, as people type it over."""
+    text = str(iban or "").replace(" ", "")
+    return " ".join(text[i : i + 4] for i in range(0, len(text), 4))
