@@ -17,12 +17,28 @@ from coulance.integrations.demo.traffic import Ints, Polls
 from coulance_core.kernel import civil_midnight
 
 METER = {
-    "vps": "transfer",
+    "vps": "traffic",
+    "fleet": "traffic",
+    "managed": "traffic",
     "colo": "port",
-    "cloud": "transfer",
-    "storage": "stored",
+    "mgmt": "port32",
+    "objects": "objects",
     "mail": "mailboxes",
-    "web": "web-traffic",
+    "web": "site-traffic",
+    "shop": "visitors",
+}
+"""Which meter of examples/provider.toml each kind of service feeds; kinds that are not metered are left out."""
+
+_SOURCE = {
+    "vps": "hypervisor",
+    "fleet": "hypervisor",
+    "managed": "hypervisor",
+    "colo": "switch-3",
+    "mgmt": "switch-1",
+    "objects": "s3",
+    "mail": "mail",
+    "web": "access-log",
+    "shop": "customer-counter",
 }
 
 
@@ -44,23 +60,22 @@ class Batch:
 
 def series_key(service: DemoService) -> str:
     """The key under which collectors report a service."""
-    return {"vps": "vm/", "colo": "switch-3/", "cloud": "vm/", "storage": "s3/", "mail": "mail/", "web": "logs/"}[
-        service.kind
-    ] + service.external_id
+    return f"{_SOURCE[service.kind]}/{service.external_id}"
 
 
 def readings(service: DemoService, seed: int, start: datetime, end: datetime, zone: ZoneInfo) -> Polls:
     """Everything that the meter of one service reads in [start, end), before anything goes wrong on the way."""
     rng = traffic.rng_for(seed, service.external_id)
     ends = traffic.interval_ends(start, end)
-    if service.kind == "storage":
+    if service.kind == "objects":
         return _alive(service, traffic.gauge_storage(ends, rng, service.scale), zone)
     if service.kind == "mail":
         return _alive(service, traffic.gauge_seats(ends, rng, max(2, round(service.scale))), zone)
+    if service.kind == "shop":
+        return _alive(service, traffic.visits(ends, zone, rng, service.scale), zone)
     v_in, v_out = traffic.volumes(traffic.PROFILES[service.profile], ends, zone, rng, service.scale)
     mid = len(ends) // 2
     resets: tuple[int, ...] = ()
-    bits = 64
     match service.incident:
         case "flood":  # twelve hours of 900 Mbit/s, inbound, in the second month
             v_in = traffic.flood(v_in, mid, 12, 900, rng)
@@ -72,18 +87,18 @@ def readings(service: DemoService, seed: int, start: datetime, end: datetime, zo
             v_out[third:] = v_out[third:] * 8
         case "counter reset":
             resets = (len(ends) // 5, mid)
-        case "32-bit counter":
-            bits = 32
     if service.kind == "web":  # from access logs: what was served in each interval, no counter
         return _alive(service, Polls(ends, v_in, v_out), zone)
-    return _alive(service, traffic.polled(ends, v_in, v_out, rng, bits=bits, resets=resets), zone)
+    return _alive(
+        service, traffic.polled(ends, v_in, v_out, rng, bits=32 if service.kind == "mgmt" else 64, resets=resets), zone
+    )
 
 
 def _alive(service: DemoService, polls: Polls, zone: ZoneInfo) -> Polls:
-    """Only while the service runs; its counter is first read when it starts."""
+    """Only while the service runs: a counter is first read as it starts; an amount is of the time before its instant."""
     first = int(civil_midnight(service.plans[0][2], zone).timestamp())
     last = int(civil_midnight(service.ended_on, zone).timestamp()) if service.ended_on else None
-    keep = polls.at >= first
+    keep = polls.at > first if service.kind in ("web", "shop") else polls.at >= first
     if last is not None:
         keep &= polls.at <= last
     return Polls(polls.at[keep], polls.v_in[keep], polls.v_out[keep])
@@ -96,7 +111,7 @@ def batches(fleet: Fleet, seed: int, start: date, end: date, zone: ZoneInfo) -> 
     and came after the month was closed, and a correction of a log that had been counted twice.
     """
     begin, until = civil_midnight(start, zone), civil_midnight(end, zone)
-    services = fleet.services
+    services = [service for service in fleet.services if service.kind in METER]
     keys = tuple(series_key(service) for service in services)
     reads = [readings(service, seed, begin, until, zone) for service in services]
     days = [start + timedelta(days=i) for i in range((end - start).days)]

@@ -69,16 +69,21 @@ class Fleet:
     services: tuple[DemoService, ...]
 
 
-# Kind of service, how many, its plans with weights, and its traffic profiles. The plans are those of examples/.
+# Kind of service, how many, its plans with weights, its traffic profiles, and the median and spread of their scale.
 _MIX: tuple[tuple[str, int, tuple[tuple[str, float], ...], tuple[str, ...], tuple[float, float]], ...] = (
-    ("vps", 150, (("vps-s", 0.5), ("vps-m", 0.35), ("vps-l", 0.15)), ("web", "shop", "office", "game"), (0.35, 0.75)),
-    ("colo", 24, (("colo-1u", 1.0),), ("port", "port", "stream", "backup"), (0.5, 0.5)),
-    ("cloud", 42, (("cloud-node", 1.0),), ("web", "shop", "game", "stream"), (0.9, 0.6)),
-    ("storage", 28, (("object-storage", 1.0),), ("storage",), (900.0, 0.8)),
-    ("mail", 30, (("managed-mail", 1.0),), ("seats",), (14.0, 0.7)),
-    ("web", 30, (("webhosting", 1.0),), ("quiet", "web"), (0.8, 0.8)),
+    ("vps", 140, (("vps-s", 0.5), ("vps-m", 0.35), ("vps-l", 0.15)), ("web", "shop", "office", "game"), (1.4, 0.8)),
+    ("colo", 22, (("colo-100", 0.6), ("colo-flex", 0.4)), ("port", "port", "stream", "backup"), (0.9, 0.5)),
+    ("mgmt", 6, (("colo-management", 1.0),), ("quiet",), (2.0, 0.5)),
+    ("fleet", 42, (("fleet-node", 1.0),), ("web", "shop", "game", "stream"), (1.4, 0.6)),
+    ("objects", 26, (("objects", 1.0),), ("storage",), (900.0, 0.8)),
+    ("mail", 24, (("mail", 1.0),), ("seats",), (9.0, 0.7)),
+    ("seats", 8, (("seats", 1.0),), ("none",), (1.0, 0.1)),
+    ("web", 28, (("web-basic", 1.0),), ("quiet", "web"), (0.8, 0.8)),
+    ("shop", 5, (("web-shop", 1.0),), ("visits",), (1.0, 0.6)),
+    ("managed", 3, (("managed", 1.0),), ("stream",), (0.8, 0.4)),
 )
-LONG_AGO = date(2025, 1, 1)
+OPENING = date(2026, 7, 1)
+"""The day the made-up provider opened: every service starts then, but for the one that starts later."""
 
 
 def fleet(seed: int, *, accounts: int = 200) -> Fleet:
@@ -126,7 +131,7 @@ def _services(rng: np.random.Generator, accounts: tuple[DemoAccount, ...], share
         # A pool is only worth its name with several members: nodes come in threes, other services one a customer.
         owners = rng.permutation(len(accounts))
         for i in range(many):
-            owner = accounts[int(owners[(i // 3 if kind == "cloud" else i) % len(owners)])]
+            owner = accounts[int(owners[(i // 3 if kind == "fleet" else i) % len(owners)])]
             number += 1
             plan = str(rng.choice([p for p, _ in plans], p=[w for _, w in plans]))
             service = DemoService(
@@ -134,7 +139,7 @@ def _services(rng: np.random.Generator, accounts: tuple[DemoAccount, ...], share
                 account=owner.external_id,
                 name=f"{kind}{i + 1}.{owner.external_id.lower()}.example",
                 kind=kind,
-                plans=((plan, 1, LONG_AGO),),
+                plans=((plan, int(rng.integers(3, 40)) if kind == "seats" else 1, OPENING),),
                 ended_on=None,
                 profile=str(rng.choice(profiles)),
                 scale=float(center * rng.lognormal(0, spread)),
@@ -151,26 +156,26 @@ def _with_incident(service: DemoService, i: int) -> DemoService:
 
     match service.kind, i:
         case "vps", 3:
-            return change(incident="flood", profile="web", plans=(("vps-s", 1, LONG_AGO),), scale=0.4)
+            return change(incident="flood", profile="web", plans=(("vps-s", 1, OPENING),), scale=0.6)
         case "vps", 7:
-            return change(incident="runaway", profile="web", plans=(("vps-s", 1, LONG_AGO),), scale=0.3)
+            return change(incident="runaway", profile="web", plans=(("vps-s", 1, OPENING),), scale=0.5)
         case "vps", 11:
-            plans = (("vps-s", 1, LONG_AGO), ("vps-m", 1, date(2026, 8, 12)))
-            return change(incident="plan change", profile="shop", plans=plans, scale=0.9)
+            plans = (("vps-s", 1, OPENING), ("vps-m", 1, date(2026, 8, 12)))
+            return change(incident="plan change", profile="shop", plans=plans, scale=2.6)
         case "vps", 15:
             return change(incident="starts mid-month", plans=(("vps-m", 1, date(2026, 7, 10)),))
         case "vps", 19:
             return change(incident="ends mid-month", ended_on=date(2026, 9, 20))
         case "vps", 23:
             return change(incident="counter reset")
-        case "vps", 27:
-            return change(incident="32-bit counter", profile="web", scale=0.6)
         case "vps", 31:
-            return change(incident="late file", profile="shop", plans=(("vps-s", 1, LONG_AGO),), scale=1.1)
+            return change(incident="late file", profile="shop", plans=(("vps-s", 1, OPENING),), scale=3.0)
         case "vps", 35:
             return change(incident="unknown series")
+        case "mgmt", 2:
+            return change(incident="32-bit counter wraps", scale=6.0)
         case "web", 3:
             return change(incident="counted twice", profile="web", scale=2.4)
         case "colo", 5:
-            return change(incident="3 TB once", profile="quiet", scale=12.0)
+            return change(incident="3 TB once", profile="quiet", scale=20.0, plans=(("colo-flex", 1, OPENING),))
     return service

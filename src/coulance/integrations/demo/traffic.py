@@ -112,9 +112,10 @@ def polled(
     Between two instants traffic flows evenly, so a poll four seconds late has seen four seconds of the next interval.
     The reading is exact: the sum of the deltas over any stretch is what flowed between its polls.
     """
-    n = len(ends)
+    n = len(ends) + 1
     jitter = np.clip(np.round(rng.normal(0, 1.2, n)), -4, 4).astype(np.int64)
-    at = ends + jitter
+    jitter[0] = 0
+    at = np.concatenate(([ends[0] - INTERVAL], ends)) + jitter  # counting starts with a reading at the very start
     edges = np.concatenate(([ends[0] - INTERVAL], ends, [ends[-1] + INTERVAL]))
     columns = []
     for volume in (v_in, v_out):
@@ -154,6 +155,18 @@ def gauge_seats(ends: Ints, rng: np.random.Generator, seats: int) -> Polls:
     moves = rng.choice([-1, 0, 0, 0, 0, 1, 1], len(daily))
     count = np.maximum(seats + np.cumsum(moves), 1).astype(np.int64)
     return Polls(daily, count, np.zeros_like(count))
+
+
+def visits(ends: Ints, zone: ZoneInfo, rng: np.random.Generator, scale: float) -> Polls:
+    """Requests an hour, counted on the customer's own machine, which is switched off now and then."""
+    hourly = ends[11::12]
+    hour, weekend = _local_clock(hourly, zone)
+    rhythm = 0.15 + 0.85 * (0.5 + 0.5 * np.cos((hour - 20.5) / 24 * 2 * np.pi)) * (1 + 0.4 * weekend)
+    count = rng.poisson(scale * 520 * rhythm * np.exp(_ar1(rng, len(hourly), 0.9, 0.25))).astype(np.int64)
+    keep = np.ones(len(hourly), dtype=bool)
+    for begin in np.flatnonzero(rng.random(len(hourly)) < 0.002):
+        keep[begin : begin + int(rng.integers(3, 20))] = False
+    return Polls(hourly[keep], count[keep], np.zeros_like(count[keep]))
 
 
 def _local_clock(ends: Ints, zone: ZoneInfo) -> tuple[Floats, NDArray[np.bool_]]:
