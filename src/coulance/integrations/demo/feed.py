@@ -95,7 +95,7 @@ def readings(service: DemoService, seed: int, start: datetime, end: datetime, zo
 
 
 def _alive(service: DemoService, polls: Polls, zone: ZoneInfo) -> Polls:
-    """Only while the service runs: a counter is first read as it starts; an amount is of the time before its instant."""
+    """While the service runs: a counter is first read as it starts; an amount is of the time before its instant."""
     first = int(civil_midnight(service.plans[0][2], zone).timestamp())
     last = int(civil_midnight(service.ended_on, zone).timestamp()) if service.ended_on else None
     keep = polls.at > first if service.kind in ("web", "shop") else polls.at >= first
