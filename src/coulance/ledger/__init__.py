@@ -1,1 +1,1 @@
-"""The ledger room: the journal."""
+"""The ledger room: the journal, its guards in the database, holds, day seals, and exports."""
