@@ -1,0 +1,101 @@
+"""Samples of a period become the figure that a measure asks for; one figure, or those of many services at once.
+
+Everything but the last step is columns: there is no Python work per sample. A figure may come from several series (a
+pool of ports, two interfaces of a server): their amounts add up, slot by slot where the measure looks at slots.
+
+Which sample belongs to a period: a delta's interval is (start, at], so a sample stamped at the period's first instant
+belongs to the period before. A sum takes a plain interval whole, by its stamp, so that running totals by stamp agree;
+a gap's total that is spread is divided at the period's edge. A gauge's reading belongs to its instant.
+"""
+
+from zoneinfo import ZoneInfo
+
+import numpy as np
+
+from coulance_core.catalog.terms import Aggregation, Measure, Meter, MeterKind, Proration
+from coulance_core.kernel import Period
+from coulance_core.usage.by_slots import by_slots
+from coulance_core.usage.figures import UsageFigure
+from coulance_core.usage.gauges import lasts, peaks, time_weighted, unique
+from coulance_core.usage.job import Job
+from coulance_core.usage.samples import Ints, Samples, SamplesError
+from coulance_core.usage.sums import sums
+
+
+def figure(
+    measure: Measure,
+    meter: Meter,
+    samples: Samples,
+    period: Period,
+    zone: ZoneInfo,
+    *,
+    items: Proration = Proration.NONE,
+    terms: str = "",
+) -> UsageFigure:
+    """The figure of one service: all the series in `samples` feed it.
+
+    Give samples from before the period too: the last reading before it for a counter (better a day, for its recent
+    peak) or a gauge, four weeks for a meter whose gaps are estimated, all events of things counted. For a service
+    that ran for part of a period, `period` is that part. `items` says how things that come and go are prorated.
+    Raises `SamplesError` for a measure that this meter cannot give.
+    """
+    owners = np.zeros(samples.series, np.int64)
+    return figures_many(measure, meter, samples, period, zone, owners=owners, count=1, items=items, terms=terms)[0]
+
+
+def figures_many(
+    measure: Measure,
+    meter: Meter,
+    samples: Samples,
+    period: Period,
+    zone: ZoneInfo,
+    *,
+    owners: Ints | None = None,
+    count: int | None = None,
+    items: Proration = Proration.NONE,
+    terms: str = "",
+) -> list[UsageFigure]:
+    """The figures of many services for one period, equal to `figure` of each.
+
+    `owners[i]` is the number (0, 1, ... `count` - 1) of the service that series i feeds; without it each series is a
+    service of its own. A service without series gets a figure of nothing seen. Memory is about 40 bytes a slot for
+    percentiles and 60 a sample otherwise: hand over some hundred services at a time.
+    """
+    if owners is None:
+        owners = np.arange(samples.series, dtype=np.int64)
+    if owners.size != samples.series:
+        raise SamplesError(f"{owners.size} owners for {samples.series} series")
+    total = count if count is not None else int(owners.max(initial=-1)) + 1
+    if owners.size and not 0 <= int(owners.min()) <= int(owners.max()) < total:
+        raise SamplesError(f"owners are numbers from 0 to {total - 1}")
+    faults = list(measure.faults_with(meter))
+    if faults:
+        raise SamplesError(f"measure of {meter.key!r}: " + "; ".join(map(str, faults)))
+    job = Job(measure, meter, samples, period, zone, owners, total, items, terms)
+    match measure.aggregation:
+        case Aggregation.SUM:
+            return sums(job)
+        case Aggregation.PERCENTILE:
+            return by_slots(job)
+        case Aggregation.PEAK:
+            return peaks(job) if meter.kind is MeterKind.GAUGE else by_slots(job)
+        case Aggregation.TIME_WEIGHTED:
+            return time_weighted(job)
+        case Aggregation.LAST:
+            return lasts(job)
+        case Aggregation.UNIQUE_COUNT:
+            return unique(job)
+
+
+def figures_by_period(
+    measure: Measure,
+    meter: Meter,
+    samples: Samples,
+    periods: list[Period],
+    zone: ZoneInfo,
+    *,
+    items: Proration = Proration.NONE,
+    terms: str = "",
+) -> list[UsageFigure]:
+    """One figure for each of the periods (a plan changed in mid-period, or a daily series of figures)."""
+    return [figure(measure, meter, samples, period, zone, items=items, terms=terms) for period in periods]
