@@ -12,6 +12,8 @@ from typing import NamedTuple
 
 import click
 
+from coulance import __version__
+
 
 class _Entry(NamedTuple):
     help: str
@@ -103,7 +105,7 @@ class _House(click.Group):
     type=click.Path(file_okay=False),
     help="The instance's directory (COULANCE_HOME). Default: var/coulance in a checkout, else ~/.local/share/coulance.",
 )
-@click.version_option(package_name="coulance", prog_name="coulance")
+@click.version_option(__version__, prog_name="coulance")
 def cli(home: str | None) -> None:
     """Coulance: usage billing for hosting providers, with no surprises for anyone."""
     if home:

@@ -42,6 +42,39 @@ def copy_rows(*, table: str, columns: Sequence[str], rows: Iterable[Sequence[Any
     return count
 
 
+def copy_lines(*, table: str, columns: Sequence[str], lines: Iterable[str]) -> None:
+    """Write rows by COPY from lines already in its text format: several times faster than `copy_rows` for many rows.
+
+    A line holds its values with tabs between and a newline at its end; NULL is `\\N`, bytes are `\\x` and hex. Text
+    that may hold a tab, newline or backslash goes through `copy_text` first. Lines go out in blocks of a thousand.
+    """
+    if not connection.in_atomic_block:
+        raise UnableToCopyError(f"copy_lines({table}) wants a transaction: call it inside transaction.atomic()")
+    statement = sql.SQL("COPY {} ({}) FROM STDIN").format(
+        _identifier(table), sql.SQL(", ").join(sql.Identifier(column) for column in columns)
+    )
+    block: list[str] = []
+    with connection.cursor() as cursor, cursor.copy(statement) as copy:
+        for line in lines:
+            block.append(line)
+            if len(block) == 1000:
+                copy.write("".join(block))
+                block.clear()
+        copy.write("".join(block))
+
+
+_COPY_ESCAPES = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"})
+
+
+def copy_text(text: str) -> str:
+    """Text as `copy_lines` takes it: backslash, tab, newline and carriage return escaped.
+
+    >>> copy_text("a\\tb") == "a" + chr(92) + "tb"
+    True
+    """
+    return text.translate(_COPY_ESCAPES)
+
+
 def next_ids(*, sequence: str, count: int) -> range:
     """Take `count` consecutive values of a sequence; the block is contiguous and nobody else's.
 

@@ -18,6 +18,7 @@ import subprocess
 import time
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote, urlencode
 
 import psutil
@@ -320,7 +321,7 @@ class EmbeddedPostgres:
             if not known:
                 connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(self._owner)))
 
-    def _as_user(self) -> dict[str, object]:  # arguments of subprocess that change to the service user
+    def _as_user(self) -> dict[str, Any]:  # arguments of subprocess that change to the service user
         user = self._layout.user
         return {"user": user.uid, "group": user.gid, "extra_groups": []} if user.is_other else {}
 

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import os
+from typing import cast
 
 import django
 
@@ -15,6 +16,7 @@ def main() -> None:
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "coulance.config.settings")
     django.setup()
     from procrastinate.contrib.django import app
+    from procrastinate.contrib.django.django_connector import DjangoConnector
 
     async def run() -> None:
         async with app.open_async():
@@ -27,7 +29,8 @@ def main() -> None:
             )
 
     logging.getLogger("procrastinate").setLevel(logging.WARNING)
-    with app.replace_connector(app.connector.get_worker_connector()):
+    connector = cast(DjangoConnector, app.connector)
+    with app.replace_connector(connector.get_worker_connector()):
         asyncio.run(run())
 
 

@@ -1,0 +1,56 @@
+"""`coulance backup` and `coulance restore`."""
+
+from pathlib import Path
+
+import click
+
+from coulance.cli.session import working_database
+
+
+@click.command()
+@click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
+@click.option("--with-secrets", is_flag=True, help="Put the instance's secrets in too; keep the file as safe as them.")
+def backup(file: Path, with_secrets: bool) -> None:
+    """Write database and samples to one file.
+
+    Coulance may go on running meanwhile: the backup is of one instant. The file can be read by you alone (0600).
+    """
+    with working_database() as here:
+        from coulance import __version__
+        from coulance.platform import backup as backups
+        from coulance.platform import clock
+
+        made = backups.make_backup(
+            here=here, to=file.absolute(), at=clock.now(), version=__version__, with_secrets=with_secrets
+        )
+    size = file.stat().st_size / 1e6
+    click.echo(
+        f"{file}: {sum(made.rows.values()):,} rows in {len(made.rows)} tables, {made.segments:,} segments"
+        + (", secrets" if made.has_secrets else "")
+        + f"; {size:,.1f} MB"
+    )
+
+
+@click.command()
+@click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
+@click.option("--force", is_flag=True, help="Replace what this instance holds.")
+@click.option("--check", is_flag=True, help="Only verify the file; touch nothing.")
+def restore(file: Path, force: bool, check: bool) -> None:
+    """Bring a backup back, into a new instance.
+
+    Name the new instance with COULANCE_HOME or coulance --home DIR restore FILE. The whole file is verified before
+    anything is touched.
+    """
+    from coulance.platform import backup as backups
+    from coulance.platform import instance, supervisor
+
+    manifest = backups.check_backup(file)
+    made = f"made {manifest.made_at[:16].replace('T', ' ')} UTC by Coulance {manifest.version}"
+    if check:
+        click.echo(f"{file} is whole: {made}, {sum(manifest.rows.values()):,} rows, {manifest.segments:,} segments.")
+        return
+    here = instance.current()
+    here.prepare()
+    with supervisor.sole_owner(here), working_database(migrated=False):
+        backups.restore_backup(here=here, file=file, force=force)
+    click.echo(f"Restored into {here.home}: {made}. Start it with: coulance up")

@@ -1,0 +1,85 @@
+"""`coulance doctor`."""
+
+import json
+import sys
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from coulance.platform.findings import Finding
+    from coulance.platform.instance import Instance
+
+
+def _findings(here: "Instance") -> Iterator["Finding"]:
+    from coulance.cli.session import working_database
+    from coulance.platform import clock, findings
+    from coulance.platform.findings import Finding, State
+    from coulance.platform.instance import InstanceError
+    from coulance.platform.layout import LayoutError
+    from coulance.platform.postgres import UnableToStartError
+
+    yield from findings.machine()
+    settings = list(findings.settings(here))
+    yield from settings
+    own = list(findings.home(here))
+    yield from own
+    if any(finding.state is State.FAULT for finding in settings) or not here.secrets_dir.is_dir():
+        yield Finding("database", State.WARN, "not looked at, because of the above")
+        return
+    yield from findings.running(here)
+    try:
+        # Starts the embedded database for a moment when nothing else runs it: it exists, so this makes nothing new.
+        with working_database(migrated=False):
+            from coulance.platform import database_findings
+
+            yield from database_findings.database(here, at=clock.now())
+            yield from _catalog()
+    except (click.ClickException, InstanceError, LayoutError, UnableToStartError) as fault:
+        text = fault.message if isinstance(fault, click.ClickException) else str(fault)
+        yield Finding("database", State.FAULT, "can't be used", text)
+
+
+def _catalog() -> Iterator["Finding"]:
+    from django.db import DatabaseError
+
+    from coulance.catalog import queries
+    from coulance.platform.findings import Finding, State
+
+    try:
+        revision = queries.current_revision()
+    except DatabaseError:
+        return  # its tables are missing, and the pending migrations were reported
+    if revision is None:
+        yield Finding("provider file", State.WARN, "never applied", "coulance check FILE, then coulance apply FILE")
+    else:
+        yield Finding("provider file", State.OK, f"applied {revision.applied_at:%F %H:%M} UTC by {revision.actor}")
+
+
+@click.command()
+@click.option("--json", "as_json", is_flag=True, help="For programs: a list of findings.")
+def doctor(as_json: bool) -> None:
+    """Say what is set, what is missing, and what to do.
+
+    Ends with status 1 when something keeps Coulance from working or endangers data; a warning doesn't.
+    """
+    from coulance.platform import instance
+    from coulance.platform.findings import State
+
+    found = list(_findings(instance.current()))
+    faults = sum(finding.state is State.FAULT for finding in found)
+    if as_json:
+        rows = [{"topic": f.topic, "state": f.state.value, "seen": f.seen, "do": f.do} for f in found]
+        click.echo(json.dumps({"ok": not faults, "findings": rows}, indent=1))
+    else:
+        colours = {State.OK: "green", State.WARN: "yellow", State.FAULT: "red"}
+        for finding in found:
+            click.echo(
+                f"{click.style(f'{finding.state:<5}', fg=colours[finding.state])}  {finding.topic}: {finding.seen}"
+            )
+            if finding.do:
+                click.echo(f"         -> {finding.do}")
+        warnings = sum(finding.state is State.WARN for finding in found)
+        click.echo(f"\n{faults} fault(s), {warnings} warning(s)")
+    sys.exit(1 if faults else 0)

@@ -1,0 +1,68 @@
+"""`coulance operator`: the people who may sign in to the console."""
+
+import getpass
+
+import click
+
+from coulance.cli.session import working_database
+
+
+def actor() -> str:
+    """How the audit log names whoever types commands here."""
+    try:
+        return f"cli:{getpass.getuser()}"
+    except (KeyError, OSError):  # a user id without a name
+        return "cli"
+
+
+@click.group()
+def operator() -> None:
+    """Make and list the people who may sign in to the console."""
+
+
+@operator.command()
+@click.argument("name")
+@click.option("--email", default="", help="Where mail for them goes.")
+@click.option("--password", is_flag=True, help="Ask for a password; without one they sign in by link only.")
+def create(name: str, email: str, password: bool) -> None:
+    """Make an operator."""
+    secret = click.prompt("Password", hide_input=True, confirmation_prompt=True) if password else None
+    with working_database():
+        from coulance.platform import clock, operators
+
+        made = operators.make_operator(name=name, email=email, password=secret, at=clock.now(), actor=actor())
+    click.echo(f"Made operator {made.name}." + ("" if secret else f" Let them in with: coulance operator link {name}"))
+
+
+@operator.command("list")
+def list_() -> None:
+    """List the operators."""
+    with working_database():
+        from coulance.platform import operators
+
+        people = operators.operators()
+    if not people:
+        click.echo("There are no operators yet; make one with: coulance operator create NAME")
+    for person in people:
+        way = "password" if person.has_password else "link only"
+        seen = person.last_sign_in.strftime("%Y-%m-%d %H:%M UTC") if person.last_sign_in else "never"
+        state = "" if person.active else "  (inactive)"
+        click.echo(f"{person.name}  {person.email or '-'}  {way}  last signed in: {seen}{state}")
+
+
+@operator.command()
+@click.argument("name")
+@click.option("--minutes", default=30, show_default=True, type=click.IntRange(1, 24 * 60), help="How long it works.")
+@click.option("--address", help="Where the console is. Default: COULANCE_URL, else the running server.")
+def link(name: str, minutes: int, address: str | None) -> None:
+    """Print a link that signs an operator in once."""
+    import os
+    from datetime import timedelta
+
+    with working_database() as here:
+        from coulance.platform import clock, operators, supervisor
+
+        secret = operators.make_link(name=name, at=clock.now(), actor=actor(), lasts=timedelta(minutes=minutes))
+        running = supervisor.state(here)
+    base = address or os.environ.get("COULANCE_URL") or (running or {}).get("address", "http://127.0.0.1:8000")
+    click.echo(f"{base.rstrip('/')}/sign-in/{secret}")

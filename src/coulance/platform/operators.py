@@ -1,0 +1,121 @@
+"""The people who run this system: making them, and letting them in by a link that works once."""
+
+import hashlib
+import secrets
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from django.contrib.auth.password_validation import validate_password
+from django.core.exceptions import ValidationError
+from django.core.validators import validate_email
+from django.db import IntegrityError, transaction
+
+from coulance.platform import audit
+from coulance.platform.models import Operator, SignInLink
+from coulance_core.kernel import require_aware
+
+LINK_LASTS = timedelta(minutes=30)
+"""How long a sign-in link works unless told otherwise."""
+
+
+class UnableToMakeOperatorError(ValueError):
+    """The name is taken, or the address or password won't do."""
+
+
+class UnableToMakeLinkError(LookupError):
+    """There is no such operator, or they may not sign in."""
+
+
+class UnableToSignInError(PermissionError):
+    """The link is unknown, used or expired."""
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """What may be known of an operator."""
+
+    name: str
+    email: str
+    active: bool
+    has_password: bool
+    last_sign_in: datetime | None
+
+
+def make_operator(*, name: str, email: str, at: datetime, actor: str, password: str | None = None) -> Person:
+    """Make an operator. Without a password they sign in by link only."""
+    require_aware(at)
+    if not name.strip():
+        raise UnableToMakeOperatorError("an operator needs a name to sign in with")
+    candidate = Operator(username=name.strip(), email=email.strip(), is_staff=True, date_joined=at)
+    try:
+        if email:
+            validate_email(email.strip())
+        if password is not None:
+            validate_password(password, candidate)
+        Operator.username_validator(name.strip())
+    except ValidationError as fault:
+        raise UnableToMakeOperatorError(" ".join(fault.messages)) from fault
+    if password is None:
+        candidate.set_unusable_password()
+    else:
+        candidate.set_password(password)
+    try:
+        with transaction.atomic():
+            candidate.save()
+            audit.record(actor=actor, act="operator.made", subject=f"operator:{candidate.username}", at=at)
+    except IntegrityError as fault:
+        raise UnableToMakeOperatorError(f"there is already an operator {name.strip()}") from fault
+    return _of(candidate)
+
+
+def operators() -> Sequence[Person]:
+    """Every operator, by name."""
+    return [_of(row) for row in Operator.objects.order_by("username")]
+
+
+def _of(row: Operator) -> Person:
+    return Person(row.username, row.email, row.is_active, row.has_usable_password(), row.last_login)
+
+
+def make_link(*, name: str, at: datetime, actor: str, lasts: timedelta = LINK_LASTS) -> str:
+    """The secret of a link that signs this operator in once, until it expires. Addresses are the console's business."""
+    require_aware(at)
+    operator = Operator.objects.filter(username=name, is_active=True).first()
+    if operator is None:
+        raise UnableToMakeLinkError(f"there is no active operator {name}; see: coulance operator list")
+    secret = secrets.token_urlsafe(32)
+    with transaction.atomic():
+        # Links are short-lived: old ones are of no use to anybody.
+        SignInLink.objects.filter(expires_at__lt=at).delete()
+        SignInLink.objects.create(operator=operator, secret_hash=_hash(secret), made_at=at, expires_at=at + lasts)
+        audit.record(actor=actor, act="operator.link_made", subject=f"operator:{name}", at=at)
+    return secret
+
+
+def use_link(*, secret: str, at: datetime) -> Operator:
+    """Use a link up; returns the operator to sign in (`django.contrib.auth.login`). Raises UnableToSignInError.
+
+    Two uses at once: the UPDATE lets one of them have it.
+    """
+    require_aware(at)
+    with transaction.atomic():
+        used = SignInLink.objects.filter(
+            secret_hash=_hash(secret), used_at__isnull=True, expires_at__gt=at, operator__is_active=True
+        ).update(used_at=at)
+        if not used:
+            raise UnableToSignInError(
+                "this sign-in link was used already, has expired, or never was; make another: coulance operator link"
+            )
+        operator = SignInLink.objects.select_related("operator").get(secret_hash=_hash(secret)).operator
+        audit.record(
+            actor=f"operator:{operator.username}",
+            act="operator.signed_in_by_link",
+            subject=f"operator:{operator.username}",
+            at=at,
+        )
+    return operator
+
+
+def _hash(secret: str) -> bytes:
+    return hashlib.sha256(secret.encode()).digest()
