@@ -1,0 +1,561 @@
+"""From the files to core's catalog: reads by the field tables, checks names, builds terms, maps faults to lines."""
+
+import re
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from datetime import date
+from fractions import Fraction
+from functools import partial
+from pathlib import Path
+from typing import Any, TypeVar
+
+from coulance.catalog.faults import Fault, listed, nearest
+from coulance.catalog.fields import Faulty, Reading, Record
+from coulance.catalog.provider_file import ROOT
+from coulance.catalog.sources import Sources, from_texts, load
+from coulance.catalog.toml_tree import Node
+from coulance_core.catalog import terms as core
+from coulance_core.kernel import Dimension, Money, Quantity, Unit, UnitError, UnitPrice, unit
+
+_T = TypeVar("_T")
+
+
+@dataclass(frozen=True, slots=True)
+class ProviderFile:
+    """A provider file as read: its texts, its faults, and the catalog when it has none."""
+
+    sources: Sources
+    faults: tuple[Fault, ...]
+    catalog: core.Catalog | None
+    places: dict[str, Node]
+    """Where each plan version stands, by its identity (`vps-s@2026-01-01`), and `plans.KEY`, `meters.KEY`, ..."""
+
+
+def read_provider_file(path: Path) -> ProviderFile:
+    """Read a provider file and all it includes from disk; every fault at once."""
+    reading = Reading()
+    tree, sources = load(path, reading.faults)
+    return _read(tree, sources, reading)
+
+
+def read_sources(sources: Sources) -> ProviderFile:
+    """Read texts that were kept."""
+    reading = Reading()
+    return _read(from_texts(sources, reading.faults), sources, reading)
+
+
+def _read(tree: Node, sources: Sources, reading: Reading) -> ProviderFile:
+    record = ROOT.read(tree, reading)
+    assert isinstance(record, Record)
+    builder = _Builder(record, reading)
+    catalog = builder.catalog()
+    faults = reading.faults.sorted()
+    return ProviderFile(sources, faults, None if faults else catalog, builder.places)
+
+
+class _Builder:
+    """Builds core's terms from records, table by table. A core fault becomes a fault at the line it came from."""
+
+    def __init__(self, root: Record, reading: Reading) -> None:
+        self.root, self.reading = root, reading
+        self.places: dict[str, Node] = {}
+        provider = root.get("provider")
+        found = provider.get("currency") if isinstance(provider, Record) else None
+        self.currency: str | None = found.code if found is not None else None
+
+    def catalog(self) -> core.Catalog | None:
+        self._check_names()
+        provider = self._provider()
+        meters = dict(self._each("meters", self._meter))
+        pools: dict[str, tuple[core.Pool, ...]] = {}
+        for key, record in self._tables("pools"):
+            if shared := self._versions(key, record, self._pool):
+                pools[key] = shared
+        plans: dict[str, tuple[core.PlanVersion, ...]] = {}
+        for key, record in self._tables("plans"):
+            if sold := self._versions(key, record, self._plan):
+                plans[key] = sold
+        tax = self._tax()
+        series = self._numbers()
+        if provider is None:
+            return None
+        try:
+            return core.Catalog(provider, meters, plans, pools, tax, series)
+        except core.TermsError as error:
+            self._catalog_faults(error)
+            return None
+
+    # names
+
+    def _check_names(self) -> None:
+        known: dict[str, set[str]] = {
+            table: set(node.value) if (node := self._node(table)) and isinstance(node.value, dict) else set()
+            for table in ("meters", "pools", "plans")
+        }
+        known["tax class"] = {record["class"] for record in self.root.get("tax", ()) if "class" in record.values}
+        for reference in self.reading.references:
+            names = known[reference.table]
+            # Where lines were taken out for their syntax, a name may have been there.
+            if reference.name in names or (self.root.node.broken and not nearest(reference.name, names)):
+                continue
+            one = reference.table.removesuffix("s") if reference.table != "tax class" else "tax class"
+            self.reading.fault(
+                reference.node,
+                f"unknown {one} {reference.name!r}",
+                f"{listed(sorted(names))}" if names else f"one of [{reference.table}.*], and there are none",
+                nearest(reference.name, names),
+            )
+
+    def _node(self, table: str) -> Node | None:
+        value = self.root.node.value
+        return value.get(table) if isinstance(value, dict) else None
+
+    def _tables(self, table: str) -> Iterator[tuple[str, Record]]:
+        found = self.root.get(table, {})
+        for key, record in found.items():
+            self.places[f"{table}.{key}"] = record.node
+            yield key, record
+
+    def _each(self, table: str, build: Callable[[str, Record], "_T | None"]) -> Iterator[tuple[str, _T]]:
+        for key, record in self._tables(table):
+            if record.whole and (built := build(key, record)) is not None:
+                yield key, built
+
+    # building
+
+    def _made(self, node: Node, renamed: dict[str, str], make: Callable[[], _T]) -> _T | None:
+        """What `make` gives; its faults go to the lines of the keys they are about. `renamed`: core name to ours."""
+        try:
+            return make()
+        except core.TermsError as error:
+            for fault in error.faults:
+                path = _rename(fault.field, renamed)
+                at = node.at(path) if path else node
+                self.reading.fault(at or node, fault.message)
+        except UnitError as error:
+            self.reading.fault(node, str(error))
+        return None
+
+    def _provider(self) -> core.ProviderTerms | None:
+        record = self.root.get("provider")
+        if not isinstance(record, Record) or not record.whole:
+            return None
+        values = dict(record.values)
+        code = values["currency"].code
+        values |= {"currency": code, "zone": values["zone"].key}
+        if "national_currency" in values:
+            values["national_currency"] = values["national_currency"].code
+        if "carry_forward_below" in values:
+            amount, named = values["carry_forward_below"]
+            values["carry_forward_below"] = Money.of(amount, named)
+        values["address"] = tuple(values.get("address", ()))
+        values["texts"] = tuple(sorted(values.get("texts", {}).items()))
+        return self._made(record.node, {}, lambda: core.ProviderTerms(**values))
+
+    def _tax(self) -> core.TaxTable:
+        rates: list[core.TaxRate] = []
+        nodes: list[Node] = []
+        renamed = {"tax_class": "class", "valid_from": "from", "valid_until": "until"}
+        names = _same(core.TaxRate, renamed)
+        for record in self.root.get("tax", ()):
+            rate = record.whole and self._made(record.node, renamed, partial(core.TaxRate, **record.some(**names)))
+            if rate:
+                rates.append(rate)
+                nodes.append(record.node)
+        seen: dict[tuple[object, ...], Node] = {}
+        for rate, node in zip(rates, nodes, strict=True):
+            key = (rate.country, rate.tax_class, rate.valid_from, rate.kind is core.TaxKind.REVERSE_CHARGE)
+            if key in seen:
+                what = f"{rate.country} {rate.tax_class!r} from {rate.valid_from}"
+                found = f"{what} is already defined at {seen[key].place}"
+                self.reading.fault(node.at("from") or node, found, "one rate for each country, class and day")
+            seen.setdefault(key, node)
+        return core.TaxTable(tuple(rates)) if len(seen) == len(rates) else core.TaxTable()
+
+    def _numbers(self) -> dict[str, core.NumberSeries]:
+        table = self.root.get("series")
+        out: dict[str, core.NumberSeries] = {}
+        formats: dict[str, Node] = {}
+        if not isinstance(table, Record):
+            return out
+        for key, record in table.values.items():
+            if not record.whole:
+                continue
+            made = self._made(record.node, {}, partial(core.NumberSeries, key, **record.values))
+            if made is None:
+                continue
+            out[key] = made
+            node = record.place("format")
+            shape = re.sub(r"\{number[^}]*\}", "{number}", made.format)
+            if shape in formats:
+                found = f"{made.format!r} gives the same numbers as the series at {formats[shape].place}"
+                self.reading.fault(node, found, "a format of its own")
+            formats.setdefault(shape, node)
+        return out
+
+    def _meter(self, key: str, record: Record) -> core.Meter | None:
+        values = dict(record.values)
+        if "interval" in values:
+            seconds = values.pop("interval").to(unit("s")).value
+            if seconds.denominator != 1:
+                self.reading.fault(record.place("interval"), f"{seconds} seconds", "whole seconds")
+                return None
+            values["interval_s"] = int(seconds)
+        if "max_rate" in values and (rate := self._rate(record, values["unit"])) is not None:
+            values["max_rate"] = rate
+        elif "max_rate" in values:
+            return None
+        return self._made(record.node, {"interval_s": "interval"}, lambda: core.Meter(key=key, **values))
+
+    def _rate(self, record: Record, of: Unit) -> Fraction | None:
+        """A meter's greatest rate in its own unit a second: bits become bytes where bytes are counted."""
+        quantity: Quantity = record["max_rate"]
+        if of.dimension is Dimension.DATA and quantity.unit.dimension is Dimension.RATE:
+            return quantity.value * quantity.unit.size / 8 / of.size
+        if quantity.unit == of:
+            return quantity.value
+        expected = 'a rate, such as "10 Gbit/s"' if of.dimension is Dimension.DATA else f"so many {of.name} a second"
+        self.reading.fault(record.place("max_rate"), str(quantity), expected)
+        return None
+
+    # versions of plans and pools
+
+    def _versions(
+        self, key: str, record: Record, build: Callable[[str, Record, Record], "_T | None"]
+    ) -> tuple[_T, ...]:
+        seen: dict[date, Node] = {}
+        built: list[tuple[date, _T]] = []
+        whole = True
+        for version in record.get("versions", ()):
+            since = version.get("from")
+            if since is not None and since in seen:
+                found = f"another version from {since}; the first is at {seen[since].place}"
+                self.reading.fault(version.place("from"), found, "a day of its own for each version")
+                whole = False
+                continue
+            if since is not None:
+                seen[since] = version.place("from")
+                prefix = "pool:" if record.node.path.startswith("pools.") else ""
+                self.places[f"{prefix}{key}@{since.isoformat()}"] = version.node
+            made = build(key, record, version)
+            if made is None:
+                whole = False
+            else:
+                built.append((since, made))
+        return tuple(made for _, made in sorted(built, key=lambda pair: pair[0])) if whole else ()
+
+    def _plan(self, key: str, plan: Record, version: Record) -> core.PlanVersion | None:
+        code = self._code(version)
+        if code is None:
+            return None
+        charges = [self._charge(k, charge, code) for k, charge in version.get("charges", {}).items()]
+        base = self._base(version, code) if "base" in version.values else None
+        if not (version.whole and "name" in plan.values) or None in charges or ("base" in version.values and not base):
+            return None
+        return self._made(
+            version.node,
+            {"valid_from": "from"},
+            lambda: core.PlanVersion(
+                plan=key,
+                name=plan["name"],
+                valid_from=version["from"],
+                currency=code,
+                base=base,
+                charges=tuple(c for c in charges if c is not None),
+                **plan.some(tax_class="tax_class", description="description"),
+            ),
+        )
+
+    def _pool(self, key: str, pool: Record, version: Record) -> core.Pool | None:
+        code = self._code(version)
+        if code is None or not version.whole or "name" not in pool.values:
+            return None
+        measure = self._measure(version)
+        if measure is None:
+            return None
+        price, spend = self._price(version, measure.unit, code), self._spend(version, code)
+        if price is None or spend is None:
+            return None
+        return self._made(
+            version.node,
+            _MEASURE,
+            lambda: core.Pool(
+                key=key,
+                name=pool["name"],
+                valid_from=version["from"],
+                currency=code,
+                measure=measure,
+                price=price,
+                **spend,
+                **version.some(proration="proration", tax_class="tax_class"),
+            ),
+        )
+
+    def _code(self, version: Record) -> str | None:
+        own = version.get("currency")
+        return own.code if own is not None else self.currency
+
+    def _base(self, version: Record, code: str) -> core.BaseFee | None:
+        base = version["base"]
+        node = version.place("base")
+        record = base if isinstance(base, Record) else Record(node, {"price": base}, True)
+        if not record.whole:
+            return None
+        amount, named, months = record["price"]
+        if not self._same_currency(record.place("price"), named, code):
+            return None
+        names = _same(core.BaseFee, {})
+        return self._made(node, {"amount": "price"}, lambda: core.BaseFee(amount, months, **record.some(**names)))
+
+    def _charge(self, key: str, record: Record, code: str) -> core.UsageCharge | None:
+        if not record.whole:
+            return None
+        measure = self._measure(record)
+        if measure is None:
+            return None
+        price: core.PriceModel | None
+        if "price" in record.values:
+            price = self._price(record, measure.unit, code)
+        elif "pool" in record.values:
+            price = core.PerUnit(Fraction(0))  # the pool's price applies; the member has none of its own
+        else:
+            self.reading.faults.add(
+                record.node.key, record.node.path, "'price' is missing", 'a price, such as "0.10 EUR/GB", or a pool'
+            )
+            price = None
+        allowance, commitment = self._allowance(record), self._commitment(record, code)
+        spend = self._spend(record, code)
+        if price is None or spend is None or isinstance(allowance, Faulty) or isinstance(commitment, Faulty):
+            return None
+        return self._made(
+            record.node,
+            _MEASURE | {"allowance": "included"},
+            lambda: core.UsageCharge(
+                key=key,
+                name=record["name"],
+                measure=measure,
+                price=price,
+                allowance=allowance,
+                commitment=commitment,
+                **spend,
+                **record.some(proration="proration", on_change="on_change", pool="pool", tax_class="tax_class"),
+            ),
+        )
+
+    def _measure(self, record: Record) -> core.Measure | None:
+        in_unit = record.get("unit") or self._unit_of(record)
+        percentile: core.PercentileTerms | None = None
+        if (said := record.get("percentile")) is not None:
+            percentile = self._made(said.node, {}, lambda: core.PercentileTerms(**said.values))
+            if percentile is None:
+                return None
+        step: Fraction | None = None
+        if "round_to" in record.values:
+            converted = self._to(record, "round_to", record["round_to"], in_unit)
+            if converted is None:
+                return None
+            step = converted
+        return self._made(
+            record.node,
+            _MEASURE,
+            lambda: core.Measure(
+                meter=record["meter"],
+                aggregation=record.get("aggregation", core.Aggregation.SUM),
+                unit=in_unit,
+                percentile=percentile,
+                round_step=step,
+                **record.some(direction="direction", round_rule="rounding"),
+            ),
+        )
+
+    def _unit_of(self, record: Record) -> Unit:
+        """The unit a charge is priced in when it does not say: its price's, else its quantities', else its meter's."""
+        for quantity in _quantities(record):
+            return quantity
+        meter = self.root.get("meters", {}).get(record["meter"])
+        return meter["unit"] if meter is not None and "unit" in meter.values else unit("1")
+
+    def _allowance(self, record: Record) -> "core.Allowance | Faulty | None":
+        said = record.get("included")
+        if said is None:
+            return None
+        node = record.place("included")
+        values = dict(said.values) if isinstance(said, Record) else {"quantity": said}
+        return self._made(node, {}, lambda: core.Allowance(**values)) or Faulty()
+
+    def _commitment(self, record: Record, code: str) -> "core.Commitment | Faulty | None":
+        said = record.get("commitment")
+        if said is None:
+            return None
+        amount, named, _ = said["fee"]
+        if not self._same_currency(said.place("fee"), named, code):
+            return Faulty()
+        values = {**said.values, "fee": amount}
+        return self._made(said.node, {}, lambda: core.Commitment(**values)) or Faulty()
+
+    def _spend(self, record: Record, code: str) -> dict[str, Any] | None:
+        out: dict[str, Any] = {}
+        for key in ("minimum_spend", "maximum_spend"):
+            if key in record.values:
+                amount, named = record[key]
+                if not self._same_currency(record.place(key), named, code):
+                    return None
+                out[key] = amount
+        return out
+
+    def _same_currency(self, node: Node, named: str, code: str) -> bool:
+        if named != code:
+            self.reading.fault(node, f"a price in {named}", f"{code}, the currency of this version")
+        return named == code
+
+    # prices
+
+    def _price(self, record: Record, per: Unit, code: str) -> core.PriceModel | None:
+        said, node = record["price"], record.place("price")
+        if isinstance(said, UnitPrice):
+            price = self._per_unit(node, said, per, code)
+            return None if price is None else self._made(node, {"unit_price": ""}, lambda: core.PerUnit(price))
+        return self._model(said, per, code)
+
+    def _model(self, said: Record, per: Unit, code: str) -> core.PriceModel | None:
+        model = said["model"]
+        values: dict[str, Any] = {}
+        sound = True
+        for key, value in said.values.items():
+            if key == "model":
+                continue
+            if key == "tiers":
+                tiers = [self._tier(model, tier, per, code) for tier in value]
+                sound = sound and None not in tiers
+                values[key] = tuple(tiers)
+                continue
+            converted = self._converted(said, key, value, per, code)
+            sound = sound and converted is not None
+            values[key] = converted
+        if not sound:
+            return None
+        if model == "package":
+            values = {"amount": values["price"], "size": values["size"], "free_units": values.get("free", Fraction(0))}
+        elif model == "per_unit":
+            values = {"unit_price": values["price"]}
+        renamed = {"amount": "price", "free_units": "free", "unit_price": "price", "limits": "up_to"}
+        return self._made(said.node, renamed, lambda: _MODELS[model](**values))
+
+    def _tier(self, model: str, tier: Record, per: Unit, code: str) -> Any:
+        values = {key: self._converted(tier, key, value, per, code) for key, value in tier.values.items()}
+        if any(value is None for value in values.values()):
+            return None
+        up_to = values.get("up_to")
+        if model in ("graduated", "volume"):
+            return core.Tier(up_to, values.get("price", Fraction(0)), values.get("flat", Fraction(0)))
+        if model == "graduated_percentage":
+            return core.PercentTier(up_to, values.get("rate", Fraction(0)), values.get("flat", Fraction(0)))
+        if model == "blocks":
+            return core.BlockTier(values["size"], values["price"], values.get("max_blocks"))
+        return core.CapacityTier((("", up_to),) if up_to is not None else (), values["price"])
+
+    def _converted(self, record: Record, key: str, value: Any, per: Unit, code: str) -> Any:
+        """As core takes it: quantities in the measure's unit, amounts in the version's currency; None: a fault."""
+        node = record.place(key)
+        if isinstance(value, UnitPrice):
+            return self._per_unit(node, value, per, code)
+        if isinstance(value, Quantity):
+            return self._to(record, key, value, per)
+        if isinstance(value, tuple):
+            return value[0] if self._same_currency(node, value[1], code) else None
+        return value
+
+    def _per_unit(self, node: Node, price: UnitPrice, per: Unit, code: str) -> Fraction | None:
+        if not self._same_currency(node, price.currency, code):
+            return None
+        if price.per.dimension is not per.dimension:
+            self.reading.fault(node, f"a price for a {price.per.name}", f"for a {per.name}, or {_like(per)}")
+            return None
+        return price.amount * per.size / price.per.size
+
+    def _to(self, record: Record, key: str, quantity: Quantity, per: Unit) -> Fraction | None:
+        if quantity.unit.dimension is not per.dimension:
+            self.reading.fault(record.place(key), str(quantity), f"a quantity in {per.name}, or {_like(per)}")
+            return None
+        return quantity.to(per).value
+
+    # between the parts
+
+    def _catalog_faults(self, error: core.TermsError) -> None:
+        """Faults between the parts; those about names are found already, at the names themselves."""
+        for fault in error.faults:
+            if re.search(r"unknown (meter|pool) |no tax rate has the class|^missing ", fault.message):
+                continue
+            found = re.match(r"(plans|pools)\.(?:(\S+?@[\d-]{10})\.?)?(?:charges\[(\d+)\]\.?)?(.*)$", fault.field)
+            node = self.root.node
+            if found and found[2]:
+                prefix = "pool:" if found[1] == "pools" else ""
+                node = self.places.get(prefix + found[2], node)
+                if found[3] is not None and (charges := node.at("charges")) and isinstance(charges.value, dict):
+                    node = list(charges.value.values())[int(found[3])]
+                node = node.at(_rename(found[4], _MEASURE)) or node
+            self.reading.fault(node, fault.message)
+
+
+_MEASURE = {"measure.": "", "measure": "", "valid_from": "from", "round_step": "round_to", "round_rule": "rounding"}
+_MODELS: dict[str, Any] = {
+    "per_unit": core.PerUnit,
+    "graduated": core.Graduated,
+    "volume": core.Volume,
+    "package": core.Package,
+    "percentage": core.Percentage,
+    "graduated_percentage": core.GraduatedPercentage,
+    "blocks": core.TieredBlocks,
+    "capacity": core.Capacity,
+    "dynamic": core.Dynamic,
+}
+
+
+def _rename(path: str, renamed: dict[str, str]) -> str:
+    for theirs, ours in renamed.items():
+        path = re.sub(rf"(^|(?<=[.\]])){re.escape(theirs)}(?=$|[.\[]|(?<=\.))", ours, path)
+    return path
+
+
+def _same(kind: type, renamed: dict[str, str]) -> dict[str, str]:
+    """The fields of a core class and our keys for them."""
+    return {name: renamed.get(name, name) for name in kind.__dataclass_fields__}  # type: ignore[attr-defined]
+
+
+def _quantities(record: Record) -> Iterator[Unit]:
+    """The units a charge names, the price's first."""
+    price = record.get("price")
+    if isinstance(price, UnitPrice):
+        yield price.per
+    elif isinstance(price, Record):
+        yield from _units(price.values.values())
+    for key in ("commitment", "included"):
+        said = record.get(key)
+        if isinstance(said, Quantity):
+            yield said.unit
+        elif isinstance(said, Record):
+            yield from _units(said.values.values())
+
+
+def _units(values: Iterable[Any]) -> Iterator[Unit]:
+    for value in values:
+        if isinstance(value, UnitPrice):
+            yield value.per
+        elif isinstance(value, Quantity):
+            yield value.unit
+        elif isinstance(value, Record):
+            yield from _units(value.values.values())
+        elif isinstance(value, list):
+            yield from _units(value)
+
+
+def _like(per: Unit) -> str:
+    """Another unit of the same dimension, as an example."""
+    examples = {
+        Dimension.DATA: "TB",
+        Dimension.RATE: "Gbit/s",
+        Dimension.DATA_TIME: "GB-month",
+        Dimension.TIME: "h",
+        Dimension.COUNT: "another count",
+    }
+    return examples[per.dimension]

@@ -1,0 +1,93 @@
+"""Tables of the customers room: accounts and contacts. Private to the room."""
+
+from typing import ClassVar
+
+from django.contrib.postgres.fields import ArrayField
+from django.db import models
+from django.db.models import Func, Q
+
+
+class AccountKind(models.TextChoices):
+    """What kind of person an account is; prices, tax and law differ by it."""
+
+    CONSUMER = "consumer"
+    BUSINESS = "business"
+    PUBLIC = "public"
+
+
+class Role(models.TextChoices):
+    """What a contact is told about."""
+
+    OWNER = "owner"
+    BILLING = "billing"
+    TECHNICAL = "technical"
+    ABUSE = "abuse"
+
+
+class Channel(models.TextChoices):
+    """How a contact may be reached."""
+
+    EMAIL = "email"
+    SMS = "sms"
+    POST = "post"
+    PORTAL = "portal"
+
+
+class Account(models.Model):
+    """A customer: one legal person that is billed. Known outside by `external_id`, in the ledger by `pseudonym`."""
+
+    external_id = models.CharField(max_length=100, unique=True)
+    pseudonym = models.UUIDField(unique=True, db_default=Func(function="gen_random_uuid"))
+    name = models.CharField(max_length=200)
+    kind = models.CharField(max_length=10, choices=AccountKind)
+    country = models.CharField(max_length=2)
+    vat_id = models.CharField(max_length=20, blank=True, default="", db_default="")
+    address = ArrayField(models.CharField(max_length=200), default=list)
+    """Its lines, as they print, without the name and the country."""
+    currency = models.CharField(max_length=3)
+    zone = models.CharField(max_length=64)
+    language = models.CharField(max_length=5)
+    billing_day = models.PositiveSmallIntegerField(default=1, db_default=1)
+    tax_class = models.CharField(max_length=60, blank=True, default="", db_default="")
+    """Overrides the tax class of its plans; empty leaves it to them."""
+    national_tax_currency = models.CharField(max_length=3, blank=True, default="", db_default="")
+    """The currency in which the tax is stated as well; empty is the provider's rule."""
+
+    class Meta:
+        db_table = "customers_account"
+        constraints: ClassVar = [
+            models.CheckConstraint(condition=~Q(external_id="") & ~Q(name=""), name="account_is_named"),
+            models.CheckConstraint(condition=Q(kind__in=AccountKind.values), name="account_kind"),
+            models.CheckConstraint(condition=Q(country__regex=r"^[A-Z]{2}$"), name="account_country"),
+            models.CheckConstraint(condition=Q(currency__regex=r"^[A-Z]{3}$"), name="account_currency"),
+            models.CheckConstraint(condition=Q(billing_day__range=(1, 31)), name="account_billing_day"),
+        ]
+
+
+class Contact(models.Model):
+    """A person or desk of an account: what it is told about, in which language, how, and whether it may incur cost."""
+
+    account = models.ForeignKey(Account, on_delete=models.CASCADE, related_name="contacts")
+    external_id = models.CharField(max_length=100)
+    name = models.CharField(max_length=200)
+    email = models.CharField(max_length=254, blank=True, default="", db_default="")
+    phone = models.CharField(max_length=40, blank=True, default="", db_default="")
+    roles = ArrayField(models.CharField(max_length=20), default=list)
+    may_incur_cost = models.BooleanField(default=False, db_default=False)
+    """Whether their consent to overage counts."""
+    language = models.CharField(max_length=5)
+    channels = ArrayField(models.CharField(max_length=20), default=list)
+    mailbox_service = models.CharField(max_length=100, blank=True, default="", db_default="")
+    """The service (external id) that hosts their mailbox: when that is suspended, mail to them proves nothing."""
+
+    class Meta:
+        db_table = "customers_contact"
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["account", "external_id"], name="contact_once_an_account"),
+            models.CheckConstraint(condition=~Q(external_id="") & ~Q(name=""), name="contact_is_named"),
+            models.CheckConstraint(condition=Q(roles__contained_by=Role.values), name="contact_roles"),
+            models.CheckConstraint(condition=Q(channels__contained_by=Channel.values), name="contact_channels"),
+            models.CheckConstraint(
+                condition=~Q(channels__contains=["email"]) | ~Q(email=""), name="contact_email_for_channel"
+            ),
+        ]

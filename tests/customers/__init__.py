@@ -1,0 +1,1 @@
+"""Tests of the customers room and of the import of customers."""
