@@ -3,13 +3,12 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
-from typing import Any
 from uuid import UUID
 
 from django.db import connection
 
 from coulance.ledger import reading
-from coulance.platform.db import copy_rows, next_ids
+from coulance.platform.db import copy_lines, copy_text, next_ids
 from coulance_core.kernel import Money, require_aware
 from coulance_core.ledger import (
     GENESIS,
@@ -102,8 +101,9 @@ def post_entries(*, entries: Sequence[Entry], at: datetime) -> PostedEntries:
     heads = _heads([party_id for party_id, _ in parties.values()])
     reversed_by_source = _reversed({entry.reverses for entry in fresh if entry.reverses is not None})
     ids = next_ids(sequence="ledger_entry_id_seq", count=len(fresh))
-    entry_rows: list[tuple[Any, ...]] = []
-    posting_rows: list[tuple[Any, ...]] = []
+    entry_lines: list[str] = []
+    posting_lines: list[str] = []
+    recorded = at.isoformat()
     for entry_id, entry in zip(ids, fresh, strict=True):
         party_id, salt = parties[entry.party]
         seq, previous = heads.get(party_id, (0, GENESIS))
@@ -116,31 +116,23 @@ def post_entries(*, entries: Sequence[Entry], at: datetime) -> PostedEntries:
             entry=entry, seq=seq, source_hash=source_hash, recorded_at=at, reverses=target_hash, previous=previous
         )
         heads[party_id] = seq, link
-        entry_rows.append(
-            (
-                entry_id,
-                party_id,
-                seq,
-                entry.kind.value,
-                entry.source,
-                source_hash,
-                entry.effective_on,
-                at,
-                target_id,
-                len(entry.postings),
-                previous,
-                link,
-            )
+        entry_lines.append(
+            f"{entry_id}\t{party_id}\t{seq}\t{entry.kind.value}\t{copy_text(entry.source)}\t\\\\x{source_hash.hex()}\t"
+            f"{entry.effective_on.isoformat()}\t{recorded}\t{target_id or NULL}\t{len(entry.postings)}\t"
+            f"\\\\x{previous.hex()}\t\\\\x{link.hex()}\n"
         )
-        posting_rows.extend(
-            (entry_id, no, posting.account, posting.amount, posting.currency)
-            for no, posting in enumerate(entry.postings, 1)
+        posting_lines.extend(
+            [
+                f"{entry_id}\t{no}\t{posting.account}\t{posting.amount}\t{posting.currency}\n"
+                for no, posting in enumerate(entry.postings, 1)
+            ]
         )
-    copy_rows(table="ledger_entry", columns=_ENTRY_COLUMNS, rows=entry_rows)
-    copy_rows(table="ledger_posting", columns=_POSTING_COLUMNS, rows=posting_rows)
+    copy_lines(table="ledger_entry", columns=_ENTRY_COLUMNS, lines=entry_lines)
+    copy_lines(table="ledger_posting", columns=_POSTING_COLUMNS, lines=posting_lines)
     return PostedEntries(len(fresh), already)
 
 
+NULL = "\\N"
 _ENTRY_COLUMNS = (
     "id",
     "party_id",
