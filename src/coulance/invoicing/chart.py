@@ -10,214 +10,34 @@ commit and percentile lines), *level* (storage, seats: a level against what is i
 
 from bisect import bisect_left
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
-from enum import StrEnum
+from datetime import datetime, timedelta
 from fractions import Fraction
 from itertools import pairwise
 from math import floor, log10
 from typing import Any
 from zoneinfo import ZoneInfo
 
-import numpy as np
-import numpy.typing as npt
-
+from coulance.invoicing.chart_marks import (
+    Area,
+    Band,
+    Bars,
+    Boxes,
+    Bracket,
+    ChartModel,
+    Line,
+    Mark,
+    Member,
+    Note,
+    Panel,
+    Pool,
+    Role,
+    Rule,
+)
+from coulance.invoicing.chart_points import MOST_POINTS, Points, daily_points, day_starts, level_points, rate_points
 from coulance.invoicing.documents.words import Words
 from coulance_core.kernel import exact
 
-Ints = npt.NDArray[np.int64]
-Points = list[list[float]]
-
-MOST_POINTS = 800
-"""Columns a picture can show; more points than that are enveloped by their maximum, so that no peak is lost."""
-
-
-class Role(StrEnum):
-    """What a mark stands for; the style sheet and the SVG give it its colour."""
-
-    USE = "use"
-    OTHER = "other"
-    OVER = "over"
-    LIMIT = "limit"
-    FIGURE = "figure"
-    FIGURE_OVER = "figure-over"
-    NOT_COUNTED = "not-counted"
-    GAP = "gap"
-
-
-@dataclass(frozen=True, slots=True)
-class Area:
-    """A filled shape between `points` and the level `base`; a step holds its value until the next point."""
-
-    points: tuple[tuple[float, float], ...]
-    role: Role
-    base: float = 0.0
-    outline: bool = True
-    step: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Line:
-    """A line through `points`."""
-
-    points: tuple[tuple[float, float], ...]
-    role: Role
-
-
-@dataclass(frozen=True, slots=True)
-class Bars:
-    """Upright bars: (from, until, bottom, top) each."""
-
-    bars: tuple[tuple[float, float, float, float], ...]
-    role: Role
-
-
-@dataclass(frozen=True, slots=True)
-class Rule:
-    """A level line across the panel, named at its right end."""
-
-    value: float
-    label: str
-    role: Role
-
-
-@dataclass(frozen=True, slots=True)
-class Bracket:
-    """The span between two levels at the right edge, named: what was over."""
-
-    low: float
-    high: float
-    label: str
-    role: Role
-
-
-@dataclass(frozen=True, slots=True)
-class Band:
-    """A stretch of time, shaded from bottom to top."""
-
-    start: float
-    end: float
-    role: Role
-
-
-@dataclass(frozen=True, slots=True)
-class Note:
-    """A point, with words beside it; `clipped` when it stands for a peak beyond the panel's top."""
-
-    x: float
-    y: float
-    text: str
-    role: Role
-    clipped: bool = False
-    dot: bool = True
-
-
-_Bars = tuple[tuple[float, float, float, float], ...]
-Mark = Area | Line | Bars | Rule | Bracket | Band | Note
-
-
-@dataclass(frozen=True, slots=True)
-class Panel:
-    """One set of axes: its share of the height, its top value, ticks (value, label), what it measures, and marks."""
-
-    share: float
-    top: float
-    ticks: tuple[tuple[float, str], ...]
-    caption: str
-    marks: tuple[Mark, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Member:
-    """One row of a pool's picture."""
-
-    name: str
-    value: float
-    label: str
-    others: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Pool:
-    """Members' shares of what a pool includes together."""
-
-    members: tuple[Member, ...]
-    total: Member
-    limit: float | None
-    limit_label: str
-    over_label: str
-
-
-@dataclass(frozen=True, slots=True)
-class ChartModel:
-    """A picture before it is drawn: time from `start` to `end` (epoch seconds), panels or a pool, legend, and the same
-    said in words (`alt`)."""
-
-    kind: str
-    start: float
-    end: float
-    ticks: tuple[tuple[float, str], ...]
-    panels: tuple[Panel, ...]
-    legend: tuple[tuple[Role, str], ...]
-    alt: str
-    pool: Pool | None = None
-
-
-# --- points, for whoever freezes a snapshot ------------------------------------------------------------------------
-
-
-def daily_points(at: Ints, v_in: Ints, v_out: Ints, zone: ZoneInfo, divisor: int | float = 1) -> Points:
-    """Sums per civil day in `zone`, divided by `divisor` (10**9 for GB): [[epoch of the day's start, in, out], ...].
-
-    `at` is sorted epoch seconds; a sample belongs to the day that it lies in. Days without samples are left out.
-    """
-    if at.size == 0:
-        return []
-    starts = _day_starts(int(at[0]), int(at[-1]) + 1, zone)
-    edges = np.searchsorted(at, np.asarray(starts, dtype=np.int64))
-    points: Points = []
-    for day, (low, high) in zip(starts, pairwise([*edges.tolist(), at.size]), strict=True):
-        if high > low:
-            sums = (int(v_in[low:high].sum()), int(v_out[low:high].sum()))
-            points.append([day, *(_short(s / divisor) for s in sums)])
-    return points
-
-
-def rate_points(
-    at: Ints, v_in: Ints, v_out: Ints, interval_s: int, divisor: int | float = 10**6, limit: int = MOST_POINTS
-) -> Points:
-    """Bytes per sample as bit rates over `divisor` (10**6 for Mbit/s), at most `limit` buckets by their maximum."""
-    factor = 8 / interval_s / divisor
-    return [[t, _short(i * factor), _short(o * factor)] for t, i, o in _envelope(at, (v_in, v_out), interval_s, limit)]
-
-
-def level_points(at: Ints, value: Ints, interval_s: int, divisor: int | float = 1, limit: int = MOST_POINTS) -> Points:
-    """A gauge's highest level in each of at most `limit` buckets, divided by `divisor`: [[epoch, level, 0], ...]."""
-    return [[t, _short(v / divisor), 0] for t, v in _envelope(at, (value,), interval_s, limit)]
-
-
-def _envelope(at: Ints, columns: Sequence[Ints], interval_s: int, limit: int) -> list[list[int]]:
-    if at.size == 0:
-        return []
-    first = int(at[0])
-    width = max(1, -(-(int(at[-1]) - first + interval_s) // limit))
-    width = -(-width // interval_s) * interval_s  # whole samples a bucket, or buckets would alternate in size
-    bucket = (at - first) // width
-    begins = np.flatnonzero(np.concatenate(([True], bucket[1:] != bucket[:-1])))
-    times = first + bucket[begins] * width
-    return np.column_stack([times, *(np.maximum.reduceat(c, begins) for c in columns)]).tolist()
-
-
-def _short(value: float) -> float:
-    """Four significant figures: finer than a picture shows, and a third of the bytes."""
-    if value == 0:
-        return 0
-    digits = 3 - floor(log10(abs(value)))
-    rounded = round(value, digits)
-    return int(rounded) if rounded == int(rounded) else rounded
-
-
-# --- the model ----------------------------------------------------------------------------------------------------
+__all__ = ["MOST_POINTS", "ChartModel", "Role", "daily_points", "level_points", "model", "pool", "rate_points"]
 
 
 def model(item: Mapping[str, Any], *, zone: ZoneInfo, language: str = "en") -> ChartModel | None:
@@ -331,7 +151,7 @@ class _Facts:
             hours = [start.replace(minute=0, second=0) + timedelta(hours=h) for h in range(0, 61, 6)]
             return tuple((h.timestamp(), f"{h:%H:%M}") for h in hours if self.start <= h.timestamp() < end)
         every = 1 if days <= 10 else 7 if days <= 45 else 30
-        midnights = _day_starts(int(self.start), int(end), self.zone)
+        midnights = day_starts(int(self.start), int(end), self.zone)
         return tuple((float(t), self.when(t)) for t in midnights[::every] if t >= self.start)
 
     def legend(self, *entries: tuple[Role, str]) -> tuple[tuple[Role, str], ...]:
@@ -383,7 +203,7 @@ def _quota(f: _Facts) -> ChartModel:
     return ChartModel("quota", f.start, f.end, f.time_ticks(), (main, strip), legend, alt)
 
 
-def _day_bars(days: Sequence[tuple[float, float, float]], limit: float | None) -> tuple[_Bars, _Bars]:
+def _day_bars(days: Sequence[tuple[float, float, float]], limit: float | None) -> tuple[Boxes, Boxes]:
     """Each day's bar, its part within the limit apart from its part beyond it."""
     within: list[tuple[float, float, float, float]] = []
     beyond: list[tuple[float, float, float, float]] = []
@@ -564,18 +384,6 @@ def _next_midnight(epoch: float, zone: ZoneInfo) -> float:
     local = datetime.fromtimestamp(epoch, zone)
     tomorrow = local.date() + timedelta(days=1)
     return datetime(tomorrow.year, tomorrow.month, tomorrow.day, tzinfo=zone).timestamp()
-
-
-def _day_starts(start: int, end: int, zone: ZoneInfo) -> list[int]:
-    """The civil midnights in `zone` from the day that `start` lies in until before `end`."""
-    day = datetime.fromtimestamp(start, zone).date()
-    starts = []
-    while True:
-        midnight = int(datetime(day.year, day.month, day.day, tzinfo=zone).astimezone(UTC).timestamp())
-        if midnight >= end:
-            return starts
-        starts.append(midnight)
-        day += timedelta(days=1)
 
 
 def _value_ticks(high: float, most: int) -> list[float]:

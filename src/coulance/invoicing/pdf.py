@@ -14,8 +14,9 @@ from typing import Any
 
 import typst
 
+from coulance.invoicing.documents.calculation import calculation_file
 from coulance.invoicing.documents.glyphs import plain, safe
-from coulance.invoicing.documents.view import UnableToRenderError, calculation_file, view
+from coulance.invoicing.documents.view import UnableToRenderError, view
 
 __all__ = ["UnableToRenderError", "render"]
 

@@ -9,7 +9,7 @@ from functools import singledispatch
 from html import escape
 from itertools import pairwise
 
-from coulance.invoicing import chart
+from coulance.invoicing import chart_marks as chart
 from coulance.invoicing.documents import glyphs
 
 WIDTH, LEFT, RIGHT, TOP = 720.0, 48.0, 122.0, 26.0

@@ -4,25 +4,23 @@
 out. Whatever a customer typed stays text: neither side evaluates it.
 """
 
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from coulance.invoicing import chart, svg
-from coulance.invoicing.documents.words import Words, ratio_percent
-from coulance_core.kernel import Explanation, exact
-from coulance_core.kernel.explanation import formula
+from coulance.invoicing.documents.calculation import CALCULATION_FILE, View, explained
+from coulance.invoicing.documents.words import NBSP, Words, ratio_percent
+from coulance_core.kernel import exact
 
 SCHEMA = "coulance.document/1"
 KINDS = ("base_invoice", "overage_invoice", "credit_note", "usage_statement")
-CALCULATION_FILE = "calculation.json"
 MOST_PICTURES = 24
 """Pictures on one document; further services stand in the table of use."""
 MOST_REASONS = 3
 """Services named in the opening sentence; the others are counted there and stand in the lines."""
-
-View = dict[str, Any]
 
 
 class UnableToRenderError(ValueError):
@@ -121,7 +119,7 @@ class _Document:
             ids.append(w("registration", id=seller["registration"]))
         return {
             "name": str(seller.get("name") or ""),
-            "address": _texts([*(seller.get("address") or ()), seller.get("country")]),
+            "address": _texts([*(seller.get("address") or ()), self._abroad(seller)]),
             "contact": _texts(seller.get(k) for k in ("email", "phone", "website")),
             "ids": ids,
             "bank": _texts([_groups(seller.get("iban")), seller.get("bic")]),
@@ -129,12 +127,17 @@ class _Document:
 
     def _buyer(self) -> list[str]:
         buyer = self.snapshot["buyer"]
-        return _texts([buyer.get("name"), *(buyer.get("address") or ()), buyer.get("country")])
+        return _texts([buyer.get("name"), *(buyer.get("address") or ()), self._abroad(buyer)])
+
+    def _abroad(self, party: Mapping[str, Any]) -> str:
+        """A party's country where the other's is another; between neighbours an address has none."""
+        countries = {self.snapshot["seller"].get("country"), self.snapshot["buyer"].get("country")}
+        return str(party.get("country") or "") if len(countries) > 1 else ""
 
     def _meta(self) -> list[list[str]]:
         s, w = self.snapshot, self.words
         references = s.get("references") or {}
-        rows = [[w("number"), s.get("number") or w("draft")]]
+        rows = []
         if s.get("issued_on"):
             rows.append([w("issued"), w.day(s["issued_on"])])
         span = w.span(s.get("period"), self.zone)
@@ -212,9 +215,7 @@ class _Document:
         s, w = self.snapshot, self.words
         lines = [line for line in s["lines"] if _positive(line.get("net"))]
         lines.sort(key=lambda line: -exact(str(line["net"])))
-        said = []
-        for line in lines[:MOST_REASONS]:
-            said.append(self._reason(line, usage))
+        said = [self._reason(line, usage) for line in lines[:MOST_REASONS]]
         if len(lines) > MOST_REASONS:
             said.append(w("and_more", count=len(lines) - MOST_REASONS))
         totals = s["totals"]
@@ -250,13 +251,14 @@ class _Document:
             if price
             else ""
         )
-        return f"{start}{at} = {self.money(line['net'])}."
+        return f"{start}{at} ={NBSP}{self.money(line['net'])}."
 
     # --- lines and totals ---
 
     def _lines(self) -> list[View]:
-        """Lines in their order, grouped under the service or pool they are for."""
+        """Lines in their order, under the service or pool they are for; a line's period is said where it differs."""
         w, groups = self.words, []
+        whole = w.span(self.snapshot.get("period"), self.zone)
         last: object = object()
         for line in self.snapshot["lines"]:
             service, pool = line.get("service") or {}, line.get("pool")
@@ -269,7 +271,8 @@ class _Document:
                 groups.append({"name": str(name), "id": str(identity), "rows": []})
                 last = key
             kind = f"kind_{line.get('kind')}"
-            detail = [w.span(line.get("period"), self.zone)]
+            own = w.span(line.get("period"), self.zone)
+            detail = [own if own != whole else ""]
             if line.get("kind") not in ("base", "overage") and w.has(kind):
                 detail.append(w(kind))
             unit = str(line.get("unit") or "")
@@ -465,23 +468,23 @@ class _Document:
     # --- calculation ---
 
     def _calculation(self) -> list[View]:
-        """Each line's explanation, flattened to rows of (name, how, result) at their depth."""
-        w, parts = self.words, []
+        """Each line's explanation, flattened to rows of (name, how, result); lines with the same one share it."""
+        w = self.words
+        shared: dict[str, list[Mapping[str, Any]]] = {}
         for line in self.snapshot["lines"]:
-            if not line.get("explanation"):
-                continue
-            title = " – ".join(
-                _texts(
-                    [
-                        w("line", no=line.get("no")),
-                        (line.get("service") or {}).get("name") or line.get("pool"),
-                        line.get("description"),
-                    ]
-                )
-            )
-            parts.append(
-                {"title": title, "amount": self.money(line.get("net") or "0")} | explained(line["explanation"], w)
-            )
+            if line.get("explanation"):
+                key = json.dumps([line["explanation"], line.get("net")], sort_keys=True)
+                shared.setdefault(key, []).append(line)
+        parts = []
+        for lines in shared.values():
+            line = lines[0]
+            if len(lines) == 1:
+                who = (line.get("service") or {}).get("name") or line.get("pool")
+                title = [w("line", no=line.get("no")), who, line.get("description")]
+            else:
+                title = [w("lines", numbers=_spans([int(each.get("no") or 0) for each in lines]))]
+            amount = self.money(line.get("net") or "0")
+            parts.append({"title": " – ".join(_texts(title)), "amount": amount} | explained(line["explanation"], w))
         return parts
 
     def _disagree(self) -> str:
@@ -492,71 +495,10 @@ class _Document:
             contact += w("by_phone", phone=seller["phone"])
         if s["kind"] == "usage_statement":
             return w("disagree_statement", contact=contact)
-        return w("disagree_text", contact=contact, number=s.get("number") or "–")
-
-
-def explained(data: Mapping[str, Any], words: Words) -> View:
-    """An explanation's JSON as rows to show: {rule, terms, rows: [{name, how, result, depth}], conventions, notes}."""
-    explanation = Explanation.from_json(data)
-    rows: list[View] = []
-    conventions: list[str] = []
-    notes: list[str] = []
-
-    def add(part: Explanation, depth: int) -> None:
-        if depth:
-            rows.append({"name": _readable(part.rule), "how": part.terms, "result": "", "depth": depth, "head": True})
-        for fact in part.facts:
-            unit = f" {fact.unit}" if fact.unit else ""
-            rows.append(
-                {
-                    "name": _readable(fact.name),
-                    "how": fact.source,
-                    "result": words.exact(fact.value) + unit,
-                    "depth": depth,
-                    "head": False,
-                }
-            )
-        for step in part.steps:
-            unit = f" {step.unit}" if step.unit else ""
-            how = _readable(formula(step)).replace(" - ", " − ").replace(" x ", " × ")
-            rows.append(
-                {
-                    "name": _readable(step.name),
-                    "how": f"= {how}",
-                    "result": words.exact(step.result) + unit,
-                    "depth": depth,
-                    "head": False,
-                }
-            )
-        conventions.extend(part.conventions)
-        notes.extend(part.notes)
-        for child in part.children:
-            add(child, depth + 1)
-
-    add(explanation, 0)
-    return {
-        "rule": explanation.rule,
-        "terms": words("terms", terms=explanation.terms) if explanation.terms else "",
-        "rows": rows,
-        "conventions": list(dict.fromkeys(conventions)),
-        "notes": list(dict.fromkeys(notes)),
-    }
-
-
-def calculation_file(snapshot: Mapping[str, Any]) -> dict[str, Any]:
-    """What the attached file holds: figures and explanations, exact, without the picture's points."""
-    return {
-        "schema": "coulance.calculation/1",
-        "number": snapshot.get("number"),
-        "kind": snapshot["kind"],
-        "issued_on": snapshot.get("issued_on"),
-        "currency": snapshot["currency"],
-        "period": snapshot.get("period"),
-        "lines": [dict(line) for line in snapshot["lines"]],
-        "tax": snapshot.get("tax") or [],
-        "totals": snapshot["totals"],
-        "usage": [{k: v for k, v in item.items() if k != "chart"} for item in snapshot.get("usage") or ()],
-    }
+        if not s.get("number"):
+            return w("disagree_draft", contact=contact)
+        key = "disagree_credit" if s["kind"] == "credit_note" else "disagree_text"
+        return w(key, contact=contact, number=s["number"])
 
 
 def _item_of(line: Mapping[str, Any], usage: Iterable[Mapping[str, Any]]) -> Mapping[str, Any] | None:
@@ -578,6 +520,21 @@ def _pool_totals(members: Sequence[Mapping[str, Any]]) -> tuple[str, str]:
     return str(used), str(given["pool_allowance"]) if given else _sum(m.get("allowance") for m in members)
 
 
+def _spans(numbers: Sequence[int]) -> str:
+    """Numbers in order, runs of three and more shortened.
+
+    >>> _spans([1, 2, 3, 4, 7, 9, 10])
+    '1–4, 7, 9, 10'
+    """
+    runs: list[list[int]] = []
+    for number in numbers:
+        if runs and runs[-1][-1] == number - 1:
+            runs[-1].append(number)
+        else:
+            runs.append([number])
+    return ", ".join(f"{r[0]}–{r[-1]}" if len(r) > 2 else ", ".join(map(str, r)) for r in runs)
+
+
 def _sum(values: Iterable[object]) -> str:
     return str(sum((exact(str(v)) for v in values if v not in (None, "")), start=exact(0)))
 
@@ -587,10 +544,6 @@ def _positive(value: object) -> bool:
         return value is not None and exact(str(value)) > 0
     except ValueError:
         return False
-
-
-def _readable(name: str) -> str:
-    return name.replace("_", " ")
 
 
 def _texts(values: Iterable[object]) -> list[str]:
