@@ -5,7 +5,6 @@ from coulance_core.invoicing.carry import CarryDecision, decide_carry
 from coulance_core.invoicing.credit import CreditError, CreditRequest, Issued, credit_note
 from coulance_core.invoicing.documents import (
     SERIES,
-    BilledSpan,
     BillLine,
     Buyer,
     BuyerKind,
@@ -33,7 +32,6 @@ __all__ = [
     "SCHEMA_NAME",
     "SERIES",
     "BillLine",
-    "BilledSpan",
     "Block",
     "Buyer",
     "BuyerKind",

@@ -27,6 +27,7 @@ from coulance_core.kernel import Explanation, Money, Period, Rounding
 from coulance_core.kernel.rounding import round_int
 from coulance_core.ledger import CARRIED, revenue
 from coulance_core.ledger import DAMAGES as DAMAGES_ACCOUNT
+from coulance_core.rating.base import BilledSpan
 
 
 class CreditError(ValueError):
@@ -196,11 +197,15 @@ def _line(no: int, line: DraftLine, net: Money, invoice: Issued, credit_type: Cr
         explanation=explanation,
         account=DAMAGES_ACCOUNT if is_damages else account,
         # Days come back only when the whole price does, and never for damages: the service was had.
-        span=replace(line.span, credit=True) if line.span and whole and credit_type is CreditType.CORRECTION else None,
+        span=_given_back(line, net) if whole and credit_type is CreditType.CORRECTION else None,
         carried_id=None,
         settled="",
         credits=line.no,
     )
+
+
+def _given_back(line: DraftLine, net: Money) -> BilledSpan | None:
+    return None if line.span is None else replace(line.span, credit=True, net=-net)
 
 
 def _check_codes(invoice: Issued, lines: Sequence[DraftLine]) -> None:

@@ -12,6 +12,8 @@ from fractions import Fraction
 
 from coulance_core.catalog.provider import ProviderTerms, TaxKind
 from coulance_core.kernel import Explanation, Money, Period
+from coulance_core.rating.base import BilledSpan
+from coulance_core.rating.lines import PricedLine
 
 
 class DocumentError(ValueError):
@@ -148,28 +150,13 @@ class ServiceRef:
 
 
 @dataclass(frozen=True, slots=True)
-class BilledSpan:
-    """The civil days [start, end) of a subscription that a base line bills, or gives back with `credit`.
-
-    A day of a subscription is billed once: the database refuses the second time, until a credit gives it back.
-    """
-
-    subscription: int
-    start: date
-    end: date
-    credit: bool = False
-
-    def __post_init__(self) -> None:
-        if self.end <= self.start:
-            raise DocumentError(f"a billed span has days: {self.start} .. {self.end} has none")
-
-
-@dataclass(frozen=True, slots=True)
 class BillLine:
     """A priced line on its way to a document. `amount` is without tax, or with it where the catalog's prices are so.
 
     `kind` is rating's line kind as text (`base`, `overage`, `carried`, ...). `carried_id` is the handle of the
-    carried amount that this line bills at last; `settled` names the settlement it rests on.
+    carried amount that this line bills at last; `settled` names the settlement it rests on. `span` is, on a base line,
+    the days of the line's service and key (`base` or `commit:...`) that it bills, or gives back with `credit`: a day is
+    billed once, and the next run's `base_due` reads them back.
     """
 
     kind: str
@@ -188,6 +175,34 @@ class BillLine:
     span: BilledSpan | None = None
     settled: str = ""
     carried_id: int | None = None
+
+    @classmethod
+    def of(
+        cls,
+        line: PricedLine,
+        *,
+        service: ServiceRef | None = None,
+        span: BilledSpan | None = None,
+        settled: str = "",
+    ) -> "BillLine":
+        """What rating priced, on its way to a document."""
+        return cls(
+            kind=line.kind.value,
+            description=line.description,
+            period=line.period,
+            quantity=line.quantity,
+            unit=line.unit,
+            unit_price=line.unit_price,
+            amount=line.net,
+            tax_class=line.tax_class,
+            explanation=line.explanation,
+            service=service,
+            pool=line.pool or "",
+            charge=line.charge,
+            plan_version=line.terms,
+            span=span,
+            settled=settled,
+        )
 
 
 @dataclass(frozen=True, slots=True)
