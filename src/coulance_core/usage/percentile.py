@@ -43,7 +43,8 @@ class Rank:
 def rank_of(n: int, convention: RankConvention, p: Fraction = Fraction(95)) -> Rank:
     """The sample that `convention` takes among `n` for the `p`-th percentile.
 
-    Raises `SamplesError` for n < 1 or p outside (0, 100].
+    Raises `SamplesError` for n < 1 or p outside (0, 100]. Where a rule falls below the first sample or above the last,
+    that one is taken.
 
     >>> [rank_of(8916, c).n - rank_of(8916, c).index for c in list(RankConvention)[:4]]
     [446, 446, 447, 447]
@@ -61,7 +62,8 @@ def rank_of(n: int, convention: RankConvention, p: Fraction = Fraction(95)) -> R
         case RankConvention.NEAREST_RANK:
             index = -int(-part * n // 1) - 1
         case RankConvention.LIBRENMS:
-            index = round_int(part * n, Rounding.HALF_UP) - 1
+            # In doubles and in this order, as LibreNMS does: its half is a hair less than a half for some n.
+            index = int(n / 100 * float(p) + 0.5) - 1
         case RankConvention.RRDTOOL:
             index = round_int(part * (n - 1), Rounding.HALF_UP)
         case RankConvention.CACTI_1_2_20:

@@ -25,7 +25,12 @@ HEARTBEAT_S = 600
 
 
 def vendor_deltas(
-    start: Ints, end: Ints, old: NDArray[np.uint64], new: NDArray[np.uint64], policy: VendorPolicy
+    start: Ints,
+    end: Ints,
+    old: NDArray[np.uint64],
+    new: NDArray[np.uint64],
+    policy: VendorPolicy,
+    heartbeat_s: int = HEARTBEAT_S,
 ) -> tuple[NDArray[np.uint64], Bools]:
     """(amount, known) of each interval, by that program's arithmetic. Amounts reach almost 2^64, hence unsigned.
 
@@ -36,7 +41,7 @@ def vendor_deltas(
     >>> [v.tolist() for v in vendor_deltas(start, end, old, new, VendorPolicy.RRDTOOL_DERIVE_MIN_0)]
     [[0, 20], [False, True]]
     """
-    known = (end - start) <= HEARTBEAT_S
+    known = (end - start) <= heartbeat_s
     falls = new < old
     if policy is VendorPolicy.RRDTOOL_DERIVE_MIN_0:
         known &= ~falls
@@ -48,3 +53,14 @@ def vendor_deltas(
     whole = np.where(double >= 2.0**64, 0.0, double).astype(np.uint64)
     exact = np.where(falls, whole, new - old)
     return np.where(known, exact, 0).astype(np.uint64), known & (double < 2.0**64)
+
+
+def within_heartbeat(at: Ints, start: int, heartbeat_s: int = HEARTBEAT_S) -> Bools:
+    """Which updates of a database that starts at `start` rrdtool keeps: those at most a heartbeat after the last.
+
+    A later one is unknown as a whole, so that the first sample after a gap is lost along with the gap.
+
+    >>> within_heartbeat(np.array([300, 600, 1500, 1800]), 0).tolist()
+    [True, True, False, True]
+    """
+    return np.diff(at, prepend=start) <= heartbeat_s
