@@ -1,0 +1,565 @@
+"""Taking a batch in: the hot path.
+
+A batch becomes one blob row, a few updated counter pages and a batch row, in one transaction; nothing is acknowledged
+before that commits. Series of one page are serialised by the lock on their state page; pages are locked in ascending
+order, after all missing ones were inserted in ascending order, so two writers never wait for each other in a ring.
+
+The batch's number (its samples' revision) is drawn while the page locks are held: for any series, revisions ascend in
+the order of commits. It is drawn under a shared advisory lock, so that `fence()` can say of a number that no batch up
+to it is still under way.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+import numpy as np
+import psycopg
+from django.db import connection, transaction
+from numpy.typing import NDArray
+from psycopg.types.json import Jsonb
+
+from coulance.platform.db import lock_key
+from coulance.usage import blobs, counting, late, pages
+from coulance.usage.blobs import Rows
+from coulance.usage.columns import NO_START, Columns, Rejection
+from coulance.usage.counting import NO_STARTS, Starts, Tally
+from coulance.usage.errors import UnableToIngestError
+from coulance.usage.models import Batch
+from coulance.usage.pages import DAY, NEVER, PAGE, STATE
+from coulance.usage.registry import COUNTER, SeriesTable
+
+Int64s = NDArray[np.int64]
+Bools = NDArray[np.bool_]
+
+EARLIEST = 946_684_800
+"""1 January 2000: an instant before it is a mistake, not a sample."""
+FUTURE_TOLERANCE_S = 300
+"""How far a sender's clock may be ahead of ours."""
+LARGEST = 2**53
+"""The largest delta or level, scaled. Even in bytes no five minutes come near it."""
+SHOWN_REJECTIONS = 1000
+"""Rejected rows that an answer lists; it always says how many there were."""
+
+REVISIONS_LOCK = lock_key("usage", "revisions")
+
+
+@dataclass(frozen=True, slots=True)
+class BatchAnswer:
+    """What became of a batch's rows; the counts add up to `rows`.
+
+    `accepted` rows were newer than all their series had; `late` ones were not, and were missing; `corrected` ones
+    replace another value; `duplicate` ones were there already. `quarantined` rows wait for their series to be assigned.
+    `resent` says that the whole batch had come before, and this is the answer it got then.
+    """
+
+    revision: int
+    rows: int
+    accepted: int
+    duplicate: int
+    late: int
+    corrected: int
+    quarantined: int
+    rejected_rows: int
+    rejected: tuple[Rejection, ...]
+    resent: bool = False
+
+    def as_json(self) -> dict[str, Any]:
+        """Plain values, as the API answers and as the batch row keeps."""
+        return {
+            "batch": self.revision,
+            "rows": self.rows,
+            "accepted": self.accepted,
+            "duplicate": self.duplicate,
+            "late": self.late,
+            "corrected": self.corrected,
+            "quarantined": self.quarantined,
+            "rejected_rows": self.rejected_rows,
+            "rejected": [{"row": r.row, "field": r.field, "reason": r.reason} for r in self.rejected],
+            "resent": self.resent,
+        }
+
+
+def answer_from(kept: dict[str, Any], *, resent: bool) -> BatchAnswer:
+    """The answer that a batch row keeps."""
+    return BatchAnswer(
+        revision=kept["batch"],
+        rejected=tuple(Rejection(**r) for r in kept["rejected"]),
+        resent=resent,
+        **{name: kept[name] for name in ("rows", "accepted", "duplicate", "late", "corrected", "quarantined")},
+        rejected_rows=kept["rejected_rows"],
+    )
+
+
+@dataclass(slots=True)
+class Valid:
+    """Rows that passed, sorted by series and instant, one each; and how many twins in the batch they replaced."""
+
+    rows: Rows
+    positions: NDArray[np.int32]
+    same_twins: int
+    other_twins: int
+    starts: Starts
+
+
+def earlier_answer(*, source: str, key: str, digest: bytes) -> BatchAnswer | None:
+    """The answer this batch got before, if it came before. Raises when its key was used for another batch."""
+    kept = Batch.objects.filter(source=source, key=key).values_list("digest", "answer").first()
+    if kept is None:
+        return None
+    if bytes(kept[0]) != digest:
+        raise UnableToIngestError(f"the key {key!r} was used before for a batch with other contents; use a new key")
+    return answer_from(kept[1], resent=True)
+
+
+def validate(
+    columns: Columns, table: SeriesTable, *, recorded_at: datetime, kept_from: int | None
+) -> tuple[Valid, list[Rejection], Int64s]:
+    """(rows to take, rejected rows, row numbers to quarantine) of a batch."""
+    faults = list(columns.faults)
+    positions = table.positions(columns.keys)[columns.series]
+    good = np.ones(len(columns), np.bool_)
+    if faults:
+        good[[fault.row for fault in faults]] = False
+
+    def refuse(bad: Bools, field: str, reason: str) -> None:
+        nonlocal good
+        if bad.any():
+            now = np.flatnonzero(bad & good)
+            faults.extend(Rejection(row, field, reason) for row in now.tolist())
+            good = good & ~bad
+
+    at = columns.at
+    latest = int(recorded_at.timestamp()) + FUTURE_TOLERANCE_S
+    if len(at) and (int(at.min()) < EARLIEST or int(at.max()) > latest):
+        refuse(at >= 10**11, "at", "expected epoch seconds; this looks like milliseconds")
+        refuse(at < EARLIEST, "at", "before the year 2000; expected epoch seconds")
+        refuse(at > latest, "at", f"in the future by more than {FUTURE_TOLERANCE_S} s; check the sender's clock")
+    if kept_from is not None and len(at) and int(at.min()) < kept_from:
+        refuse(at < kept_from, "at", f"older than the samples that are kept (from epoch second {kept_from})")
+    known = positions >= 0
+    quarantine = np.flatnonzero(good & ~known)
+    good &= known
+    use = np.flatnonzero(good)
+    v_in, v_out = columns.v_in, columns.v_out
+    kinds = table.kind[positions[use]] if len(use) else np.empty(0, np.int8)
+    scales = table.scale[positions[use]] if len(use) else np.empty(0, np.int8)
+    if columns.texts or scales.any():
+        v_in, v_out = _scaled(columns, use, scales, refuse)
+    counters = np.zeros(len(columns), np.bool_)
+    counters[use] = kinds == COUNTER
+    if columns.items is not None:
+        refuse(counters & columns.items, "item", "items are counted by a delta or a gauge meter, not by a counter")
+        plain = ~counters & ~columns.items
+    else:
+        plain = ~counters
+    if columns.unsigned or (len(v_in) and min(int(v_in.min()), int(v_out.min())) < 0):
+        pattern = columns.unsigned
+        for values, name in ((v_in, "in"), (v_out, "out")):
+            what = "larger than a delta or a level can be" if pattern else "negative; a correction is a new value"
+            refuse(plain & (values < 0), name, what)
+            if not pattern:
+                refuse(counters & (values < 0), name, "negative; a counter's reading never is")
+    for values, name in ((v_in, "in"), (v_out, "out")):
+        if len(values) and int(values.max()) > LARGEST:
+            refuse(plain & (values > LARGEST), name, f"larger than {LARGEST} (scaled), which no interval holds")
+    use = np.flatnonzero(good)
+    rows = Rows(table.ids[positions[use]], at[use], v_in[use], v_out[use])
+    held = positions[use]
+    starts = NO_STARTS
+    if columns.since is not None:
+        starts = _starts_of(rows, columns.since[use], table.kind[held] == COUNTER)
+    ordered, order = _ordered(rows)
+    twins = (ordered.series[1:] == ordered.series[:-1]) & (ordered.at[1:] == ordered.at[:-1])
+    same = other = 0
+    held = held[order] if order is not None else held
+    if twins.any():
+        equal = (ordered.v_in[1:] == ordered.v_in[:-1]) & (ordered.v_out[1:] == ordered.v_out[:-1])
+        same, other = int((twins & equal).sum()), int((twins & ~equal).sum())
+        keep = np.append(~twins, True)
+        ordered, held = ordered.take(keep), held[keep]
+    return Valid(ordered, held, same, other, starts), faults, quarantine
+
+
+def _ordered(rows: Rows) -> tuple[Rows, NDArray[np.intp] | None]:
+    """Sorted by series and instant, rows of the batch's order among equals; untouched when sorted already."""
+    if len(rows) < 2:
+        return rows, None
+    low, base = int(rows.series.min()), int(rows.at.min())
+    width = (int(rows.at.max()) - base + 1).bit_length()
+    if (int(rows.series.max()) - low + 1).bit_length() + width <= 62:
+        key = ((rows.series - low) << width) | (rows.at - base)
+        if (key[1:] >= key[:-1]).all():
+            return rows, None
+        order = np.argsort(key, kind="stable")
+    else:
+        order = np.lexsort((rows.at, rows.series))
+    return rows.take(order), order
+
+
+def _scaled(columns: Columns, use: Int64s, scales: NDArray[np.int8], refuse: Any) -> tuple[Int64s, Int64s]:
+    """Both value columns in the meters' stored integers; rows that don't fit are refused."""
+    out = []
+    power = np.ones(len(columns), np.int64)
+    power[use] = 10 ** scales.astype(np.int64)
+    mine = np.zeros(len(columns), np.bool_)
+    mine[use] = True
+    if columns.items is not None:
+        power[columns.items] = 1
+    for values, name in ((columns.v_in, "in"), (columns.v_out, "out")):
+        most = np.iinfo(np.int64).max // power
+        refuse(mine & (power > 1) & ((values > most) | (values < -most)), name, "too large at its meter's scale")
+        scaled = np.where(np.abs(values) <= most, values * power, values)
+        for row, text in columns.texts.get(name, {}).items():
+            if not mine[row]:
+                continue
+            exact = Decimal(text) * int(power[row])
+            one = np.zeros(len(columns), np.bool_)
+            one[row] = True
+            if exact != exact.to_integral_value():
+                digits = len(str(int(power[row]))) - 1
+                refuse(one, name, f"{text} is finer than its meter keeps ({digits} decimals)")
+            elif abs(exact) >= 2**63:
+                refuse(one, name, "too large at its meter's scale")
+            else:
+                scaled[row] = int(exact)
+        out.append(scaled)
+    return out[0], out[1]
+
+
+def _starts_of(rows: Rows, since: Int64s, counters: Bools) -> Starts:
+    """The distinct counter starts that the rows bring as evidence."""
+    said = np.flatnonzero(counters & (since != NO_START) & (since >= EARLIEST) & (since <= rows.at))
+    if not len(said):
+        return NO_STARTS
+    pairs = np.unique(np.column_stack((rows.series[said], since[said])), axis=0)
+    return Starts(pairs[:, 0].copy(), pairs[:, 1].copy())
+
+
+class _Resent(Exception):
+    """Another writer committed this very batch while we worked: roll back and give its answer."""
+
+
+def commit(
+    *,
+    valid: Valid,
+    table: SeriesTable,
+    source: str,
+    key: str,
+    digest: bytes,
+    recorded_at: datetime,
+    faults: list[Rejection],
+    quarantine: Iterable[tuple[Any, ...]],
+    quarantined: int,
+    rows: int,
+) -> BatchAnswer:
+    """Write a judged batch in one transaction and say what became of it."""
+    faults = sorted(faults, key=lambda fault: fault.row)
+    rejected = len({fault.row for fault in faults})
+    try:
+        with transaction.atomic():
+            connection.ensure_connection()
+            raw = connection.connection
+            writer = _Writer(raw, table, valid)
+            revision = writer.lock()
+            fresh, duplicate, late_rows, corrected = writer.place()
+            answer = BatchAnswer(
+                revision=revision,
+                rows=rows,
+                accepted=fresh,
+                duplicate=duplicate + valid.same_twins,
+                late=late_rows,
+                corrected=corrected + valid.other_twins,
+                quarantined=quarantined,
+                rejected_rows=rejected,
+                rejected=tuple(faults[:SHOWN_REJECTIONS]),
+            )
+            writer.write(answer, source, key, digest, recorded_at, quarantine)
+    except _Resent:
+        again = earlier_answer(source=source, key=key, digest=digest)
+        if again is None:  # pragma: no cover - the other writer's row was committed, so it is there
+            raise UnableToIngestError(f"the batch {key!r} is being written by somebody else; send it again") from None
+        return again
+    return answer
+
+
+class _Writer:
+    """One batch on its way into the database."""
+
+    def __init__(self, raw: "psycopg.Connection[Any]", table: SeriesTable, valid: Valid) -> None:
+        self.raw = raw
+        self.table = table
+        self.rows = valid.rows
+        self.positions = valid.positions
+        self.starts = valid.starts
+        page = self.rows.series // PAGE
+        self.pages = page[counting.first_rows(page)] if len(page) else page
+        self.slot = np.searchsorted(self.pages, page) * PAGE + self.rows.series % PAGE
+        self.days = counting.civil_days(table, self.positions, self.rows.at)
+        self.revision = 0
+        self.state = pages.empty_state(0)
+        self.held_days: dict[tuple[int, int], bytes] = {}
+        self.kept = self.rows
+        self.tally: Tally | None = None
+        self.new_starts = NO_STARTS
+
+    def lock(self) -> int:
+        """Lock the pages, read them, and draw the revision; all in one round trip."""
+        numbers = self.pages.tolist()
+        pairs = self._day_pairs(self.rows.series, self.days)
+        state, number, days = (psycopg.Cursor(self.raw) for _ in range(3))
+        with self.raw.pipeline():
+            if numbers:
+                psycopg.Cursor(self.raw).execute(
+                    "INSERT INTO usage_state_page (page, data) SELECT p, %b FROM unnest(%b::int[]) AS p"
+                    " ON CONFLICT DO NOTHING",
+                    (pages.EMPTY_STATE, numbers),
+                )
+            state.execute(
+                "SELECT data FROM usage_state_page WHERE page = ANY(%b::int[]) ORDER BY page FOR UPDATE",
+                (numbers,),
+                binary=True,
+            )
+            psycopg.Cursor(self.raw).execute("SELECT pg_advisory_xact_lock_shared(%s)", (REVISIONS_LOCK,))
+            number.execute("SELECT nextval('usage_revision')", binary=True)
+            self._select_days(days, pairs)
+        self.state = pages.join([row[0] for row in state.fetchall()], STATE)
+        self._keep_days(days)
+        row = number.fetchone()
+        assert row is not None
+        self.revision = int(row[0])
+        return self.revision
+
+    def place(self) -> tuple[int, int, int, int]:
+        """Decide what is new, duplicate, late and corrected: (accepted, duplicate, late, corrected)."""
+        rows, n = self.rows, len(self.rows)
+        if not n:
+            return 0, 0, 0, 0
+        last = self.state[self.slot]
+        prior = Rows(rows.series, last["last_at"], last["last_in"], last["last_out"])
+        behind = rows.at <= prior.at
+        counters = bool((self.table.kind[self.positions] == COUNTER).any())
+        known = self._known_starts(prior) if counters else NO_STARTS
+        every, past = self._merge_starts(known, prior)
+        if not behind.any() and not len(past[0]):
+            first = counting.first_rows(rows.series)
+            self.tally = counting.grouped(
+                counting.tally_of(self.table, self.positions, rows, first, prior, every, self.days)
+            )
+            self._advance(rows, self.slot)
+            return n, 0, 0, 0
+        return self._place_late(prior, behind, known, every, past)
+
+    def _place_late(
+        self, prior: Rows, behind: Bools, known: Starts, every: Starts, past: tuple[Int64s, Int64s]
+    ) -> tuple[int, int, int, int]:
+        rows = self.rows
+        old = np.flatnonzero(behind)
+        judged = late.judge(rows.take(old), prior.take(old))
+        changed = np.zeros(len(rows), np.bool_)
+        changed[old[judged.late | judged.corrected]] = True
+        tallies = [late.linear_tally(self.table, self.positions[old], rows.take(old), judged, self.days[old])]
+        counter = self.table.kind[self.positions] == COUNTER
+        touched = np.unique(np.concatenate((rows.series[counter & changed], past[0])))
+        window = counter & np.isin(rows.series, touched)
+        straight = ~behind & ~window
+        if straight.any():
+            ahead = rows.take(straight)
+            tallies.append(
+                counting.tally_of(
+                    self.table,
+                    self.positions[straight],
+                    ahead,
+                    counting.first_rows(ahead.series),
+                    prior.take(straight),
+                    every,
+                    self.days[straight],
+                )
+            )
+        if len(touched):
+            marks = dict(zip(prior.series.tolist(), prior.at.tolist(), strict=True))
+            tallies.append(
+                late.counter_tally(self.table, rows.take(window & (changed | ~behind)), past, marks, known, every)
+            )
+        # Every changed sample marks its day, also when the sums stay as they were: closing compares revisions.
+        nothing = np.zeros(int(changed.sum()), np.int64)
+        tallies.append(Tally(rows.series[changed], self.days[changed], nothing, nothing, nothing))
+        self.tally = counting.grouped(*tallies)
+        kept = changed | ~behind
+        self.kept = rows.take(kept)
+        at_mark = kept & (rows.at >= prior.at)
+        self._advance(rows.take(at_mark), self.slot[at_mark])
+        slots = np.unique(self.slot[kept])
+        self.state["revision"][slots] = self.revision
+        return (
+            int((~behind).sum()),
+            int(judged.duplicate.sum()),
+            int(judged.late.sum()),
+            int(judged.corrected.sum()),
+        )
+
+    def _advance(self, rows: Rows, slot: Int64s) -> None:
+        """Set each series' newest sample; `rows` are at or after its mark."""
+        if not len(rows):
+            return
+        ends = np.append(np.flatnonzero(rows.series[1:] != rows.series[:-1]), len(rows) - 1)
+        where = slot[ends]
+        self.state["last_at"][where] = rows.at[ends]
+        self.state["last_in"][where] = rows.v_in[ends]
+        self.state["last_out"][where] = rows.v_out[ends]
+        self.state["revision"][where] = self.revision
+
+    def _known_starts(self, prior: Rows) -> Starts:
+        """Recorded counter starts that can matter to these rows."""
+        moments = np.concatenate((self.rows.at, prior.at[prior.at > NEVER]))
+        low = int(moments.min())
+        if len(self.starts.at) or (self.rows.at <= prior.at).any():
+            low = -(2**60)  # the slow path looks around further: all evidence of these series
+        cursor = psycopg.Cursor(self.raw)
+        cursor.execute(
+            "SELECT series_id, at FROM usage_counter_start WHERE at >= %s AND series_id = ANY(%b::bigint[])"
+            " ORDER BY series_id, at",
+            (low, np.unique(self.rows.series).tolist()),
+            binary=True,
+        )
+        found = cursor.fetchall()
+        if not found:
+            return NO_STARTS
+        return Starts(np.array([r[0] for r in found], np.int64), np.array([r[1] for r in found], np.int64))
+
+    def _merge_starts(self, known: Starts, prior: Rows) -> tuple[Starts, tuple[Int64s, Int64s]]:
+        """(all evidence, the new evidence that lies in the past of its series). A clock is allowed a minute's play."""
+        empty = np.empty(0, np.int64)
+        if not len(self.starts.series):
+            return known, (empty, empty)
+        have: dict[int, list[int]] = {}
+        for series, at in zip(known.series.tolist(), known.at.tolist(), strict=True):
+            have.setdefault(series, []).append(at)
+        new: list[tuple[int, int]] = []
+        for series, at in zip(self.starts.series.tolist(), self.starts.at.tolist(), strict=True):
+            if all(abs(at - other) > 60 for other in have.get(series, ())):
+                have.setdefault(series, []).append(at)
+                new.append((series, at))
+        if not new:
+            return known, (empty, empty)
+        self.new_starts = Starts(np.array([s for s, _ in new], np.int64), np.array([a for _, a in new], np.int64))
+        both = Starts(
+            np.concatenate((known.series, self.new_starts.series)), np.concatenate((known.at, self.new_starts.at))
+        )
+        order = np.lexsort((both.at, both.series))
+        mark = dict(zip(prior.series.tolist(), prior.at.tolist(), strict=True))
+        past = np.array([at <= mark[series] for series, at in new], np.bool_)
+        return Starts(both.series[order], both.at[order]), (self.new_starts.series[past], self.new_starts.at[past])
+
+    def _day_pairs(self, series: Int64s, days: Int64s) -> NDArray[np.int64]:
+        """The distinct (page, day) of samples, as rows of two; sorted."""
+        if not len(series):
+            return np.empty((0, 2), np.int64)
+        key = ((series // PAGE) << 20) | days
+        edges = counting.first_rows(key)
+        distinct = np.unique(key[edges])
+        return np.column_stack((distinct >> 20, distinct & ((1 << 20) - 1)))
+
+    def _select_days(self, cursor: "psycopg.Cursor[Any]", pairs: NDArray[np.int64]) -> None:
+        cursor.execute(
+            "SELECT d.page, d.day, d.data FROM unnest(%b::int[], %b::int[]) AS w(page, day)"
+            " JOIN usage_day_page d ON d.page = w.page AND d.day = w.day",
+            (pairs[:, 0].tolist(), pairs[:, 1].tolist()),
+            binary=True,
+        )
+
+    def _keep_days(self, cursor: "psycopg.Cursor[Any]") -> None:
+        for page, day, data in cursor.fetchall():
+            self.held_days[page, day] = data
+
+    def _updated_days(self) -> tuple[list[int], list[int], list[bytes]]:
+        """The day pages after this batch: pages, days, data."""
+        tally = self.tally
+        if tally is None or not len(tally):
+            return [], [], []
+        pairs = self._day_pairs(tally.series, tally.day)
+        names = [(int(p), int(d)) for p, d in pairs.tolist()]
+        missing = [i for i, name in enumerate(names) if name not in self.held_days]
+        if missing and self.kept is not self.rows:  # the slow path may reach days that the batch itself has not
+            cursor = psycopg.Cursor(self.raw)
+            self._select_days(cursor, pairs[missing])
+            self._keep_days(cursor)
+        blank = bytes(pages.DAY_BYTES)
+        records = pages.join([self.held_days.get(name, blank) for name in names], DAY)
+        key = (pairs[:, 0] << 20) | pairs[:, 1]
+        slot = np.searchsorted(key, ((tally.series // PAGE) << 20) | tally.day) * PAGE + tally.series % PAGE
+        records["n"][slot] += tally.n.astype(np.int32)
+        records["v_in"][slot] += tally.v_in
+        records["v_out"][slot] += tally.v_out
+        records["revision"][slot] = self.revision
+        return [p for p, _ in names], [d for _, d in names], pages.split(records)
+
+    def write(
+        self,
+        answer: BatchAnswer,
+        source: str,
+        key: str,
+        digest: bytes,
+        recorded_at: datetime,
+        quarantine: Iterable[tuple[Any, ...]],
+    ) -> None:
+        """Send all writes in one round trip."""
+        day_pages, days, day_data = self._updated_days()
+        batch = psycopg.Cursor(self.raw)
+        with self.raw.pipeline():
+            batch.execute(
+                "INSERT INTO usage_batch (id, source, key, digest, recorded_at, rows, answer)"
+                " VALUES (%s, %s, %s, %b, %s, %s, %s) ON CONFLICT (source, key) DO NOTHING RETURNING id",
+                (
+                    self.revision,
+                    source,
+                    key,
+                    digest,
+                    recorded_at,
+                    answer.rows,
+                    Jsonb(answer.as_json()),
+                ),
+            )
+            if len(self.kept):
+                psycopg.Cursor(self.raw).execute(
+                    "INSERT INTO usage_blob (id, rows, series_min, series_max, at_min, at_max, data)"
+                    " VALUES (%s, %s, %s, %s, %s, %s, %b)",
+                    (
+                        self.revision,
+                        len(self.kept),
+                        int(self.kept.series[0]),
+                        int(self.kept.series[-1]),
+                        int(self.kept.at.min()),
+                        int(self.kept.at.max()),
+                        blobs.encode(self.kept),
+                    ),
+                )
+                psycopg.Cursor(self.raw).execute(
+                    "UPDATE usage_state_page s SET data = w.data FROM unnest(%b::int[], %b::bytea[]) AS w(page, data)"
+                    " WHERE s.page = w.page",
+                    (self.pages.tolist(), pages.split(self.state)),
+                )
+            if days:
+                psycopg.Cursor(self.raw).execute(
+                    "INSERT INTO usage_day_page (page, day, revision, data)"
+                    " SELECT w.page, w.day, %s, w.data FROM unnest(%b::int[], %b::int[], %b::bytea[])"
+                    " AS w(page, day, data)"
+                    " ON CONFLICT (page, day) DO UPDATE SET data = excluded.data, revision = excluded.revision",
+                    (self.revision, day_pages, days, day_data),
+                )
+            if len(self.new_starts.series):
+                psycopg.Cursor(self.raw).execute(
+                    "INSERT INTO usage_counter_start (series_id, at, batch)"
+                    " SELECT s, a, %s FROM unnest(%b::bigint[], %b::bigint[]) AS w(s, a) ON CONFLICT DO NOTHING",
+                    (self.revision, self.new_starts.series.tolist(), self.new_starts.at.tolist()),
+                )
+            for entry in quarantine:
+                psycopg.Cursor(self.raw).execute(
+                    "INSERT INTO usage_quarantine (batch, source, recorded_at, reason, series_key, rows, at_min,"
+                    " at_max, data, state, note) VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %b, 'waiting', '')",
+                    (self.revision, source, recorded_at, *entry),
+                )
+        if batch.fetchone() is None:
+            raise _Resent

@@ -1,0 +1,364 @@
+"""Reading the usage room: samples of a period, running counters, what changed since, quarantine, health."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+import numpy as np
+from django.db.models import Count, Max, Sum
+from numpy.typing import NDArray
+
+from coulance.usage import counting, pages, quarantine, reading, registry, sealing, verifying
+from coulance.usage.blobs import Rows
+from coulance.usage.counting import Tally
+from coulance.usage.days import midnights
+from coulance.usage.models import Blob, CounterStart, DayPage, Horizon, Quarantined, Segment, StatePage
+from coulance.usage.pages import DAY, NEVER, PAGE, STATE
+from coulance.usage.quarantine import QuarantinedSeries
+from coulance.usage.registry import COUNTER
+from coulance.usage.verifying import Disagreement
+from coulance_core.kernel import Period
+from coulance_core.usage.samples import Samples
+
+__all__ = [
+    "DailyCounters",
+    "Disagreement",
+    "QuarantinedSeries",
+    "SampleBlock",
+    "SeriesState",
+    "Touched",
+    "UsageOverview",
+    "counters_agree",
+    "daily_counters",
+    "overview",
+    "quarantined",
+    "series_samples",
+    "series_state",
+    "touched_since",
+    "verify",
+]
+
+Int64s = NDArray[np.int64]
+_DAY = 86_400
+_FAR_BACK = 40 * _DAY
+"""How far back the reading before a counter's period is looked for when checking."""
+
+
+@dataclass(frozen=True, slots=True)
+class SampleBlock:
+    """Samples of many series: series i (`series[i]`) is rows offsets[i]:offsets[i + 1] of `samples`."""
+
+    series: Int64s
+    samples: Samples
+
+
+@dataclass(frozen=True, slots=True)
+class DailyCounters:
+    """Running counters, one row for a series and civil day (days since 1970-01-01) that has samples."""
+
+    series: Int64s
+    day: Int64s
+    n: Int64s
+    v_in: Int64s
+    v_out: Int64s
+    revision: Int64s
+
+
+@dataclass(frozen=True, slots=True)
+class Touched:
+    """Series and civil days that changed, and the revision that last changed them."""
+
+    series: Int64s
+    day: Int64s
+    revision: Int64s
+
+
+@dataclass(frozen=True, slots=True)
+class SeriesState:
+    """The newest sample of each series asked for; `last_at` is the least int64 for one never seen."""
+
+    series: Int64s
+    last_at: Int64s
+    last_in: Int64s
+    last_out: Int64s
+    revision: Int64s
+
+
+@dataclass(frozen=True, slots=True)
+class UsageOverview:
+    """The room at a glance."""
+
+    series_seen: int
+    last_at: datetime | None
+    samples: int
+    unsealed_rows: int
+    segments: int
+    segment_bytes: int
+    waiting_for_deletion: int
+    quarantined_rows: int
+    quarantined_keys: int
+    kept_from: datetime | None
+
+
+def _ids(series: Sequence[int] | Int64s) -> tuple[Int64s, Int64s]:
+    """(as asked, sorted); refuses duplicates."""
+    asked = np.asarray(series, np.int64).reshape(-1)
+    ordered = np.unique(asked)
+    if len(ordered) != len(asked):
+        raise ValueError("a series is asked for twice")
+    return asked, ordered
+
+
+def series_samples(
+    *,
+    series: Sequence[int] | Int64s,
+    period: Period,
+    lead_s: int = 0,
+    trail_s: int = 0,
+    threads: bool = False,
+) -> SampleBlock:
+    """The samples of `series` (ids) with start - lead_s <= at <= end + trail_s, the last revision of each.
+
+    Both ends are included: a delta's interval ends at its instant, a gauge's begins there, and the kernels of
+    core.usage know which they want. With `lead_s` a counter's reading before the period comes along. Where starts of
+    counters are on record, `samples.discontinuity` says so, in the hundredths of a second that SNMP uses.
+    """
+    asked, ordered = _ids(series)
+    low, high = int(period.start.timestamp()) - lead_s, int(period.end.timestamp()) + trail_s
+    rows = reading.read_rows(series=ordered, low=low, high=high, threads=threads).rows
+    if np.array_equal(asked, ordered):
+        offsets = np.searchsorted(rows.series, np.append(ordered, 2**62)).astype(np.int64)
+    else:
+        begin, end = np.searchsorted(rows.series, asked), np.searchsorted(rows.series, asked, side="right")
+        lengths = end - begin
+        offsets = np.concatenate(([0], np.cumsum(lengths))).astype(np.int64)
+        rows = rows.take(np.arange(offsets[-1]) + np.repeat(begin - offsets[:-1], lengths))
+    return SampleBlock(
+        asked, Samples(rows.at, rows.v_in, rows.v_out, offsets, discontinuity=_discontinuity(rows, low, high))
+    )
+
+
+def _discontinuity(rows: Rows, low: int, high: int) -> Int64s | None:
+    """For each reading, the newest recorded start of its counter at or before it, in hundredths; `None` without any."""
+    if not len(rows):
+        return None
+    found = np.array(
+        list(
+            CounterStart.objects.filter(at__gt=low, at__lte=high, series_id__in=np.unique(rows.series).tolist())
+            .order_by("series_id", "at")
+            .values_list("series_id", "at")
+        ),
+        np.int64,
+    ).reshape(-1, 2)
+    if not len(found):
+        return None
+    out = np.zeros(len(rows), np.int64)
+    for series, at in found.tolist():  # a handful: counters rarely start anew
+        out[(rows.series == series) & (rows.at >= at)] = at * 100
+    return out
+
+
+def _days_between(period: Period) -> tuple[int, int]:
+    """Civil days that the period can touch in any zone, one to spare at each end."""
+    return int(period.start.timestamp()) // _DAY - 1, int(period.end.timestamp()) // _DAY + 1
+
+
+def _inside(series: Int64s, days: Int64s, period: Period) -> NDArray[np.bool_]:
+    """Which civil days (of each series' zone) lie in the period, touching counts."""
+    table = registry.current()
+    positions = table.positions_of(series)
+    low, high = _days_between(period)
+    keep = np.zeros(len(series), np.bool_)
+    for number, zone in enumerate(table.zones):
+        mine = (positions >= 0) & (table.zone[positions] == number)
+        if mine.any():
+            begins = midnights(zone, low, high + 2)
+            inside = (begins[:-1] < period.end.timestamp()) & (begins[1:] > period.start.timestamp())
+            place = np.clip(days[mine] - low, 0, len(inside) - 1)
+            keep[mine] = inside[place] & (days[mine] >= low) & (days[mine] <= high + 1)
+    return keep
+
+
+def _day_records(ordered: Int64s | None, low: int, high: int, revision: int | None = None) -> DailyCounters:
+    found = DayPage.objects.filter(day__gte=low, day__lte=high)
+    if ordered is not None:
+        found = found.filter(page__in=np.unique(ordered // PAGE).tolist())
+    if revision is not None:
+        found = found.filter(revision__gt=revision)
+    rows = list(found.order_by("page", "day").values_list("page", "day", "data"))
+    records = pages.join([bytes(data) for *_, data in rows], DAY)
+    page = np.repeat(np.array([p for p, *_ in rows], np.int64), PAGE)
+    day = np.repeat(np.array([d for _, d, _ in rows], np.int64), PAGE)
+    series = page * PAGE + np.tile(np.arange(PAGE, dtype=np.int64), len(rows))
+    keep = (records["revision"] > (revision or 0)) if revision is not None else (records["revision"] != 0)
+    if ordered is not None:
+        keep &= reading.is_in(series, ordered)
+    order = np.flatnonzero(keep)
+    order = order[np.lexsort((day[order], series[order]))]
+    return DailyCounters(
+        series[order],
+        day[order],
+        records["n"][order].astype(np.int64),
+        records["v_in"][order],
+        records["v_out"][order],
+        records["revision"][order],
+    )
+
+
+def daily_counters(*, series: Sequence[int] | Int64s, period: Period) -> DailyCounters:
+    """Running counters of `series` on the civil days (each in its contract's zone) that lie in `period`.
+
+    Values are stored integers: sums of deltas and of gauges' levels, plain steps of counters. Sorted by series and day.
+    """
+    _, ordered = _ids(series)
+    low, high = _days_between(period)
+    found = _day_records(ordered, low, high)
+    keep = _inside(found.series, found.day, period)
+    return DailyCounters(*(getattr(found, name)[keep] for name in DailyCounters.__slots__))
+
+
+def touched_since(
+    *, revision: int, series: Sequence[int] | Int64s | None = None, period: Period | None = None
+) -> Touched:
+    """Series and civil days that a batch after `revision` changed: late, corrected or simply new samples.
+
+    With the number of a `fence()` taken before a period was settled, these are what must be judged again.
+    """
+    ordered = None if series is None else _ids(series)[1]
+    low, high = (-(2**31), 2**31 - 1) if period is None else _days_between(period)
+    found = _day_records(ordered, low, high, revision)
+    keep = np.ones(len(found.series), np.bool_) if period is None else _inside(found.series, found.day, period)
+    return Touched(found.series[keep], found.day[keep], found.revision[keep])
+
+
+def series_state(*, series: Sequence[int] | Int64s) -> SeriesState:
+    """The newest sample of each series, in the order asked."""
+    asked, ordered = _ids(series)
+    held = {
+        page: bytes(data)
+        for page, data in StatePage.objects.filter(page__in=np.unique(ordered // PAGE).tolist()).values_list(
+            "page", "data"
+        )
+    }
+    numbers = sorted(held)
+    records = pages.join([held[page] for page in numbers], STATE)
+    place = np.searchsorted(numbers, asked // PAGE) if numbers else np.zeros(len(asked), np.int64)
+    there = np.isin(asked // PAGE, numbers)
+    slot = np.where(there, place * PAGE + asked % PAGE, 0)
+    picked = records[slot] if len(records) else np.zeros(len(asked), STATE)
+    return SeriesState(
+        asked,
+        np.where(there, picked["last_at"], NEVER),
+        *(np.where(there, picked[name], 0) for name in ("last_in", "last_out", "revision")),
+    )
+
+
+def counters_agree(*, series: Sequence[int] | Int64s, period: Period) -> list[Disagreement]:
+    """Where the running counters of `series` differ from the stored samples, on civil days wholly inside `period`.
+
+    Empty when all is well. A billing run parks an account whose counters disagree. Meant for a chunk of series.
+    """
+    _, ordered = _ids(series)
+    table = registry.current()
+    low, high = int(period.start.timestamp()), int(period.end.timestamp())
+    found = reading.read_rows(series=ordered, low=low - 2 * _DAY, high=high + 2 * _DAY).rows
+    positions = table.positions_of(found.series)
+    keep = positions >= 0
+    rows, positions = found.take(keep), positions[keep]
+    if not len(rows):
+        fresh = Tally(*(np.empty(0, np.int64) for _ in range(5)))
+    else:
+        first = counting.first_rows(rows.series)
+        counters = table.kind[positions] == COUNTER
+        prior = _readings_before(rows, first & counters, low - 2 * _DAY)
+        starts = counting.NO_STARTS
+        if counters.any():
+            pairs = np.array(
+                list(
+                    CounterStart.objects.filter(series_id__in=np.unique(rows.series[counters]).tolist())
+                    .order_by("series_id", "at")
+                    .values_list("series_id", "at")
+                ),
+                np.int64,
+            ).reshape(-1, 2)
+            starts = counting.Starts(pairs[:, 0], pairs[:, 1])
+        fresh = counting.grouped(counting.tally_of(table, positions, rows, first, prior, starts))
+    counted = _day_records(ordered, *_days_between(period))
+    known = table.positions_of(counted.series) >= 0
+    held = Tally(*(getattr(counted, name)[known] for name in ("series", "day", "n", "v_in", "v_out")))
+    return verifying.compare(_whole_days(held, period), _whole_days(fresh, period))
+
+
+def _whole_days(tally: Tally, period: Period) -> Tally:
+    """The non-empty rows whose civil day lies in the period as a whole."""
+    table = registry.current()
+    zones = table.zone[table.positions_of(tally.series)] if len(tally) else np.empty(0, np.int32)
+    keep = np.zeros(len(tally), np.bool_)
+    low, high = _days_between(period)
+    for number, zone in enumerate(table.zones):
+        mine = zones == number
+        if mine.any():
+            begins = midnights(zone, low - 2, high + 4)
+            place = np.clip(tally.day[mine] - (low - 2), 0, len(begins) - 2)
+            keep[mine] = (begins[place] >= period.start.timestamp()) & (begins[place + 1] <= period.end.timestamp())
+    keep &= (tally.n != 0) | (tally.v_in != 0) | (tally.v_out != 0)
+    return Tally(*(getattr(tally, name)[keep] for name in ("series", "day", "n", "v_in", "v_out")))
+
+
+def _readings_before(rows: Rows, needed: NDArray[np.bool_], low: int) -> Rows:
+    """For the rows marked, the stored reading before `low` of their series; elsewhere none."""
+    prior = Rows(rows.series, np.full(len(rows), NEVER), np.zeros(len(rows), np.int64), np.zeros(len(rows), np.int64))
+    where = np.flatnonzero(needed)
+    for back in (_FAR_BACK, 2**40):
+        if not len(where):
+            break
+        found = reading.read_rows(series=np.unique(rows.series[where]), low=low - back, high=low - 1).rows
+        end = np.searchsorted(found.series, rows.series[where], side="right")
+        begin = np.searchsorted(found.series, rows.series[where])
+        have = end > begin
+        last = end[have] - 1
+        prior.at[where[have]] = found.at[last]
+        prior.v_in[where[have]] = found.v_in[last]
+        prior.v_out[where[have]] = found.v_out[last]
+        where = where[~have]
+    return prior
+
+
+def quarantined() -> list[QuarantinedSeries]:
+    """Samples that wait for their series to be assigned, by series key."""
+    return quarantine.waiting()
+
+
+def verify(*, contents: bool = True) -> Iterator[str]:
+    """Every fault of the store, as it is found: damaged or missing segments, then counters that differ from samples."""
+    damaged = sealing.check_files(contents=contents)
+    yield from damaged
+    if damaged:
+        return  # counters can only be compared with whole segments
+    table = registry.current()
+    for page in verifying.page_numbers():
+        yield from map(str, verifying.verify_page(page, table=table))
+
+
+def overview() -> UsageOverview:
+    """The room at a glance: for doctor, console and `coulance usage status`."""
+    state = pages.join([bytes(data) for data in StatePage.objects.values_list("data", flat=True)], STATE)
+    seen = state["last_at"][state["last_at"] > NEVER]
+    unsealed = Blob.objects.aggregate(rows=Sum("rows"))["rows"] or 0
+    live = Segment.objects.filter(state="live").aggregate(count=Count("id"), rows=Sum("rows"), size=Sum("size"))
+    waiting = Quarantined.objects.filter(state="waiting").aggregate(
+        rows=Sum("rows"), keys=Count("series_key", distinct=True), newest=Max("id")
+    )
+    kept = Horizon.objects.values_list("kept_from", flat=True).first()
+    return UsageOverview(
+        series_seen=len(seen),
+        last_at=datetime.fromtimestamp(int(seen.max()), UTC) if len(seen) else None,
+        samples=int(unsealed + (live["rows"] or 0)),
+        unsealed_rows=int(unsealed),
+        segments=int(live["count"]),
+        segment_bytes=int(live["size"] or 0),
+        waiting_for_deletion=Segment.objects.filter(state__in=("superseded", "expired")).count(),
+        quarantined_rows=int(waiting["rows"] or 0),
+        quarantined_keys=int(waiting["keys"]),
+        kept_from=None if kept is None else datetime.fromtimestamp(kept, UTC),
+    )
