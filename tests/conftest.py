@@ -48,7 +48,8 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 
 
 def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> None:
-    if file_path.suffix == ".py" and not any(file_path.is_relative_to(pure) for pure in _PURE):
+    neutral = file_path.name in {"__init__.py", "conftest.py"} or file_path.suffix != ".py"
+    if not neutral and not any(file_path.is_relative_to(pure) for pure in _PURE):
         _set_django_up()
 
 
