@@ -347,6 +347,8 @@ def _range_max(values: Ints, low: Ints, high: Ints) -> Ints:
         span = 1 << level
         here = np.flatnonzero((size >= span) & (size < 2 * span))
         found[here] = np.maximum(table[low[here]], table[high[here] - span])
+        if table.size <= span:
+            break  # no longer stretch exists, so no query asks for one
         table = np.maximum(table[: table.size - span], table[span:])
         level += 1
     return found
