@@ -59,13 +59,15 @@ class Reading:
                 f"{node.value} is a number with a point, which a computer keeps inexactly",
                 f"{expected}; quotes keep it exact" if '"' in expected else expected,
             )
-        return self.fault(node, f"{node.kind}{_shown(node)}", expected)
+        return self.fault(node, f"{_shown(node)}{node.kind}", expected)
 
 
 def _shown(node: Node) -> str:
     if isinstance(node.value, dict | list):
         return ""
-    return f" ({node.value})" if not isinstance(node.value, str) else f" ({node.value!r})"
+    if isinstance(node.value, bool):
+        return f"{str(node.value).lower()} is "
+    return f"{node.value!r} is " if isinstance(node.value, str) else f"{node.value} is "
 
 
 class Kind(Protocol):
@@ -255,12 +257,30 @@ class UnitName:
         return {"type": "string", "enum": list(unit_names())}
 
 
+_ALSO_CALLED = {
+    **{n.casefold(): n for n in reversed(unit_names())},
+    **dict.fromkeys(("byte", "bytes"), "B"),
+    **{f"{prefix}bps": f"{prefix.upper()}bit/s" for prefix in "mgt"},
+    **{f"{prefix}b/s": f"{prefix.upper()}bit/s" for prefix in "mgt"},
+    **{f"{name}s": name for name in ("seat", "event", "request", "domain", "user", "instance", "day")},
+    "hour": "h",
+    "hours": "h",
+    "minute": "min",
+    "minutes": "min",
+    "second": "s",
+    "seconds": "s",
+    "gigabyte": "GB",
+    "terabyte": "TB",
+    "mailboxes": "mailbox",
+    "kbps": "kbit/s",
+}
+
+
 def _unit(name: str, node: Node, reading: Reading) -> Unit | Faulty:
     try:
         return unit(name)
     except UnitError:
-        exact_case = [n for n in unit_names() if n.casefold() == name.casefold()]
-        close = exact_case[0] if exact_case else nearest(name, unit_names())
+        close = _ALSO_CALLED.get(name.casefold()) or nearest(name, unit_names())
         return reading.fault(node, f"unknown unit {name!r}", "B, GB, TB, GiB, Mbit/s, GB-month, seat, h, ...", close)
 
 
@@ -425,7 +445,7 @@ class Table:
         for key, child in node.value.items():
             if key not in known:
                 free = [k for k in known if k not in node.value]
-                close = nearest(key, free) or nearest(key, known)
+                close = nearest(key, known)
                 reading.faults.add(child.key, child.path, f"unknown key {key!r}", listed(free or known, 20), close)
                 whole = False
                 continue

@@ -11,6 +11,7 @@ from coulance.catalog.faults import Fault
 from coulance.catalog.models import PlanVersion, PoolVersion, Revision
 from coulance.catalog.proposal import Proposal, identity_digest, propose_changes
 from coulance.catalog.reader import ProviderFile
+from coulance.platform import audit
 from coulance.platform.db import advisory_lock
 from coulance_core.catalog import terms as core
 from coulance_core.catalog.codec import to_json
@@ -107,6 +108,13 @@ def apply_catalog(
             )
             for version in proposal.versions
             if isinstance(version, core.Pool)
+        )
+        audit.record(
+            actor=actor,
+            act="catalog.applied",
+            subject=f"catalog:{revision.id}",
+            at=at,
+            detail={"digest": revision.digest, "changes": len(changes)},
         )
         queries.load_catalog(revision.id)  # what was written reads back whole, history included, or all is undone
         return Applied(revision.id, True, changes)

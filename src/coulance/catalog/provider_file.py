@@ -5,6 +5,7 @@ These tables are the format. The reader reads by them, `coulance schema` publish
 "0.10 EUR/GB", a fee "6.00 EUR/month", a quantity "1000 GB", a percentage "21 %", a day 2026-01-31 without quotes.
 """
 
+import json
 import re
 from dataclasses import dataclass
 from fractions import Fraction
@@ -428,3 +429,8 @@ def json_schema() -> dict[str, Any]:
         "description": "Plans, prices, meters, tax and numbering of a hosting provider. See docs/plans.md.",
         **{key: value for key, value in root.items() if key != "title"},
     }
+
+
+def schema_text() -> str:
+    """The published JSON Schema as text: what `coulance schema` prints and docs/provider.schema.json holds."""
+    return json.dumps(json_schema(), indent=2, ensure_ascii=False) + "\n"

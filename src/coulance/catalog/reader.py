@@ -58,7 +58,9 @@ class _Builder:
 
     def __init__(self, root: Record, reading: Reading) -> None:
         self.root, self.reading = root, reading
-        self.places: dict[str, Node] = {}
+        self.places: dict[str, Node] = {
+            name: record.node for name, record in root.values.items() if isinstance(record, Record)
+        }
         provider = root.get("provider")
         found = provider.get("currency") if isinstance(provider, Record) else None
         self.currency: str | None = found.code if found is not None else None

@@ -62,10 +62,45 @@ def _token() -> click.Command:
     return token
 
 
+def _check() -> click.Command:
+    from coulance.cli.catalog import check
+
+    return check
+
+
+def _plan() -> click.Command:
+    from coulance.cli.catalog import plan
+
+    return plan
+
+
+def _apply() -> click.Command:
+    from coulance.cli.catalog import apply
+
+    return apply
+
+
+def _schema() -> click.Command:
+    from coulance.cli.catalog import schema
+
+    return schema
+
+
+def _import() -> click.Command:
+    from coulance.cli.imports import import_
+
+    return import_
+
+
 # In the order in which a person meets them.
 COMMANDS: dict[str, _Entry] = {
     "up": _Entry("Run Coulance here: database, web and worker, until stopped.", _up),
     "doctor": _Entry("Say what is set, what is missing, and what to do.", _doctor),
+    "check": _Entry("Check a provider file: every fault at once, each with its line.", _check),
+    "plan": _Entry("Show what applying a provider file would change, and for which services.", _plan),
+    "apply": _Entry("Apply a provider file: all of it, or nothing.", _apply),
+    "schema": _Entry("Print the JSON Schema of a provider file, for editors.", _schema),
+    "import": _Entry("Bring in customers and samples from files.", _import),
     "operator": _Entry("Make and list the people who may sign in to the console.", _operator),
     "token": _Entry("Make, list and revoke keys to the API.", _token),
     "migrate": _Entry("Bring the database to this version (up does it too).", _migrate),

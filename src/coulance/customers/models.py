@@ -6,31 +6,7 @@ from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.db.models import Func, Q
 
-
-class AccountKind(models.TextChoices):
-    """What kind of person an account is; prices, tax and law differ by it."""
-
-    CONSUMER = "consumer"
-    BUSINESS = "business"
-    PUBLIC = "public"
-
-
-class Role(models.TextChoices):
-    """What a contact is told about."""
-
-    OWNER = "owner"
-    BILLING = "billing"
-    TECHNICAL = "technical"
-    ABUSE = "abuse"
-
-
-class Channel(models.TextChoices):
-    """How a contact may be reached."""
-
-    EMAIL = "email"
-    SMS = "sms"
-    POST = "post"
-    PORTAL = "portal"
+from coulance.customers.kinds import AccountKind, Channel, Role
 
 
 class Account(models.Model):

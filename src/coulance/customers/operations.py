@@ -7,7 +7,8 @@ from zoneinfo import ZoneInfo
 from django.db import transaction
 
 from coulance.customers import checks
-from coulance.customers.models import Account, AccountKind, Channel, Contact, Role
+from coulance.customers.kinds import AccountKind, Channel, Role
+from coulance.customers.models import Account, Contact
 from coulance_core.kernel import currency as known_currency
 
 
