@@ -48,15 +48,14 @@ class DocumentState(StrEnum):
     """Where a document stands."""
 
     DRAFT = "draft"
+    """Computed, not numbered; may be thrown away whole."""
     ISSUED = "issued"
-    DISCARDED = "discarded"
-    """A draft that was thrown away; never numbered."""
+    """Numbered and booked; for good."""
 
 
 TRANSITIONS: Mapping[DocumentState, frozenset[DocumentState]] = {
-    DocumentState.DRAFT: frozenset({DocumentState.ISSUED, DocumentState.DISCARDED}),
+    DocumentState.DRAFT: frozenset({DocumentState.ISSUED}),
     DocumentState.ISSUED: frozenset(),
-    DocumentState.DISCARDED: frozenset(),
 }
 """Which state may follow which. What was issued stays issued; correction is another document."""
 
@@ -71,8 +70,8 @@ SERIES: Mapping[DocumentKind, str] = {
 def may_become(now: DocumentState, then: DocumentState) -> bool:
     """Whether a document in state `now` may go to `then`.
 
-    >>> may_become(DocumentState.ISSUED, DocumentState.DISCARDED)
-    False
+    >>> may_become(DocumentState.DRAFT, DocumentState.ISSUED), may_become(DocumentState.ISSUED, DocumentState.DRAFT)
+    (True, False)
     """
     return then in TRANSITIONS[now]
 

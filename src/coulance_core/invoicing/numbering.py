@@ -66,10 +66,10 @@ def sql_format(series: NumberSeries, year: int) -> tuple[str, int, str]:
     return before, int(found.group(1) or 1), after
 
 
-def statement_number(period_name: str, external_id: str) -> str:
-    """The name of a usage statement: one a period and customer, so it needs no series.
+def statement_number(period_name: str, external_id: str, purpose: str = "close") -> str:
+    """The name of a usage statement: one a period, customer and purpose, so it needs no series.
 
-    >>> statement_number("2026-10", "c-17")
-    'U-2026-10-c-17'
+    >>> statement_number("2026-10", "c-17"), statement_number("2026-10", "c-17", "late-2026-11")
+    ('U-2026-10-c-17', 'U-2026-10-c-17-late-2026-11')
     """
-    return f"U-{period_name}-{external_id}"
+    return f"U-{period_name}-{external_id}" + ("" if purpose == "close" else f"-{purpose}")

@@ -1,0 +1,249 @@
+"""Credit notes on issued invoices, numbered and booked at once."""
+
+from collections.abc import Sequence
+from datetime import date, datetime
+from typing import Any
+
+from django.db import connection, transaction
+
+from coulance.invoicing.errors import UnableToCreditError, UnableToFindDocumentError
+from coulance.invoicing.numbering import issue_documents
+from coulance.invoicing.writing import NewDocument, unpack, write_drafts
+from coulance.platform import audit
+from coulance_core.catalog.terms import NumberSeries, Proration, TaxKind
+from coulance_core.invoicing import (
+    Buyer,
+    BuyerKind,
+    CreditError,
+    CreditRequest,
+    CreditType,
+    DocumentDraft,
+    DraftLine,
+    Issued,
+    NationalRate,
+    Seller,
+    ServiceRef,
+    TaxLine,
+    credit_note,
+)
+from coulance_core.kernel import Explanation, Money, Period, exact
+from coulance_core.rating.base import BilledSpan
+
+
+def issue_credit_note(
+    *,
+    number: str,
+    lines: Sequence[CreditRequest] | None,
+    credit_type: CreditType,
+    reason: str,
+    at: datetime,
+    issued_on: date,
+    actor: str,
+    series: NumberSeries,
+    tax_point: date | None = None,
+    national: NationalRate | None = None,
+) -> str:
+    """Credit lines of the invoice `number` (none: all that is left), and return the credit note's number.
+
+    Numbered, booked and written to the audit log in one transaction. `tax_point` is the invoice's when not given.
+    Raises `UnableToFindDocumentError` or `UnableToCreditError`, with nothing changed.
+    """
+    with transaction.atomic():
+        account, invoice, invoice_tax_point = creditable(number)
+        draft = _draft(invoice, lines, credit_type, reason, issued_on, tax_point or invoice_tax_point, national)
+        (document,) = write_drafts(run=None, drafts=[NewDocument(account, draft)], purpose="credit")
+        issue_documents(ids=[document], series={series.key: series}, at=at)
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT number FROM invoicing_document WHERE id = %s", [document])
+            given: str = cursor.fetchone()[0]
+        audit.record(
+            actor=actor,
+            act="invoice.credited",
+            subject=f"invoice:{number}",
+            at=at,
+            reason=reason.strip(),
+            detail={"credit_note": given, "type": credit_type.value, "gross": str(draft.totals.gross)},
+        )
+    return given
+
+
+def _draft(
+    invoice: Issued,
+    lines: Sequence[CreditRequest] | None,
+    credit_type: CreditType,
+    reason: str,
+    issued_on: date,
+    tax_point: date,
+    national: NationalRate | None,
+) -> DocumentDraft:
+    try:
+        return credit_note(
+            invoice,
+            lines=lines,
+            credit_type=credit_type,
+            reason=reason,
+            issued_on=issued_on,
+            tax_point=tax_point,
+            national=national,
+        )
+    except CreditError as error:
+        raise UnableToCreditError(str(error)) from error
+
+
+def creditable(number: str) -> tuple[int, Issued, date]:
+    """An issued invoice as crediting needs it, its account's database id and its tax point; locked against others.
+
+    Drafts of credit notes count as given, so that two runs cannot promise the same cent twice.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT d.id, d.account_id, d.kind, d.state, d.issued_on, d.period_name, d.period_start, d.period_end,"
+            "       d.currency, d.tax_rounding, d.tax_point, b.snapshot"
+            "  FROM invoicing_document d JOIN invoicing_document_body b ON b.document_id = d.id"
+            " WHERE d.number = %s FOR NO KEY UPDATE OF d",
+            [number],
+        )
+        row = cursor.fetchone()
+        if row is None:
+            raise UnableToFindDocumentError(f"there is no document {number!r}")
+        document, account, kind, _, issued_on, period_name, start, end, currency, rounding, tax_point, stored = row
+        if kind not in ("base_invoice", "overage_invoice"):
+            raise UnableToCreditError(f"{number} is a {kind.replace('_', ' ')}: only invoices are credited")
+        cursor.execute(
+            "SELECT l.credits_no, sum(l.net)::bigint FROM invoicing_document_line l"
+            " JOIN invoicing_document c ON c.id = l.document_id WHERE c.invoice_id = %s GROUP BY 1",
+            [document],
+        )
+        credited = {no: -net for no, net in cursor.fetchall() if no is not None}
+        cursor.execute(
+            "SELECT t.code, sum(t.tax)::bigint FROM invoicing_document_tax t"
+            " JOIN invoicing_document c ON c.id = t.document_id"
+            " WHERE c.invoice_id = %s AND c.credit_type <> 'damages' GROUP BY 1",
+            [document],
+        )
+        credited_tax = {code: -tax for code, tax in cursor.fetchall()}
+        cursor.execute(
+            "SELECT w.tax_code, sum(l.net)::bigint FROM invoicing_document_line l"
+            " JOIN invoicing_document c ON c.id = l.document_id AND c.credit_type = 'damages'"
+            " JOIN invoicing_document_line w ON w.document_id = c.invoice_id AND w.no = l.credits_no"
+            " WHERE c.invoice_id = %s GROUP BY 1",
+            [document],
+        )
+        damages = {code: -net for code, net in cursor.fetchall()}
+    snapshot = unpack(bytes(stored), number)
+    invoice = Issued(
+        number=number,
+        issued_on=issued_on,
+        period_name=period_name,
+        period=Period(start, end),
+        seller=_seller(snapshot["seller"]),
+        buyer=_buyer(snapshot["buyer"], currency, snapshot["language"]),
+        currency=currency,
+        lines=_lines(document, currency, snapshot),
+        tax=_taxes(document, currency),
+        tax_rounding=rounding,
+        credited=credited,
+        credited_tax=credited_tax,
+        damages=damages,
+    )
+    return account, invoice, tax_point
+
+
+def _seller(data: dict[str, Any]) -> Seller:
+    return Seller(**{**data, "address": tuple(data["address"])})
+
+
+def _buyer(data: dict[str, Any], currency: str, language: str) -> Buyer:
+    return Buyer(
+        external_id=data["external_id"],
+        name=data["name"],
+        kind=BuyerKind(data["kind"]),
+        country=data["country"],
+        zone=data["zone"],
+        currency=currency,
+        address=tuple(data["address"]),
+        vat_id=data["vat_id"],
+        language=language,
+    )
+
+
+def _lines(document: int, currency: str, snapshot: dict[str, Any]) -> tuple[DraftLine, ...]:
+    spans = billed_spans_of(document)
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT no, kind, service_id, pool, charge, plan_version, description, period_start, period_end, quantity,"
+            "       unit, unit_price, net, tax_code, tax_rate, account FROM invoicing_document_line"
+            " WHERE document_id = %s ORDER BY no",
+            [document],
+        )
+        rows = cursor.fetchall()
+    out = []
+    for row, frozen in zip(rows, snapshot["lines"], strict=True):
+        service = frozen["service"]
+        out.append(
+            DraftLine(
+                no=row[0],
+                kind=row[1],
+                service=None if service is None else ServiceRef(service["id"], service["name"], row[2]),
+                pool=row[3],
+                charge=row[4],
+                plan_version=row[5],
+                description=row[6],
+                period=Period(row[7], row[8]),
+                quantity=exact(row[9]),
+                unit=row[10],
+                unit_price=None if row[11] is None else exact(row[11]),
+                net=Money(row[12], currency),
+                tax_code=row[13],
+                tax_rate=exact(row[14]),
+                account=row[15],
+                explanation=Explanation.from_json(frozen["explanation"]),
+                span=spans.get(row[0]),
+            )
+        )
+    return tuple(out)
+
+
+def _taxes(document: int, currency: str) -> tuple[TaxLine, ...]:
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT code, kind, country, rate, base, tax, reason FROM invoicing_document_tax"
+            " WHERE document_id = %s ORDER BY code",
+            [document],
+        )
+        return tuple(
+            TaxLine(code, TaxKind(kind), country, exact(rate), Money(base, currency), Money(tax, currency), reason)
+            for code, kind, country, rate, base, tax, reason in cursor.fetchall()
+        )
+
+
+def billed_spans_of(document: int) -> dict[int, BilledSpan]:
+    """The billed span of each line of a document that has one."""
+    with connection.cursor() as cursor:
+        cursor.execute(SPAN_COLUMNS + " WHERE s.document_id = %s", [document])
+        return {row[1]: span_of(row) for row in cursor.fetchall()}
+
+
+SPAN_COLUMNS = (
+    "SELECT s.service_id, s.line_no, s.key, s.plan, s.fee, s.proration, s.start, s.end, s.cycle_start, s.cycle_end,"
+    " s.net, s.currency, s.credit, s.terms, s.name, s.tax_class FROM invoicing_billed_span s"
+)
+
+
+def span_of(row: Sequence[Any]) -> BilledSpan:
+    """Rating's billed span of a row of `SPAN_COLUMNS`."""
+    return BilledSpan(
+        key=row[2],
+        plan=row[3],
+        fee=exact(row[4]),
+        proration=Proration(row[5]),
+        start=row[6],
+        end=row[7],
+        cycle_start=row[8],
+        cycle_end=row[9],
+        net=Money(row[10], row[11]),
+        credit=row[12],
+        terms=row[13],
+        name=row[14],
+        tax_class=row[15],
+    )

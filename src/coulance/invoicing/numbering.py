@@ -1,0 +1,210 @@
+"""The final block step: numbers without gaps, issue, and the journal, in one transaction or not at all.
+
+Documents are computed in parallel and in any order; numbers are given here, in the order of customers' external ids,
+under a lock on each series. Killed at any instant, either every document has its number and its entry, or none has.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Any
+
+from django.db import connection, transaction
+
+from coulance.invoicing.errors import UnableToNumberError
+from coulance.invoicing.runs import lock_run
+from coulance.ledger.operations import parties_for, post_entries
+from coulance_core.catalog.provider import NumberSeries
+from coulance_core.invoicing import Block, carry_entry, next_block, series_year, sql_format
+from coulance_core.kernel import Money, require_aware
+from coulance_core.ledger import Entry, EntryKind, Posting
+
+BATCH = 20_000
+"""Entries that are booked at a time: bounds the memory of a large run."""
+
+
+@dataclass(frozen=True, slots=True)
+class Numbered:
+    """What a numbering gave out: the blocks, how many documents were issued (statements too), entries booked."""
+
+    blocks: tuple[Block, ...]
+    documents: int
+    entries: int
+
+
+def document_source(document: int) -> str:
+    """The ledger source of a document's entry."""
+    return f"document/{document}"
+
+
+def carry_source(carried: int) -> str:
+    """The ledger source of a carried amount's entry."""
+    return f"carried/{carried}"
+
+
+def assign_numbers(*, run: int, series: Mapping[str, NumberSeries], at: datetime) -> Numbered:
+    """Number, issue and book every draft of a run, and close it; safe to call again, when there is nothing left.
+
+    Everything happens in one transaction (its own, or the caller's). Raises `UnableToNumberError` while chunks are
+    unfinished or when a series is missing.
+    """
+    at = require_aware(at)
+    with transaction.atomic():
+        held = lock_run(run)
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT count(*) FROM invoicing_run_chunk WHERE run_id = %s AND done_at IS NULL", [run])
+            (left,) = cursor.fetchone()
+        if left:
+            raise UnableToNumberError(f"run {held.period} ({held.purpose}) has {left} chunks to do: finish them first")
+        numbered = _issue(run, [], series, at)
+        carried = _book_carried(run, at)
+        with connection.cursor() as cursor:
+            cursor.execute(
+                "UPDATE invoicing_run SET state = 'closed', closed_at = %s WHERE id = %s AND state = 'open'", [at, run]
+            )
+    return Numbered(numbered.blocks, numbered.documents, numbered.entries + carried)
+
+
+def issue_documents(*, ids: Sequence[int], series: Mapping[str, NumberSeries], at: datetime) -> Numbered:
+    """Number, issue and book these drafts, outside a run; in the caller's transaction."""
+    return _issue(None, list(ids), series, require_aware(at))
+
+
+def _issue(run: int | None, ids: list[int], series: Mapping[str, NumberSeries], at: datetime) -> Numbered:
+    scope = {"run": run, "ids": ids}
+    issued: list[int] = []
+    blocks: list[Block] = []
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT series, issued_on, count(*) FROM invoicing_document"
+            " WHERE state = 'draft' AND (run_id = %(run)s OR id = ANY(%(ids)s))"
+            " GROUP BY series, issued_on ORDER BY series, issued_on",
+            scope,
+        )
+        counts: dict[tuple[str, int], list[tuple[date, int]]] = {}
+        statements = 0
+        for key, issued_on, count in cursor.fetchall():
+            if not key:
+                statements += count
+                continue
+            if key not in series:
+                raise UnableToNumberError(f"{count} documents want numbers of series {key!r}, which the catalog lacks")
+            counts.setdefault((key, series_year(series[key], issued_on)), []).append((issued_on, count))
+        # Series are locked in one order by everybody: two runs queue here, and cannot lock each other out.
+        for (key, year), days in sorted(counts.items()):
+            block = _take_block(series[key], year, sum(count for _, count in days))
+            blocks.append(block)
+            prefix, width, suffix = sql_format(series[key], year)
+            cursor.execute(
+                """
+                WITH ordered AS (
+                  SELECT id, row_number() OVER (
+                           ORDER BY issued_on, buyer_ref COLLATE "C", kind, invoice_id, period_name, id) AS place
+                    FROM invoicing_document
+                   WHERE state = 'draft' AND series = %(series)s AND issued_on = ANY(%(days)s)
+                     AND (run_id = %(run)s OR id = ANY(%(ids)s)))
+                UPDATE invoicing_document d
+                   SET state = 'issued', issued_at = %(at)s, series_year = %(year)s,
+                       series_no = %(first)s + place - 1,
+                       number = %(prefix)s || lpad((%(first)s + place - 1)::text,
+                                  greatest(%(width)s, length((%(first)s + place - 1)::text)), '0') || %(suffix)s
+                  FROM ordered WHERE ordered.id = d.id RETURNING d.id
+                """,
+                {
+                    **scope,
+                    "series": key,
+                    "days": [day for day, _ in days],
+                    "at": at,
+                    "year": year,
+                    "first": block.first,
+                    "prefix": prefix,
+                    "width": width,
+                    "suffix": suffix,
+                },
+            )
+            given = [document for (document,) in cursor.fetchall()]
+            if len(given) != block.count:
+                raise UnableToNumberError(
+                    f"series {key!r}: {block.count} documents were counted and {len(given)} found; try again"
+                )
+            issued.extend(given)
+        if statements:
+            cursor.execute(
+                """
+                UPDATE invoicing_document SET state = 'issued', issued_at = %(at)s,
+                       number = 'U-' || period_name || '-' || buyer_ref
+                                || CASE purpose WHEN 'close' THEN '' ELSE '-' || purpose END
+                 WHERE state = 'draft' AND series = '' AND (run_id = %(run)s OR id = ANY(%(ids)s))
+                """,
+                {**scope, "at": at},
+            )
+    entries = _book(issued, at)
+    return Numbered(tuple(blocks), len(issued) + statements, entries)
+
+
+def _take_block(series: NumberSeries, year: int, count: int) -> Block:
+    """The next numbers of a series, its state locked until the transaction ends."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "INSERT INTO invoicing_number_series (series, year, first) VALUES (%s, %s, %s)"
+            " ON CONFLICT (series, year) DO NOTHING",
+            [series.key, year, series.start],
+        )
+        cursor.execute(
+            "SELECT last FROM invoicing_number_series WHERE series = %s AND year = %s FOR UPDATE", [series.key, year]
+        )
+        (last,) = cursor.fetchone()
+        block = next_block(series, year=year, last=last, count=count)
+        cursor.execute(
+            "UPDATE invoicing_number_series SET last = %s WHERE series = %s AND year = %s",
+            [block.last, series.key, year],
+        )
+    return block
+
+
+def _book(documents: Sequence[int], at: datetime) -> int:
+    booked = 0
+    for start in range(0, len(documents), BATCH):
+        with connection.cursor() as cursor:
+            cursor.execute(
+                "SELECT d.id, d.account_id, d.kind, d.issued_on, d.currency, b.accounts, b.amounts"
+                "  FROM invoicing_document d JOIN invoicing_document_body b ON b.document_id = d.id"
+                " WHERE d.id = ANY(%s) AND cardinality(b.accounts) > 0 ORDER BY d.series, d.series_no",
+                [list(documents[start : start + BATCH])],
+            )
+            rows = cursor.fetchall()
+        parties = parties_for(accounts={row[1] for row in rows})
+        entries = [
+            Entry(
+                parties[account],
+                EntryKind.CREDIT_NOTE if kind == "credit_note" else EntryKind.INVOICE,
+                document_source(document),
+                issued_on,
+                tuple([Posting(code, amount, currency) for code, amount in zip(codes, amounts, strict=True)]),
+            )
+            for document, account, kind, issued_on, currency, codes, amounts in rows
+        ]
+        post_entries(entries=entries, at=at)
+        booked += len(entries)
+    return booked
+
+
+def _book_carried(run: int, at: datetime) -> int:
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "UPDATE invoicing_carried_line SET confirmed = true WHERE run_id = %s AND NOT confirmed"
+            " RETURNING id, account_id, amount, currency, effective_on, booked",
+            [run],
+        )
+        rows = sorted(row for row in cursor.fetchall() if row[5])
+    parties = parties_for(accounts={row[1] for row in rows}) if rows else {}
+    entries = list(_carried_entries(rows, parties))
+    post_entries(entries=entries, at=at)
+    return len(entries)
+
+
+def _carried_entries(rows: Sequence[tuple[Any, ...]], parties: Mapping[int, bytes]) -> Iterator[Entry]:
+    for carried, account, minor, currency, on, _ in rows:
+        entry = carry_entry(Money(minor, currency), party=parties[account], source=carry_source(carried), on=on)
+        if entry is not None:
+            yield entry
