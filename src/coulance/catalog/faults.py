@@ -3,6 +3,7 @@
 import difflib
 from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import islice
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -71,14 +72,26 @@ class Faults:
         return tuple(sorted(self._faults, key=lambda fault: (fault.place, fault.key)))
 
 
+_MOST_COMPARED = 2000
+
+
 def nearest(name: str, names: Iterable[str]) -> str:
     """The valid name closest to `name`, or nothing when none is close.
 
-    >>> nearest("trafic", ["traffic", "storage"]), nearest("zzz", ["traffic"])
-    ('traffic', '')
+    >>> nearest("trafic", ["traffic", "storage"]), nearest("outbound", ["out"]), nearest("zzz", ["traffic"])
+    ('traffic', 'out', '')
     """
     known = {n.casefold(): n for n in names}
-    close = difflib.get_close_matches(name.casefold(), known, n=1, cutoff=0.55)
+    wanted = name.casefold()
+    if len(known) > _MOST_COMPARED:  # among very many names, look only at those that begin alike
+        known = dict(islice(((low, n) for low, n in known.items() if low[:2] == wanted[:2]), _MOST_COMPARED))
+    close = difflib.get_close_matches(wanted, known, n=1, cutoff=0.55)
+    if not close:
+        close = [
+            low
+            for low in known
+            if (len(low) > 1 and wanted.startswith(low)) or (len(wanted) > 2 and low.startswith(wanted))
+        ]
     return known[close[0]] if close else ""
 
 

@@ -530,25 +530,25 @@ def _quantities(record: Record) -> Iterator[Unit]:
     if isinstance(price, UnitPrice):
         yield price.per
     elif isinstance(price, Record):
-        yield from _units(price.values.values())
+        # "0.10 EUR/GB" says what is priced; "4 TB" only where a tier ends
+        yield from _units(price.values.values(), UnitPrice)
+        yield from _units(price.values.values(), Quantity)
     for key in ("commitment", "included"):
         said = record.get(key)
         if isinstance(said, Quantity):
             yield said.unit
         elif isinstance(said, Record):
-            yield from _units(said.values.values())
+            yield from _units(said.values.values(), Quantity)
 
 
-def _units(values: Iterable[Any]) -> Iterator[Unit]:
+def _units(values: Iterable[Any], kind: type[UnitPrice] | type[Quantity]) -> Iterator[Unit]:
     for value in values:
-        if isinstance(value, UnitPrice):
-            yield value.per
-        elif isinstance(value, Quantity):
-            yield value.unit
+        if isinstance(value, kind):
+            yield value.per if isinstance(value, UnitPrice) else value.unit
         elif isinstance(value, Record):
-            yield from _units(value.values.values())
+            yield from _units(value.values.values(), kind)
         elif isinstance(value, list):
-            yield from _units(value)
+            yield from _units(value, kind)
 
 
 def _like(per: Unit) -> str:

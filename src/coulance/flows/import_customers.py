@@ -102,6 +102,7 @@ class _Planning:
     ) -> None:
         self.faults, self.catalog, self.sold, self.closed_until = faults, catalog, sold, closed_until
         self.result = ImportPlan()
+        self.index: dict[tuple[str, str], int] = {}
         self.accounts = self._unique(rows, "account", lambda row: row.values["account"])
         self.contacts = self._unique(rows, "contact", lambda row: f"{row.values['account']}/{row.values['contact']}")
         self.services = self._unique(rows, "service", lambda row: row.values["service"])
@@ -359,19 +360,19 @@ class _Planning:
                 continue
             before = have.get(key)
             if before is None:
-                self.result.items.append(Item("series", key, "created"))
+                self._put(Item("series", key, "created"))
                 self.write_series.append((key, service, meter))
             elif (names.get(before.service_id), before.meter) != (service, meter):
                 found = f"series {key!r} counts for another service or meter already"
                 row.fault(self.faults, "series", found, "a new key for new samples: its past stays where it is")
             else:
-                self.result.items.append(Item("series", key, "unchanged"))
+                self._put(Item("series", key, "unchanged"))
 
     # what comes of it
 
     def _item(self, record: str, name: str, before: Any, values: Mapping[str, Any]) -> None:
         if before is None:
-            self.result.items.append(Item(record, name, "created"))
+            self._put(Item(record, name, "created"))
             return
         old = before if isinstance(before, dict) else before._asdict()
         details = tuple(
@@ -379,14 +380,19 @@ class _Planning:
             for column, value in values.items()
             if old[column] != value
         )
-        self.result.items.append(Item(record, name, "changed" if details else "unchanged", details))
+        self._put(Item(record, name, "changed" if details else "unchanged", details))
 
     def _changed(self, record: str, name: str, details: tuple[str, ...]) -> None:
-        for i, item in enumerate(self.result.items):
-            if (item.record, item.external_id) == (record, name):
-                self.result.items[i] = Item(record, name, "changed", item.details + details)
-                return
-        self.result.items.append(Item(record, name, "changed", details))
+        have = self.index.get((record, name))
+        if have is None:
+            self._put(Item(record, name, "changed", details))
+        else:
+            item = self.result.items[have]
+            self.result.items[have] = Item(record, name, "changed", item.details + details)
+
+    def _put(self, item: Item) -> None:
+        self.index[item.record, item.external_id] = len(self.result.items)
+        self.result.items.append(item)
 
     def write(self) -> None:
         """Write what was planned, in the transaction it was planned in."""
