@@ -183,9 +183,7 @@ def test_counters_agree_until_somebody_meddles(db: Any) -> None:
     assert queries.counters_agree(series=[1, 301, 402], period=period) == []
     with db.cursor() as cursor:
         cursor.execute("UPDATE usage_day_page SET data = set_byte(data, 4, 255) WHERE page = 0 AND day = 20717")
-        cursor.execute(
-            "UPDATE usage_day_page SET data = set_byte(data, 60*28 + 28 + 4, 9) WHERE page = 2 AND day = 20718"
-        )
+        cursor.execute("UPDATE usage_day_page SET data = set_byte(data, 141*24 + 4, 9) WHERE page = 1 AND day = 20718")
     found = queries.counters_agree(series=[1, 301], period=period)
     assert found
     assert {one.series for one in found} <= {1, 301}

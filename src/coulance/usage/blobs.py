@@ -2,8 +2,10 @@
 
 Little-endian: a header (magic `CBL1`, flags, rows, series, base of the instants, CRC-32 of the rest), then the
 distinct series ids, how many rows each has, the instants as offsets from the base, the values in, the values out.
-Parts that say nothing (one row a series, one instant for all, no values out) are left away. Rows are sorted by series,
-then by instant, and no two have both in common.
+Parts that say nothing (neighbouring ids, one row a series) are left away. Of numbers only the bytes are kept that any
+of a column uses (none when all are zero), all lowest bytes first, then all second ones: what isn't written need not be
+flushed, and flushing is most of what a commit costs. Rows are sorted by series, then by instant, and no
+two have both in common.
 """
 
 import struct
@@ -15,9 +17,9 @@ from numpy.typing import NDArray
 
 Int64s = NDArray[np.int64]
 
-_HEADER = struct.Struct("<4sB3xIIqI")
+_HEADER = struct.Struct("<4sBBBBBxxxIIqqI")
 _MAGIC = b"CBL1"
-_ONE_ROW_EACH, _ONE_INSTANT, _NO_OUT, _WIDE = 1, 2, 4, 8
+_ONE_ROW_EACH, _NEIGHBOURS = 1, 2
 
 
 class BlobError(RuntimeError):
@@ -47,31 +49,43 @@ def no_rows() -> Rows:
     return Rows(empty, empty, empty, empty)
 
 
+def _planes(values: Int64s) -> tuple[int, bytes]:
+    """(bytes a value, the bytes: plane after plane)."""
+    low, high = int(values.min()), int(values.max())
+    width = 8 if low < 0 else (high.bit_length() + 7) // 8
+    whole = values.astype("<i8", copy=False).view(np.uint8).reshape(-1, 8)
+    return width, whole[:, :width].T.tobytes()
+
+
+def _unplaned(body: memoryview, position: int, width: int, n: int) -> Int64s:
+    out = np.zeros((n, 8), np.uint8)
+    out[:, :width] = np.frombuffer(body, np.uint8, n * width, position).reshape(width, n).T
+    return out.reshape(-1).view("<i8").astype(np.int64, copy=False)
+
+
 def encode(rows: Rows) -> bytes:
     """`rows` (sorted by series and instant, at least one) as bytes."""
     n = len(rows)
     starts = np.flatnonzero(np.concatenate(([True], rows.series[1:] != rows.series[:-1])))
-    flags = 0
-    parts = [rows.series[starts].astype("<i8", copy=False).tobytes()]
+    ids, flags, parts = rows.series[starts], 0, []
+    first = int(ids[0])
+    if int(ids[-1]) - first + 1 == len(ids):
+        flags |= _NEIGHBOURS
+    else:
+        parts.append(ids.astype("<i8", copy=False).tobytes())
+    width_count = 0
     if len(starts) == n:
         flags |= _ONE_ROW_EACH
     else:
-        parts.append(np.diff(starts, append=n).astype("<u4").tobytes())
-    base, top = int(rows.at.min()), int(rows.at.max())
-    if base == top:
-        flags |= _ONE_INSTANT
-    elif top - base < 2**32:
-        parts.append((rows.at - base).astype("<u4").tobytes())
-    else:
-        flags |= _WIDE
-        parts.append((rows.at - base).astype("<i8", copy=False).tobytes())
-    parts.append(rows.v_in.astype("<i8", copy=False).tobytes())
-    if rows.v_out.any():
-        parts.append(rows.v_out.astype("<i8", copy=False).tobytes())
-    else:
-        flags |= _NO_OUT
-    body = b"".join(parts)
-    return _HEADER.pack(_MAGIC, flags, n, len(starts), base, zlib.crc32(body)) + body
+        width_count, counts = _planes(np.diff(starts, append=n))
+        parts.append(counts)
+    base = int(rows.at.min())
+    width_at, at = _planes(rows.at - base)
+    width_in, v_in = _planes(rows.v_in)
+    width_out, v_out = _planes(rows.v_out)
+    body = b"".join((*parts, at, v_in, v_out))
+    widths = (width_count, width_at, width_in, width_out)
+    return _HEADER.pack(_MAGIC, flags, *widths, n, len(starts), base, first, zlib.crc32(body)) + body
 
 
 def decode(data: bytes | memoryview) -> Rows:
@@ -79,26 +93,27 @@ def decode(data: bytes | memoryview) -> Rows:
     view = memoryview(data)
     if len(view) < _HEADER.size:
         raise BlobError(f"a blob of {len(view)} bytes is too short for its header")
-    magic, flags, n, k, base, crc = _HEADER.unpack(view[: _HEADER.size])
+    magic, flags, width_count, width_at, width_in, width_out, n, k, base, first, crc = _HEADER.unpack(
+        view[: _HEADER.size]
+    )
     body = view[_HEADER.size :]
     if magic != _MAGIC:
-        raise BlobError(f"not a sample blob: it begins with {magic!r}")
+        raise BlobError(f"not a sample blob: it begins with {bytes(magic)!r}")
     if zlib.crc32(body) != crc:
         raise BlobError("its checksum does not match: it was damaged after it was written")
-    at_size = 0 if flags & _ONE_INSTANT else 8 if flags & _WIDE else 4
     position = 0
 
-    def part(dtype: str, count: int) -> NDArray[np.generic]:
+    def part(width: int, count: int) -> Int64s:
         nonlocal position
-        array = np.frombuffer(body, dtype, count, position)
-        position += array.nbytes
+        array = _unplaned(body, position, width, count)
+        position += width * count
         return array
 
-    ids = part("<i8", k)
-    series = ids if flags & _ONE_ROW_EACH else np.repeat(ids, part("<u4", k).astype(np.int64))
-    at = np.full(n, base, np.int64)
-    if at_size:
-        at += part(f"<{'u4' if at_size == 4 else 'i8'}", n).astype(np.int64)
-    v_in = part("<i8", n)
-    v_out = np.zeros(n, np.int64) if flags & _NO_OUT else part("<i8", n)
-    return Rows(series, at, v_in, v_out)  # type: ignore[arg-type]
+    if flags & _NEIGHBOURS:
+        ids = np.arange(first, first + k, dtype=np.int64)
+    else:
+        ids = np.frombuffer(body, "<i8", k).astype(np.int64, copy=False)
+        position = 8 * k
+    series = ids if flags & _ONE_ROW_EACH else np.repeat(ids, part(width_count, k))
+    at = base + part(width_at, n)
+    return Rows(series, at, part(width_in, n), part(width_out, n))

@@ -51,6 +51,21 @@ class Rejection:
     reason: str
 
 
+class Keys:
+    """The distinct series keys of a batch. Senders send the same ones again and again, so work on them is kept."""
+
+    __slots__ = ("digest", "names", "placed")
+
+    def __init__(self, names: list[str]) -> None:
+        self.names = names
+        self.digest = hashlib.sha256("\x1f".join(names).encode()).digest()
+        self.placed: tuple[object, NDArray[np.int32]] | None = None
+        """For the series table that they were last looked up in: the position of each (see `registry`)."""
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+
 @dataclass(slots=True)
 class Columns:
     """A decoded batch.
@@ -60,7 +75,7 @@ class Columns:
     values above 2**63 are uint64 bit patterns. `items` marks rows whose v_in is the digest of an item.
     """
 
-    keys: list[str]
+    keys: Keys
     series: NDArray[np.int32]
     at: Int64s
     v_in: Int64s
@@ -76,8 +91,7 @@ class Columns:
 
     def digest(self) -> bytes:
         """A hash of what was sent, by which a resend of the whole batch is recognised."""
-        h = hashlib.blake2b(digest_size=32)
-        h.update("\x1f".join(self.keys).encode())
+        h = hashlib.sha256(self.keys.digest)
         for column in (self.series, self.at, self.v_in, self.v_out, self.items, self.since):
             h.update(b"\x1e" if column is None else np.ascontiguousarray(column).data)
         for name, texts in sorted(self.texts.items()):
@@ -204,32 +218,70 @@ def _empty(column: pa.ChunkedArray) -> pa.Array:
     return pa.array([], column.type)
 
 
-def _keys(column: pa.Array, faults: list[Rejection]) -> tuple[list[str], NDArray[np.int32]]:
-    if not pa.types.is_dictionary(column.type):
-        if not (pa.types.is_string(column.type) or pa.types.is_large_string(column.type)):
-            if pa.types.is_null(column.type):
-                column = column.cast(pa.string())
-            else:
-                raise UnableToReadBatchError("series", f"expected text, and it is {column.type}")
-        column = column.dictionary_encode()
-    if not (pa.types.is_string(column.type.value_type) or pa.types.is_large_string(column.type.value_type)):
-        raise UnableToReadBatchError("series", f"expected text, and it is {column.type.value_type}")
-    keys = column.dictionary.to_pylist()
-    index = column.indices
+class _Recent:
+    """The last key columns that were seen, with what was made of them. A sender's next batch mostly has the same."""
+
+    def __init__(self, most: int, longest: int) -> None:
+        self.most, self.longest = most, longest
+        self.held: list[tuple[pa.Array, Keys, NDArray[np.int32]]] = []
+
+    def find(self, column: pa.Array) -> tuple[Keys, NDArray[np.int32]] | None:
+        for kept, keys, codes in self.held:
+            if len(kept) == len(column) and kept.type == column.type and kept.equals(column):
+                return keys, codes
+        return None
+
+    def keep(self, column: pa.Array, keys: Keys, codes: NDArray[np.int32]) -> None:
+        if len(column) <= self.longest:
+            self.held = [(column, keys, codes), *self.held[: self.most - 1]]
+
+
+_RECENT = _Recent(most=16, longest=100_000)
+
+
+def _keys(column: pa.Array, faults: list[Rejection]) -> tuple[Keys, NDArray[np.int32]]:
+    coded = pa.types.is_dictionary(column.type)
+    kind = column.type.value_type if coded else column.type
+    if pa.types.is_null(kind):
+        column, coded = column.cast(pa.string()), False
+    elif not (pa.types.is_string(kind) or pa.types.is_large_string(kind)):
+        raise UnableToReadBatchError("series", f"expected text, and it is {kind}")
+    words = column.dictionary if coded else column
+    known = _RECENT.find(words)
+    if known is not None:
+        if not coded:
+            return known
+        return known[0], _codes(column.indices, faults)
+    listed = column if coded else column.dictionary_encode()
+    own: list[Rejection] = []
+    codes = _codes(listed.indices, own)
+    keys = Keys(_checked(listed.dictionary.to_pylist() or [""], codes, own))
+    if not own:
+        _RECENT.keep(words, keys, codes)
+    faults += own
+    return keys, codes
+
+
+def _codes(index: pa.Array, faults: list[Rejection]) -> NDArray[np.int32]:
+    """Each row's index into the keys; a missing one is a fault."""
     if index.null_count:
         faults += [Rejection(int(row), "series", "missing") for row in np.flatnonzero(index.is_null())]
         index = index.fill_null(0)
-        if not keys:
-            keys = [""]
-    codes = np.ascontiguousarray(index.to_numpy(zero_copy_only=False), np.int32)
+    return np.ascontiguousarray(index.to_numpy(zero_copy_only=False), np.int32)
+
+
+def _checked(keys: list[str | None], codes: NDArray[np.int32], faults: list[Rejection]) -> list[str]:
+    """The keys, with a fault for each row whose key can't be one (such a key is emptied)."""
     bad = [i for i, key in enumerate(keys) if not key or len(key) > _MAX_KEY or "\0" in key]
     if bad:
         missing = {fault.row for fault in faults}
-        for row in np.flatnonzero(np.isin(codes, bad)):
-            if int(row) not in missing:
-                faults.append(Rejection(int(row), "series", f"expected a key of 1 to {_MAX_KEY} characters"))
-        keys = ["" if i in set(bad) else key for i, key in enumerate(keys)]
-    return keys, codes
+        faults.extend(
+            Rejection(int(row), "series", f"expected a key of 1 to {_MAX_KEY} characters")
+            for row in np.flatnonzero(np.isin(codes, bad))
+            if int(row) not in missing
+        )
+    emptied = set(bad)
+    return [key if key and i not in emptied else "" for i, key in enumerate(keys)]
 
 
 def _instants(column: pa.Array, name: str, faults: list[Rejection], *, optional: bool = False) -> Int64s:
@@ -405,7 +457,7 @@ def restored(key: str, table: pa.Table) -> Columns:
             column = table.column(f"text_{name}").to_pylist()
             texts[name] = {row: text for row, text in enumerate(column) if text is not None}
     return Columns(
-        keys=[key],
+        keys=Keys([key]),
         series=np.zeros(table.num_rows, np.int32),
         at=held("at"),
         v_in=held("v_in"),

@@ -1,15 +1,16 @@
 """Taking a batch in: the hot path.
 
 A batch becomes one blob row, a few updated counter pages and a batch row, in one transaction; nothing is acknowledged
-before that commits. Series of one page are serialised by the lock on their state page; pages are locked in ascending
-order, after all missing ones were inserted in ascending order, so two writers never wait for each other in a ring.
+before that commits. Pages are locked by advisory locks, `STRIPES` of them for all pages, taken in ascending order: two
+writers of the same series wait for each other, never in a ring, and a lock costs no write.
 
-The batch's number (its samples' revision) is drawn while the page locks are held: for any series, revisions ascend in
-the order of commits. It is drawn under a shared advisory lock, so that `fence()` can say of a number that no batch up
+The batch's number (its samples' revision) is drawn while the locks are held: for any series, revisions ascend in the
+order of commits. It is drawn under a shared advisory lock, so that `fence()` can say of a number that no batch up
 to it is still under way.
 """
 
-from collections.abc import Iterable
+import json
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -44,6 +45,18 @@ SHOWN_REJECTIONS = 1000
 """Rejected rows that an answer lists; it always says how many there were."""
 
 REVISIONS_LOCK = lock_key("usage", "revisions")
+STRIPES = 512
+"""Locks that all pages share: page number modulo this. A server has room for thousands of locks, not for millions."""
+STRIPE_LOCK = lock_key("usage", "page") % 2**31
+"""The first half of a stripe's two-part advisory lock; the stripe is the second."""
+
+
+def lock_pages(raw: "psycopg.Connection[Any]", numbers: Int64s) -> None:
+    """Wait for, and hold until the transaction ends, the locks of these pages."""
+    psycopg.Cursor(raw).execute(
+        "SELECT pg_advisory_xact_lock(%s, s) FROM unnest(%b::int[]) AS s",
+        (STRIPE_LOCK, np.unique(numbers % STRIPES).tolist()),
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,14 +117,43 @@ class Valid:
     starts: Starts
 
 
-def earlier_answer(*, source: str, key: str, digest: bytes) -> BatchAnswer | None:
-    """The answer this batch got before, if it came before. Raises when its key was used for another batch."""
-    kept = Batch.objects.filter(source=source, key=key).values_list("digest", "answer").first()
-    if kept is None:
-        return None
-    if bytes(kept[0]) != digest:
+def _answer_again(key: str, digest: bytes, kept_digest: bytes, answer: "dict[str, Any] | str") -> BatchAnswer:
+    """The answer of a batch that came before. Raises when its key was used for another batch."""
+    if kept_digest != digest:
         raise UnableToIngestError(f"the key {key!r} was used before for a batch with other contents; use a new key")
-    return answer_from(kept[1], resent=True)
+    return answer_from(json.loads(answer) if isinstance(answer, str) else answer, resent=True)
+
+
+def ingest(
+    *,
+    columns: Columns,
+    table: SeriesTable,
+    source: str,
+    key: str,
+    digest: bytes,
+    recorded_at: datetime,
+    quarantine: Callable[[Int64s], Iterable[tuple[Any, ...]]],
+) -> BatchAnswer:
+    """Judge and write a batch. `quarantine` makes the quarantine rows of the row numbers it is given."""
+    kept_from: int | None = None
+    while True:
+        valid, faults, unknown = validate(columns, table, recorded_at=recorded_at, kept_from=kept_from)
+        try:
+            return commit(
+                valid=valid,
+                table=table,
+                source=source,
+                key=key,
+                digest=digest,
+                recorded_at=recorded_at,
+                faults=faults,
+                quarantine=quarantine(unknown),
+                quarantined=len(unknown),
+                rows=len(columns),
+                kept_from=kept_from,
+            )
+        except BehindHorizonError as behind:
+            kept_from = behind.kept_from
 
 
 def validate(
@@ -238,8 +280,18 @@ def _starts_of(rows: Rows, since: Int64s, counters: Bools) -> Starts:
     return Starts(pairs[:, 0].copy(), pairs[:, 1].copy())
 
 
-class _Resent(Exception):
-    """Another writer committed this very batch while we worked: roll back and give its answer."""
+class _ResentError(Exception):
+    """This very batch came before: roll back and give the answer it got; `None` while another writer is at it."""
+
+    def __init__(self, answer: BatchAnswer | None) -> None:
+        self.answer = answer
+
+
+class BehindHorizonError(Exception):
+    """Some rows are older than what is kept: they must be refused first."""
+
+    def __init__(self, kept_from: int) -> None:
+        self.kept_from = kept_from
 
 
 def commit(
@@ -254,6 +306,7 @@ def commit(
     quarantine: Iterable[tuple[Any, ...]],
     quarantined: int,
     rows: int,
+    kept_from: int | None = None,
 ) -> BatchAnswer:
     """Write a judged batch in one transaction and say what became of it."""
     faults = sorted(faults, key=lambda fault: fault.row)
@@ -262,8 +315,8 @@ def commit(
         with transaction.atomic():
             connection.ensure_connection()
             raw = connection.connection
-            writer = _Writer(raw, table, valid)
-            revision = writer.lock()
+            writer = _Writer(raw, table, valid, source, key, digest)
+            revision = writer.lock(kept_from)
             fresh, duplicate, late_rows, corrected = writer.place()
             answer = BatchAnswer(
                 revision=revision,
@@ -276,20 +329,29 @@ def commit(
                 rejected_rows=rejected,
                 rejected=tuple(faults[:SHOWN_REJECTIONS]),
             )
-            writer.write(answer, source, key, digest, recorded_at, quarantine)
-    except _Resent:
-        again = earlier_answer(source=source, key=key, digest=digest)
-        if again is None:  # pragma: no cover - the other writer's row was committed, so it is there
-            raise UnableToIngestError(f"the batch {key!r} is being written by somebody else; send it again") from None
-        return again
+            writer.write(answer, recorded_at, quarantine)
+    except _ResentError as resent:
+        if resent.answer is not None:
+            return resent.answer
+        kept = Batch.objects.values_list("digest", "answer").get(source=source, key=key)
+        return _answer_again(key, digest, bytes(kept[0]), kept[1])
     return answer
 
 
 class _Writer:
     """One batch on its way into the database."""
 
-    def __init__(self, raw: "psycopg.Connection[Any]", table: SeriesTable, valid: Valid) -> None:
+    def __init__(
+        self,
+        raw: "psycopg.Connection[Any]",
+        table: SeriesTable,
+        valid: Valid,
+        source: str,
+        key: str,
+        digest: bytes,
+    ) -> None:
         self.raw = raw
+        self.source, self.key, self.digest = source, key, digest
         self.table = table
         self.rows = valid.rows
         self.positions = valid.positions
@@ -299,37 +361,45 @@ class _Writer:
         self.slot = np.searchsorted(self.pages, page) * PAGE + self.rows.series % PAGE
         self.days = counting.civil_days(table, self.positions, self.rows.at)
         self.revision = 0
-        self.state = pages.empty_state(0)
-        self.held_days: dict[tuple[int, int], bytes] = {}
+        self.state = pages.join([], STATE)
+        self.held_days: dict[tuple[int, int], tuple[int, bytes]] = {}
         self.kept = self.rows
         self.tally: Tally | None = None
         self.new_starts = NO_STARTS
 
-    def lock(self) -> int:
-        """Lock the pages, read them, and draw the revision; all in one round trip."""
-        numbers = self.pages.tolist()
+    def lock(self, kept_from: int | None) -> int:
+        """Lock the pages, read them, and draw the revision; all in one round trip.
+
+        Raises `_ResentError` for a batch that came before, `BehindHorizonError` when more has expired than `kept_from`.
+        """
         pairs = self._day_pairs(self.rows.series, self.days)
-        state, number, days = (psycopg.Cursor(self.raw) for _ in range(3))
+        state, scalars, days = (psycopg.Cursor(self.raw) for _ in range(3))
         with self.raw.pipeline():
-            if numbers:
-                psycopg.Cursor(self.raw).execute(
-                    "INSERT INTO usage_state_page (page, data) SELECT p, %b FROM unnest(%b::int[]) AS p"
-                    " ON CONFLICT DO NOTHING",
-                    (pages.EMPTY_STATE, numbers),
-                )
+            # The same connection runs these one after another, each with a view of its own: after the locks, the pages
+            # are read as the last writer left them.
+            lock_pages(self.raw, self.pages)
+            scalars.execute(
+                "SELECT pg_advisory_xact_lock_shared(%s), nextval('usage_revision'),"
+                " (SELECT kept_from FROM usage_horizon), b.digest, b.answer"
+                " FROM (VALUES (1)) one LEFT JOIN usage_batch b ON b.source = %s AND b.key = %s",
+                (REVISIONS_LOCK, self.source, self.key),
+            )
             state.execute(
-                "SELECT data FROM usage_state_page WHERE page = ANY(%b::int[]) ORDER BY page FOR UPDATE",
-                (numbers,),
+                "SELECT page, data FROM usage_state_page WHERE page = ANY(%b::int[]) ORDER BY page",
+                (self.pages.tolist(),),
                 binary=True,
             )
-            psycopg.Cursor(self.raw).execute("SELECT pg_advisory_xact_lock_shared(%s)", (REVISIONS_LOCK,))
-            number.execute("SELECT nextval('usage_revision')", binary=True)
             self._select_days(days, pairs)
-        self.state = pages.join([row[0] for row in state.fetchall()], STATE)
-        self._keep_days(days)
-        row = number.fetchone()
+        row = scalars.fetchone()
         assert row is not None
-        self.revision = int(row[0])
+        _, self.revision, expired, digest, answer = row
+        if digest is not None:
+            raise _ResentError(_answer_again(self.key, self.digest, bytes(digest), answer))
+        if expired is not None and expired != kept_from and len(self.rows) and self.rows.at.min() < expired:
+            raise BehindHorizonError(expired)
+        held = dict(state.fetchall())
+        self.state = pages.join([held.get(page, pages.EMPTY_STATE) for page in self.pages.tolist()], STATE)
+        self._keep_days(days)
         return self.revision
 
     def place(self) -> tuple[int, int, int, int]:
@@ -338,7 +408,7 @@ class _Writer:
         if not n:
             return 0, 0, 0, 0
         last = self.state[self.slot]
-        prior = Rows(rows.series, last["last_at"], last["last_in"], last["last_out"])
+        prior = Rows(rows.series, pages.marks(last), last["last_in"], last["last_out"])
         behind = rows.at <= prior.at
         counters = bool((self.table.kind[self.positions] == COUNTER).any())
         known = self._known_starts(prior) if counters else NO_STARTS
@@ -391,8 +461,6 @@ class _Writer:
         self.kept = rows.take(kept)
         at_mark = kept & (rows.at >= prior.at)
         self._advance(rows.take(at_mark), self.slot[at_mark])
-        slots = np.unique(self.slot[kept])
-        self.state["revision"][slots] = self.revision
         return (
             int((~behind).sum()),
             int(judged.duplicate.sum()),
@@ -406,10 +474,9 @@ class _Writer:
             return
         ends = np.append(np.flatnonzero(rows.series[1:] != rows.series[:-1]), len(rows) - 1)
         where = slot[ends]
-        self.state["last_at"][where] = rows.at[ends]
+        pages.set_marks(self.state, where, rows.at[ends])
         self.state["last_in"][where] = rows.v_in[ends]
         self.state["last_out"][where] = rows.v_out[ends]
-        self.state["revision"][where] = self.revision
 
     def _known_starts(self, prior: Rows) -> Starts:
         """Recorded counter starts that can matter to these rows."""
@@ -464,21 +531,21 @@ class _Writer:
 
     def _select_days(self, cursor: "psycopg.Cursor[Any]", pairs: NDArray[np.int64]) -> None:
         cursor.execute(
-            "SELECT d.page, d.day, d.data FROM unnest(%b::int[], %b::int[]) AS w(page, day)"
+            "SELECT d.page, d.day, d.revision, d.data FROM unnest(%b::int[], %b::int[]) AS w(page, day)"
             " JOIN usage_day_page d ON d.page = w.page AND d.day = w.day",
             (pairs[:, 0].tolist(), pairs[:, 1].tolist()),
             binary=True,
         )
 
     def _keep_days(self, cursor: "psycopg.Cursor[Any]") -> None:
-        for page, day, data in cursor.fetchall():
-            self.held_days[page, day] = data
+        for page, day, revision, data in cursor.fetchall():
+            self.held_days[page, day] = revision, data
 
-    def _updated_days(self) -> tuple[list[int], list[int], list[bytes]]:
+    def _updated_days(self) -> tuple[list[int], list[int], bytes]:
         """The day pages after this batch: pages, days, data."""
         tally = self.tally
         if tally is None or not len(tally):
-            return [], [], []
+            return [], [], b""
         pairs = self._day_pairs(tally.series, tally.day)
         names = [(int(p), int(d)) for p, d in pairs.tolist()]
         missing = [i for i, name in enumerate(names) if name not in self.held_days]
@@ -486,22 +553,19 @@ class _Writer:
             cursor = psycopg.Cursor(self.raw)
             self._select_days(cursor, pairs[missing])
             self._keep_days(cursor)
-        blank = bytes(pages.DAY_BYTES)
-        records = pages.join([self.held_days.get(name, blank) for name in names], DAY)
+        held = [self.held_days.get(name, (self.revision, pages.EMPTY_DAY)) for name in names]
+        records = pages.join([data for _, data in held], DAY)
         key = (pairs[:, 0] << 20) | pairs[:, 1]
         slot = np.searchsorted(key, ((tally.series // PAGE) << 20) | tally.day) * PAGE + tally.series % PAGE
         records["n"][slot] += tally.n.astype(np.int32)
         records["v_in"][slot] += tally.v_in
         records["v_out"][slot] += tally.v_out
-        records["revision"][slot] = self.revision
-        return [p for p, _ in names], [d for _, d in names], pages.split(records)
+        pages.touch(records, np.array([revision for revision, _ in held], np.int64), slot, self.revision)
+        return [p for p, _ in names], [d for _, d in names], records.tobytes()
 
     def write(
         self,
         answer: BatchAnswer,
-        source: str,
-        key: str,
-        digest: bytes,
         recorded_at: datetime,
         quarantine: Iterable[tuple[Any, ...]],
     ) -> None:
@@ -514,9 +578,9 @@ class _Writer:
                 " VALUES (%s, %s, %s, %b, %s, %s, %s) ON CONFLICT (source, key) DO NOTHING RETURNING id",
                 (
                     self.revision,
-                    source,
-                    key,
-                    digest,
+                    self.source,
+                    self.key,
+                    self.digest,
                     recorded_at,
                     answer.rows,
                     Jsonb(answer.as_json()),
@@ -536,18 +600,21 @@ class _Writer:
                         blobs.encode(self.kept),
                     ),
                 )
+                # All pages go as one value, cut on the server: cheaper than an array of values.
                 psycopg.Cursor(self.raw).execute(
-                    "UPDATE usage_state_page s SET data = w.data FROM unnest(%b::int[], %b::bytea[]) AS w(page, data)"
-                    " WHERE s.page = w.page",
-                    (self.pages.tolist(), pages.split(self.state)),
+                    "INSERT INTO usage_state_page (page, data)"
+                    " SELECT page, substring(%b FROM ((i - 1) * %s + 1)::int FOR %s)"
+                    " FROM unnest(%b::int[]) WITH ORDINALITY AS w(page, i)"
+                    " ON CONFLICT (page) DO UPDATE SET data = excluded.data",
+                    (self.state.tobytes(), pages.STATE_BYTES, pages.STATE_BYTES, self.pages.tolist()),
                 )
             if days:
                 psycopg.Cursor(self.raw).execute(
                     "INSERT INTO usage_day_page (page, day, revision, data)"
-                    " SELECT w.page, w.day, %s, w.data FROM unnest(%b::int[], %b::int[], %b::bytea[])"
-                    " AS w(page, day, data)"
+                    " SELECT page, day, %s, substring(%b FROM ((i - 1) * %s + 1)::int FOR %s)"
+                    " FROM unnest(%b::int[], %b::int[]) WITH ORDINALITY AS w(page, day, i)"
                     " ON CONFLICT (page, day) DO UPDATE SET data = excluded.data, revision = excluded.revision",
-                    (self.revision, day_pages, days, day_data),
+                    (self.revision, day_data, pages.DAY_BYTES, pages.DAY_BYTES, day_pages, days),
                 )
             if len(self.new_starts.series):
                 psycopg.Cursor(self.raw).execute(
@@ -559,7 +626,7 @@ class _Writer:
                 psycopg.Cursor(self.raw).execute(
                     "INSERT INTO usage_quarantine (batch, source, recorded_at, reason, series_key, rows, at_min,"
                     " at_max, data, state, note) VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %b, 'waiting', '')",
-                    (self.revision, source, recorded_at, *entry),
+                    (self.revision, self.source, recorded_at, *entry),
                 )
         if batch.fetchone() is None:
-            raise _Resent
+            raise _ResentError(None)

@@ -18,7 +18,6 @@ from coulance.usage.errors import (
     UsageError,
 )
 from coulance.usage.ingest import REVISIONS_LOCK, BatchAnswer
-from coulance.usage.models import Horizon
 from coulance.usage.quarantine import ReplayAnswer
 from coulance.usage.sealing import (
     Compacted,
@@ -69,23 +68,15 @@ def ingest_batch(*, columns: Columns, source: str, recorded_at: datetime, key: s
     """
     digest = columns.digest()
     name = key or f"contents:{digest.hex()}"
-    before = ingest.earlier_answer(source=source, key=name, digest=digest)
-    if before is not None:
-        return before
     table = registry.current()
-    kept_from = Horizon.objects.values_list("kept_from", flat=True).first()
-    valid, faults, unknown = ingest.validate(columns, table, recorded_at=recorded_at, kept_from=kept_from)
-    return ingest.commit(
-        valid=valid,
+    return ingest.ingest(
+        columns=columns,
         table=table,
         source=source,
         key=name,
         digest=digest,
         recorded_at=recorded_at,
-        faults=faults,
-        quarantine=quarantine.entries(columns, unknown, table),
-        quarantined=len(unknown),
-        rows=len(columns),
+        quarantine=lambda unknown: quarantine.entries(columns, unknown, table),
     )
 
 

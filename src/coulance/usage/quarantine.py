@@ -66,7 +66,7 @@ def entries(columns: Columns, which: Int64s, table: SeriesTable) -> Iterator[tup
     edges = np.flatnonzero(np.concatenate(([True], codes[1:] != codes[:-1])))
     for begin, end in zip(edges.tolist(), [*edges[1:].tolist(), len(order)], strict=True):
         rows = order[begin:end]
-        key = columns.keys[codes[begin]]
+        key = columns.keys.names[codes[begin]]
         meter = table.lost.get(key)
         reason = "no series has this key" if meter is None else f"its meter {meter!r} is not in the catalog"
         at = columns.at[rows]
@@ -143,6 +143,7 @@ def replay(*, recorded_at: datetime, keys: list[str] | None = None) -> ReplayAns
                 quarantine=(),
                 quarantined=0,
                 rows=len(columns),
+                kept_from=kept_from,
             )
             Quarantined.objects.filter(pk=pk).update(state="replayed", settled_at=recorded_at, note="")
         done[entry.series_key] = None

@@ -81,7 +81,6 @@ class SeriesState:
     last_at: Int64s
     last_in: Int64s
     last_out: Int64s
-    revision: Int64s
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,12 +184,13 @@ def _day_records(ordered: Int64s | None, low: int, high: int, revision: int | No
         found = found.filter(page__in=np.unique(ordered // PAGE).tolist())
     if revision is not None:
         found = found.filter(revision__gt=revision)
-    rows = list(found.order_by("page", "day").values_list("page", "day", "data"))
+    rows = list(found.order_by("page", "day").values_list("page", "day", "revision", "data"))
     records = pages.join([bytes(data) for *_, data in rows], DAY)
+    changed = pages.revisions(records, np.array([at for _, _, at, _ in rows], np.int64))
     page = np.repeat(np.array([p for p, *_ in rows], np.int64), PAGE)
-    day = np.repeat(np.array([d for _, d, _ in rows], np.int64), PAGE)
+    day = np.repeat(np.array([d for _, d, *_ in rows], np.int64), PAGE)
     series = page * PAGE + np.tile(np.arange(PAGE, dtype=np.int64), len(rows))
-    keep = (records["revision"] > (revision or 0)) if revision is not None else (records["revision"] != 0)
+    keep = (changed > 0) | (records["n"] != 0) if revision is None else changed > revision
     if ordered is not None:
         keep &= reading.is_in(series, ordered)
     order = np.flatnonzero(keep)
@@ -201,7 +201,7 @@ def _day_records(ordered: Int64s | None, low: int, high: int, revision: int | No
         records["n"][order].astype(np.int64),
         records["v_in"][order],
         records["v_out"][order],
-        records["revision"][order],
+        changed[order],
     )
 
 
@@ -248,8 +248,8 @@ def series_state(*, series: Sequence[int] | Int64s) -> SeriesState:
     picked = records[slot] if len(records) else np.zeros(len(asked), STATE)
     return SeriesState(
         asked,
-        np.where(there, picked["last_at"], NEVER),
-        *(np.where(there, picked[name], 0) for name in ("last_in", "last_out", "revision")),
+        np.where(there, pages.marks(picked), NEVER),
+        *(np.where(there, picked[name], 0) for name in ("last_in", "last_out")),
     )
 
 
@@ -343,7 +343,8 @@ def verify(*, contents: bool = True) -> Iterator[str]:
 def overview() -> UsageOverview:
     """The room at a glance: for doctor, console and `coulance usage status`."""
     state = pages.join([bytes(data) for data in StatePage.objects.values_list("data", flat=True)], STATE)
-    seen = state["last_at"][state["last_at"] > NEVER]
+    marks = pages.marks(state)
+    seen = marks[marks > NEVER]
     unsealed = Blob.objects.aggregate(rows=Sum("rows"))["rows"] or 0
     live = Segment.objects.filter(state="live").aggregate(count=Count("id"), rows=Sum("rows"), size=Sum("size"))
     waiting = Quarantined.objects.filter(state="waiting").aggregate(

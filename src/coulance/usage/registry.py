@@ -1,6 +1,6 @@
 """Which series there are, as arrays: what ingest needs to know of thousands of series at once."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from coulance.catalog import queries as catalog
 from coulance.services import queries as services
+from coulance.usage.columns import Keys
 from coulance_core.catalog.meters import Meter, MeterKind
 from coulance_core.usage.counters import CounterPolicy
 
@@ -38,10 +39,14 @@ class SeriesTable:
     lost: Mapping[str, str]
     policies: tuple[CounterPolicy | None, ...] = field(default=())
 
-    def positions(self, keys: Iterable[str]) -> NDArray[np.int32]:
-        """The position of each key, -1 where it is unknown."""
-        find = self.keys.get
-        return np.fromiter((find(key, -1) for key in keys), np.int32)
+    def positions(self, keys: Keys) -> NDArray[np.int32]:
+        """The position of each key, -1 where it is unknown. Kept with the keys while the table is the same."""
+        placed = keys.placed
+        if placed is None or placed[0] is not self:
+            find = self.keys.get
+            placed = (self, np.array([find(key, -1) for key in keys.names], np.int32))
+            keys.placed = placed
+        return placed[1]
 
     def positions_of(self, ids: Int64s) -> Int64s:
         """The position of each series id, -1 where it is unknown."""

@@ -11,8 +11,9 @@ from coulance.usage import counting, pages, reading, registry, segments
 from coulance.usage.blobs import Rows
 from coulance.usage.counting import Starts, Tally
 from coulance.usage.days import day_date, day_number
+from coulance.usage.ingest import lock_pages
 from coulance.usage.models import Blob, CounterStart, DayPage, Horizon, Segment, StatePage
-from coulance.usage.pages import DAY, NEVER, PAGE, STATE
+from coulance.usage.pages import DAY, PAGE, STATE
 from coulance.usage.registry import SeriesTable
 
 Int64s = NDArray[np.int64]
@@ -63,7 +64,7 @@ def _months(low: int | None) -> Iterator[tuple[int, int]]:
 
 def _recompute(table: SeriesTable, ids: Int64s, page: int, kept_from: int | None) -> _Page:
     """State and day counters of a page from the stored samples, a month at a time so that memory stays small."""
-    state = pages.empty_state()
+    state = pages.join([pages.EMPTY_STATE], STATE)
     tallies = []
     found = CounterStart.objects.filter(series_id__in=ids.tolist()).order_by("series_id", "at")
     pairs = np.array(list(found.values_list("series_id", "at")), np.int64).reshape(-1, 2)
@@ -74,12 +75,12 @@ def _recompute(table: SeriesTable, ids: Int64s, page: int, kept_from: int | None
             continue
         slot = rows.series - page * PAGE
         last = state[slot]
-        prior = Rows(rows.series, last["last_at"], last["last_in"], last["last_out"])
+        prior = Rows(rows.series, pages.marks(last), last["last_in"], last["last_out"])
         positions = table.positions_of(rows.series)
         first = counting.first_rows(rows.series)
         tallies.append(counting.grouped(counting.tally_of(table, positions, rows, first, prior, starts)))
         ends = np.append(np.flatnonzero(rows.series[1:] != rows.series[:-1]), len(rows) - 1)
-        state["last_at"][slot[ends]] = rows.at[ends]
+        pages.set_marks(state, slot[ends], rows.at[ends])
         state["last_in"][slot[ends]] = rows.v_in[ends]
         state["last_out"][slot[ends]] = rows.v_out[ends]
     nothing = np.empty(0, np.int64)
@@ -93,10 +94,10 @@ def _first_whole_day(kept_from: int | None) -> int:
 
 
 def _stored(page: int) -> tuple[NDArray[np.void], Tally]:
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT data FROM usage_state_page WHERE page = %s FOR UPDATE", [page])
-        row = cursor.fetchone()
-    state = pages.join([bytes(row[0])], STATE) if row else pages.empty_state()
+    connection.ensure_connection()
+    lock_pages(connection.connection, np.array([page], np.int64))
+    row = StatePage.objects.filter(page=page).values_list("data").first()
+    state = pages.join([bytes(row[0]) if row else pages.EMPTY_STATE], STATE)
     return state, _day_tally(DayPage.objects.filter(page=page).values_list("page", "day", "data"))
 
 
@@ -148,7 +149,7 @@ def verify_page(page: int, *, table: SeriesTable | None = None) -> list[Disagree
         fresh = _recompute(known, ids, page, kept_from)
     out = []
     for slot in np.flatnonzero(np.isin(np.arange(PAGE) + page * PAGE, ids)):
-        if kept_from is not None and state["last_at"][slot] < kept_from:
+        if kept_from is not None and pages.marks(state)[slot] < kept_from:
             continue
         for name, what in (
             ("last_at", "its newest instant"),
@@ -209,21 +210,20 @@ def _rewrite(page: int, state: NDArray[np.void], fresh: _Page, ids: Int64s) -> N
     assert row is not None
     revision = int(row[0])
     slots = ids - page * PAGE
-    seen = slots[fresh.state["last_at"][slots] > NEVER]
+    seen = slots[fresh.state["last_at"][slots] > 0]
     for name in ("last_at", "last_in", "last_out"):
         state[name][seen] = fresh.state[name][seen]
-    state["revision"][seen] = revision
     StatePage.objects.filter(page=page).update(data=state.tobytes())
     held = {
-        day: pages.join([bytes(data)], DAY)
-        for day, data in DayPage.objects.filter(page=page, day__gte=fresh.kept_from_day).values_list("day", "data")
+        day: (at, pages.join([bytes(data)], DAY))
+        for day, at, data in DayPage.objects.filter(page=page, day__gte=fresh.kept_from_day).values_list(
+            "day", "revision", "data"
+        )
     }
     for day in {*held, *(d for d in fresh.days.day.tolist() if d >= fresh.kept_from_day)}:
-        records = held.get(day)
-        if records is None:
-            records = pages.empty_days(1)
+        was, records = held.get(day) or (revision, pages.join([pages.EMPTY_DAY], DAY))
         mine = fresh.days.day == day
-        target = pages.empty_days(1)
+        target = pages.join([pages.EMPTY_DAY], DAY)
         where = fresh.days.series[mine] - page * PAGE
         target["n"][where] = fresh.days.n[mine]
         target["v_in"][where] = fresh.days.v_in[mine]
@@ -235,7 +235,7 @@ def _rewrite(page: int, state: NDArray[np.void], fresh: _Page, ids: Int64s) -> N
             continue
         for name in ("n", "v_in", "v_out"):
             records[name][moved] = target[name][moved]
-        records["revision"][moved] = revision
+        pages.touch(records, np.array([was], np.int64), np.array(moved, np.int64), revision)
         with connection.cursor() as cursor:
             cursor.execute(
                 "INSERT INTO usage_day_page (page, day, revision, data) VALUES (%s, %s, %s, %s)"

@@ -21,8 +21,8 @@ class Migration(migrations.Migration):
             ALTER TABLE usage_day_page ALTER COLUMN data SET STORAGE PLAIN;
             ALTER TABLE usage_state_page SET (fillfactor = 50);
             ALTER TABLE usage_day_page SET (fillfactor = 50);
-            ALTER TABLE usage_state_page ADD CONSTRAINT usage_state_page_length CHECK (octet_length(data) = 3840);
-            ALTER TABLE usage_day_page ADD CONSTRAINT usage_day_page_length CHECK (octet_length(data) = 3360);
+            ALTER TABLE usage_state_page ADD CONSTRAINT usage_state_page_length CHECK (octet_length(data) = 3200);
+            ALTER TABLE usage_day_page ADD CONSTRAINT usage_day_page_length CHECK (octet_length(data) = 3840);
             CREATE INDEX usage_blob_at ON usage_blob (at_max);
             CREATE INDEX usage_counter_start_at ON usage_counter_start (at);
             """,
