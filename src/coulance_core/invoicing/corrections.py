@@ -1,6 +1,6 @@
 """Giving back: which lines of which invoices a decrease lowers, newest first, never more than is left of each."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 
@@ -41,12 +41,3 @@ def spread_credit(amount: int, lines: Sequence[OpenLine]) -> tuple[tuple[Share, 
             shares.append(Share(line.invoice, line.line, part))
             amount -= part
     return tuple(shares), amount
-
-
-def by_invoice(shares: Iterable[Share]) -> dict[str, dict[int, int]]:
-    """Shares of the same line added up, by invoice: {invoice: {line: amount}}."""
-    out: dict[str, dict[int, int]] = {}
-    for share in shares:
-        lines = out.setdefault(share.invoice, {})
-        lines[share.line] = lines.get(share.line, 0) + share.amount
-    return out

@@ -1,0 +1,388 @@
+"""Settled periods looked at again: samples that came late, and base days that were billed and not had.
+
+More use becomes a line on the next overage invoice, under the terms of its own period. Less use, and days given back,
+become credit notes on the very invoices that billed them: nothing issued is ever lowered in any other way.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import date, timedelta
+from fractions import Fraction
+from zoneinfo import ZoneInfo
+
+from coulance.flows.closing.measuring import Request, measure
+from coulance.flows.closing.terms import Closing
+from coulance.invoicing import history
+from coulance.invoicing import queries as invoicing
+from coulance.invoicing.crediting import creditable
+from coulance.invoicing.queries import SettledRow
+from coulance.invoicing.writing import NewDocument, NewFigure
+from coulance.services.queries import AccountForClose
+from coulance.usage import queries as usage
+from coulance_core.invoicing import BillLine, CreditRequest, CreditType, DocumentDraft, Issued, ServiceRef, credit_note
+from coulance_core.invoicing.closing import (
+    PartUse,
+    PoolUse,
+    ServiceFacts,
+    ServiceUse,
+    bill_line,
+    pool_key,
+    rate_usage,
+    wanted,
+)
+from coulance_core.invoicing.corrections import OpenLine, Share, spread_credit
+from coulance_core.kernel import Explanation, Money, Period, anchored_date, civil_midnight
+from coulance_core.kernel.period import add_months
+from coulance_core.rating.base import BilledSpan, DueSpan
+from coulance_core.rating.charges import RatedCharge
+from coulance_core.rating.late import LateResult, Settled, rate_late
+
+_EPOCH = date(1970, 1, 1)
+
+
+@dataclass
+class Late:
+    """What late samples change for an account: lines to add, amounts to give back, and figures to record."""
+
+    lines: list[BillLine] = field(default_factory=list)
+    figures: list[NewFigure] = field(default_factory=list)
+    decreases: list["Decrease"] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class Decrease:
+    """Usage of a settled period that turned out less than billed: by how much, and why."""
+
+    settled: SettledRow
+    period: Period
+    line: BillLine
+    amount: int
+
+
+def late_usage(
+    run: Closing, group: Sequence[AccountForClose], facts: Mapping[int, Sequence[ServiceFacts]], zone: ZoneInfo
+) -> dict[int, Late]:
+    """For accounts of one zone: every period settled before that samples touched since, rated again.
+
+    Looks back as far as late use may be billed, and a year at least, since a decrease is credited however it is capped.
+    """
+    accounts = [row.account.id for row in group if row.account.id in facts]
+    since = history.oldest_watermark(accounts=accounts) if accounts else None
+    if since is None:
+        return {}
+    owner = {s.id: (row, service) for row in group for service in row.services for s in service.series}
+    back = max(run.provider.back_billing_cap_months, 12) + 1
+    first = civil_midnight(anchored_date(*add_months(run.year, run.month, -back), 1), zone)
+    last = max((run.period(row.account.billing_day, zone).end for row in group), default=first)
+    touched = usage.touched_since(revision=since, series=sorted(owner), period=Period(first, max(first, last)))
+    days: dict[int, list[tuple[int, date, int]]] = {}
+    for series, day, revision in zip(
+        touched.series.tolist(), touched.day.tolist(), touched.revision.tolist(), strict=True
+    ):
+        row, service = owner[series]
+        if row.account.id in facts:
+            days.setdefault(row.account.id, []).append((service.id, _EPOCH + timedelta(days=day), revision))
+    if not days:
+        return {}
+    settled: dict[int, list[SettledRow]] = {}
+    for figure in invoicing.settled_figures(accounts=list(days)):
+        if figure.period_name != run.name:
+            settled.setdefault(figure.account, []).append(figure)
+    by_id = {row.account.id: row for row in group}
+    out: dict[int, Late] = {}
+    for account, changes in days.items():
+        late = _late_of(run, by_id[account], facts[account], settled.get(account, ()), changes, zone)
+        if late.figures:
+            out[account] = late
+    return out
+
+
+def _late_of(
+    run: Closing,
+    row: AccountForClose,
+    facts: Sequence[ServiceFacts],
+    settled: Iterable[SettledRow],
+    changes: Sequence[tuple[int, date, int]],
+    zone: ZoneInfo,
+) -> Late:
+    late = Late()
+    by_period: dict[str, list[SettledRow]] = {}
+    for figure in settled:
+        by_period.setdefault(figure.period_name, []).append(figure)
+    for name, figures in sorted(by_period.items()):
+        year, month = (int(part) for part in name.split("-"))
+        period = replace(run, year=year, month=month).period(row.account.billing_day, zone)
+        start, end = period.dates(zone)
+        newest = min(int(figure.watermark) for figure in figures)
+        moved = {service for service, day, revision in changes if start <= day < end and revision > newest}
+        if moved:
+            _again(run, row, facts, figures, moved, name, period, zone, late)
+    return late
+
+
+def _again(
+    run: Closing,
+    row: AccountForClose,
+    facts: Sequence[ServiceFacts],
+    figures: Sequence[SettledRow],
+    moved: set[int],
+    name: str,
+    period: Period,
+    zone: ZoneInfo,
+    late: Late,
+) -> None:
+    """Measure and rate the whole period again, and compare what touched services and their pools came to."""
+    uses: dict[str, list[PartUse]] = {}
+    requests: list[tuple[str, Request]] = []
+    for service, fact in zip(row.services, facts, strict=True):
+        for part in wanted(run.catalog, fact, period, zone):
+            ids = tuple(s.id for s in service.series if s.meter == part.charge.measure.meter)
+            requests.append((service.external_id, Request(part, ids)))
+    got = measure([request for _, request in requests], run.catalog, zone, charts=False)
+    for (service_name, request), measured in zip(requests, got, strict=True):
+        uses.setdefault(service_name, []).append(PartUse(request.part, measured.figure))
+    used, pools, _ = rate_usage(run.catalog, facts, uses, period=period, zone=zone)
+    by_service = {one.service.id: one for one in used}
+    by_pool = {pool_key(pool): pool for pool in pools}
+    for figure in figures:
+        if figure.service is not None:
+            service_use = by_service.get(figure.service)
+            if figure.service not in moved or service_use is None:
+                continue
+            _compare_charge(run, figure, service_use, name, period, zone, late)
+        else:
+            pool = by_pool.get(figure.pool)
+            if pool is None or not moved & {ref.id for ref in pool.members}:
+                continue
+            _compare_pool(run, figure, pool, name, period, zone, late)
+
+
+def _compare_charge(
+    run: Closing, figure: SettledRow, service: ServiceUse, name: str, period: Period, zone: ZoneInfo, late: Late
+) -> None:
+    parts = [part for part in service.parts if part.use.part.charge.key == figure.charge]
+    if not parts:
+        return
+    version, charge = parts[-1].use.part.version, parts[-1].use.part.charge
+    # The explanation must reach down to the samples, so each part is rated on its figure, not on the bare quantity.
+    result = rate_late(
+        _billed(figure),
+        [part.rated for part in parts],
+        charge=charge.key,
+        name=charge.name,
+        period=period,
+        found_on=run.issued_on,
+        cap_months=run.provider.back_billing_cap_months,
+        zone=zone,
+        tax_class=version.tax_class_of(charge),
+        terms=version.version,
+        service=service.service.external_id,
+    )
+    now = Money(sum(part.rated.net(version.currency).minor for part in parts), version.currency)
+    seen = (
+        sum(part.use.figure.n for part in parts),
+        sum(part.use.figure.seen for part in parts),
+        sum(part.use.figure.expected for part in parts),
+    )
+    quantity = sum((part.rated.used for part in parts), Fraction(0))
+    _record(run, figure, result, name, period, now, quantity, seen, service.service, late)
+
+
+def _compare_pool(
+    run: Closing, figure: SettledRow, pool: PoolUse, name: str, period: Period, zone: ZoneInfo, late: Late
+) -> None:
+    result = rate_late(
+        _billed(figure),
+        RatedCharge(
+            pool.rated.pool,
+            pool.rated.lines,
+            pool.rated.used,
+            pool.rated.included,
+            pool.rated.overage,
+            pool.rated.unit,
+            pool.rated.explanation,
+        ),
+        charge=pool.pool.key,
+        name=pool.pool.name,
+        period=period,
+        found_on=run.issued_on,
+        cap_months=run.provider.back_billing_cap_months,
+        zone=zone,
+        tax_class=pool.pool.tax_class,
+        terms=pool.pool.version,
+        pool=pool.pool.key,
+    )
+    now = pool.rated.net(pool.pool.currency)
+    _record(run, figure, result, name, period, now, pool.rated.used, (len(pool.members), 0, 0), None, late)
+
+
+def _billed(figure: SettledRow) -> Settled:
+    return Settled(figure.quantity, figure.net)
+
+
+def _record(
+    run: Closing,
+    figure: SettledRow,
+    result: LateResult,
+    name: str,
+    period: Period,
+    now: Money,
+    quantity: Fraction,
+    seen: tuple[int, int, int],
+    service: ServiceRef | None,
+    late: Late,
+) -> None:
+    """Keep what is known now as the figure's next revision, with what was billed for it all in all."""
+    if result.line is not None:
+        line = bill_line(result.line, service)
+        if result.line.net.minor > 0:
+            late.lines.append(line)
+        else:
+            late.decreases.append(Decrease(figure, period, line, -result.line.net.minor))
+    late.figures.append(
+        NewFigure(
+            account=figure.account,
+            service=figure.service,
+            pool=figure.pool,
+            charge=figure.charge,
+            period_name=name,
+            quantity=quantity,
+            unit=figure.unit,
+            n=seen[0],
+            seen=seen[1],
+            expected=seen[2],
+            net=now if result.line is not None else figure.net,
+            watermark=str(run.fence),
+            detail={"absorbed": str(result.absorbed)} if result.absorbed.minor else None,
+        )
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Give:
+    """An amount to give back on one line of an invoice, why, and the base days that go back with it."""
+
+    invoice: str
+    line: int
+    amount: int
+    credit_type: CreditType
+    reason: str
+    why: Explanation
+    span: BilledSpan | None = None
+
+
+class _Invoices:
+    """Invoices as they stand while this run's own notes on them pile up."""
+
+    def __init__(self) -> None:
+        self._issued: dict[str, tuple[Issued, date]] = {}
+        self._promised: dict[tuple[str, int], int] = {}
+
+    def _of(self, number: str) -> tuple[Issued, date]:
+        if number not in self._issued:
+            _, issued, tax_point = creditable(number)
+            self._issued[number] = issued, tax_point
+        return self._issued[number]
+
+    def take(self, candidates: Iterable[tuple[str, int]], amount: int) -> tuple[tuple[Share, ...], int]:
+        """Shares of `amount` on these lines, first to last, and what none of them has left."""
+        open_lines = []
+        for number, no in candidates:
+            issued, _ = self._of(number)
+            line = next(own for own in issued.lines if own.no == no)
+            open_lines.append(OpenLine(number, no, issued.left(line) - self._promised.get((number, no), 0)))
+        shares, rest = spread_credit(amount, open_lines)
+        for share in shares:
+            key = share.invoice, share.line
+            self._promised[key] = self._promised.get(key, 0) + share.amount
+        return shares, rest
+
+    def note(self, run: Closing, gives: Sequence[_Give]) -> DocumentDraft:
+        """One credit note for gifts on different lines of one invoice, of one type."""
+        number = gives[0].invoice
+        issued, tax_point = self._of(number)
+        by_line = {give.line: give for give in gives}
+        draft = credit_note(
+            issued,
+            lines=[CreditRequest(no, Money(by_line[no].amount, issued.currency)) for no in sorted(by_line)],
+            credit_type=gives[0].credit_type,
+            reason="; ".join(dict.fromkeys(give.reason for give in gives)),
+            issued_on=run.issued_on,
+            tax_point=tax_point,
+            rule=run.provider.rounding,
+        )
+        self._issued[number] = issued.after(draft), tax_point
+        lines = []
+        for line in draft.lines:
+            give = by_line[line.credits or 0]
+            reasons = replace(line.explanation, children=(*line.explanation.children, give.why))
+            lines.append(replace(line, explanation=reasons, span=give.span))
+        return replace(draft, lines=tuple(lines))
+
+
+def credit_notes(
+    run: Closing, account: int, *, base: Sequence[tuple[ServiceRef, DueSpan]], decreases: Sequence[Decrease]
+) -> tuple[list[NewDocument], list[BillLine]]:
+    """Credit notes for base days not had and for usage billed too much.
+
+    Also lines below zero for what no invoice has billed yet, because it was carried forward: they lower what waits.
+    """
+    invoices = _Invoices()
+    gives: list[_Give] = []
+    waiting: list[BillLine] = []
+    known = history.base_lines(services=[ref.id for ref, _ in base if ref.id is not None]) if base else []
+    for ref, due in base:
+        span = due.span
+        lines = [
+            (one.invoice, one.line)
+            for one in known
+            if (one.service, one.key) == (ref.id, span.key)
+            and (one.cycle_start, one.cycle_end) == (span.cycle_start, span.cycle_end)
+        ]
+        shares, rest = invoices.take(lines, -due.line.net.minor)
+        given = replace(span, net=due.line.net + Money(rest, span.net.currency))
+        for i, share in enumerate(shares):
+            # The days go back once, with the first share; a second (of a cycle billed in two parts) is only money.
+            gives.append(
+                _Give(
+                    share.invoice,
+                    share.line,
+                    share.amount,
+                    CreditType.PRICE_REDUCTION,
+                    f"{ref.name}: {due.line.description}, from {span.start.isoformat()} to {span.end.isoformat()}",
+                    due.line.explanation,
+                    given if i == 0 else None,
+                )
+            )
+    for decrease in decreases:
+        row = decrease.settled
+        lines = [
+            (one.invoice, one.line)
+            for one in history.usage_lines(accounts=[account], start=decrease.period.start, end=decrease.period.end)
+            if (one.service, one.charge, one.pool) == (row.service, row.charge, "")
+            or (row.service is None and one.pool and row.pool.split("/")[0] == f"pool:{one.pool}")
+        ]
+        shares, rest = invoices.take(lines, decrease.amount)
+        line = decrease.line
+        gives.extend(
+            _Give(share.invoice, share.line, share.amount, CreditType.CORRECTION, line.description, line.explanation)
+            for share in shares
+        )
+        if rest:
+            waiting.append(replace(line, amount=Money(-rest, line.amount.currency)))
+    return [NewDocument(account, invoices.note(run, own)) for own in _notes(gives)], waiting
+
+
+def _notes(gives: Sequence[_Give]) -> list[list[_Give]]:
+    """Gifts by the note they go on: one an invoice and type, another where a line comes again."""
+    notes: list[list[_Give]] = []
+    for give in gives:
+        for note in notes:
+            if (note[0].invoice, note[0].credit_type) == (give.invoice, give.credit_type) and all(
+                give.line != other.line for other in note
+            ):
+                note.append(give)
+                break
+        else:
+            notes.append([give])
+    return notes

@@ -1,0 +1,89 @@
+"""What a snapshot shows of usage: one item for each part of each charge, with its picture, coverage and conventions."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from coulance_core.invoicing.closing import PoolUse, RatedPart, ServiceUse, pool_key
+from coulance_core.invoicing.documents import ServiceRef
+from coulance_core.kernel import show
+from coulance_core.usage.figures import UsageFigure
+
+Item = dict[str, Any]
+
+
+def usage_item(service: ServiceRef, part: RatedPart, chart: Mapping[str, Any] | None, pool: PoolUse | None) -> Item:
+    """One part of one charge as a snapshot keeps it. A pool member carries its pool's totals too."""
+    figure, charge, rated = part.use.figure, part.use.part.charge, part.rated
+    measure = charge.measure
+    item: Item = {
+        "service": {"id": service.external_id, "name": service.name},
+        "pool": None,
+        "charge": charge.name,
+        "meter": figure.meter.name,
+        "measure": {"aggregation": measure.aggregation.value, "direction": measure.direction.value},
+        "conventions": list(dict.fromkeys((*figure.conventions, *rated.explanation.conventions))),
+        "period": {"start": figure.period.start.isoformat(), "end": figure.period.end.isoformat()},
+        "terms": part.use.part.version.version,
+        "allowance": show(rated.included) if charge.allowance is not None else None,
+        "commit": show(rated.included) if charge.commitment is not None else None,
+        "used": show(rated.used),
+        "overage": show(rated.overage),
+        "unit": rated.unit,
+        "coverage": {"seen": figure.seen, "expected": figure.expected},
+        "flags": {flag: count for flag, count in figure.flags.items() if count},
+        "notes": list(figure.notes),
+        "chart": chart,
+        "explanation": rated.explanation.to_json(),
+    }
+    if figure.estimated:
+        item["estimated"] = show(figure.estimated)
+    detail = _percentile(figure)
+    if detail is not None:
+        item["percentile"] = detail
+    if pool is not None:
+        item["pool"] = pool.pool.name
+        item["pool_used"] = show(pool.rated.used)
+        item["pool_allowance"] = show(pool.rated.included)
+        item["pool_overage"] = show(pool.rated.overage)
+    return item
+
+
+def _percentile(figure: UsageFigure) -> dict[str, Any] | None:
+    detail = figure.percentile
+    if detail is None:
+        return None
+    terms = figure.measure.percentile
+    return {
+        "value": show(figure.quantity),
+        "rank": detail.rank.ascending,
+        "n": detail.rank.n,
+        "dropped": detail.rank.n - detail.rank.ascending,
+        "convention": terms.rank.value if terms else "",
+    }
+
+
+def items_of(
+    services: Sequence[ServiceUse],
+    pools: Sequence[PoolUse],
+    charts: Mapping[int, Mapping[str, Any] | None],
+    *,
+    only: Iterable[tuple[str, str]] | None = None,
+) -> list[Item]:
+    """Items of these services in order; `only` keeps those whose (service, charge) or (`pool:...`, "") is named.
+
+    `charts` holds the picture of each figure by the figure's identity (`id`).
+    """
+    of_pool = {(ref.external_id, pool.pool.key): pool for pool in pools for ref in pool.members}
+    wanted = None if only is None else set(only)
+    out: list[Item] = []
+    for service in services:
+        name = service.service.external_id
+        for part in service.parts:
+            pool = of_pool.get((name, part.use.part.charge.pool or ""))
+            if (
+                wanted is None
+                or (name, part.use.part.charge.key) in wanted
+                or (pool is not None and (pool_key(pool), "") in wanted)
+            ):
+                out.append(usage_item(service.service, part, charts.get(id(part.use.figure)), pool))
+    return out
