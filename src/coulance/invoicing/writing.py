@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from fractions import Fraction
 from hashlib import sha256
+from itertools import repeat
 from typing import Any
 
 import msgspec
@@ -26,6 +27,7 @@ from coulance_core.invoicing import (
     BillLine,
     DocumentDraft,
     DraftLine,
+    TaxLine,
     journal,
     snapshot_of,
 )
@@ -121,10 +123,11 @@ def write_drafts(*, run: int | None, drafts: Sequence[NewDocument], purpose: str
         bodies: list[str] = []
         documents: list[str] = []
         for document, new in zip(ids, drafts, strict=True):
+            snapshot = snapshot_of(new.draft, usage=new.usage)
             documents.append(_document(document, run, purpose, new, invoices))
-            lines.extend(_line(document, line) for line in new.draft.lines)
-            taxes.extend(_tax_rows(document, new.draft))
-            bodies.append(_body(document, new))
+            lines.extend(map(_line, repeat(document), new.draft.lines, snapshot["lines"]))
+            taxes.extend(map(_tax, repeat(document), new.draft.tax, snapshot["tax"]))
+            bodies.append(_body(document, new.draft, snapshot))
             for line in new.draft.lines:
                 if line.span is not None:
                     if line.service is None or line.service.id is None:
@@ -133,7 +136,7 @@ def write_drafts(*, run: int | None, drafts: Sequence[NewDocument], purpose: str
                     lanes.append((lane_of(line.service.id, line.span.key), line.service.id, line))
         copy_lines(table="invoicing_document", columns=_DOCUMENT, lines=documents)
         copy_lines(table="invoicing_document_line", columns=_LINE, lines=lines)
-        copy_lines(table="invoicing_document_tax", columns=_TAX, lines=taxes)
+        copy_lines(table="invoicing_document_tax", columns=_TAX_ROW, lines=taxes)
         copy_lines(table="invoicing_document_body", columns=_BODY, lines=bodies)
         copy_lines(table="invoicing_billed_span", columns=_SPAN, lines=spans)
         _occupy(lanes)
@@ -205,35 +208,35 @@ _LINE = (
 )
 
 
-def _line(document: int, line: DraftLine) -> str:
+def _line(document: int, line: DraftLine, shown: Mapping[str, Any]) -> str:
+    # Exact numbers were written as text for the snapshot already; writing them again would cost as much again.
     service = NULL if line.service is None or line.service.id is None else line.service.id
     return (
         f"{document}\t{line.no}\t{line.kind}\t{service}\t{copy_text(line.pool)}\t{copy_text(line.charge)}\t"
-        f"{copy_text(line.plan_version)}\t{copy_text(line.description)}\t{line.period.start.isoformat()}\t"
-        f"{line.period.end.isoformat()}\t{show(line.quantity)}\t{copy_text(line.unit)}\t"
-        f"{NULL if line.unit_price is None else show(line.unit_price)}\t{line.net.minor}\t{copy_text(line.tax_code)}\t"
-        f"{show(line.tax_rate)}\t{line.account}\t{copy_text(line.settled)}\t"
+        f"{copy_text(line.plan_version)}\t{copy_text(line.description)}\t{shown['period']['start']}\t"
+        f"{shown['period']['end']}\t{shown['quantity']}\t{copy_text(line.unit)}\t"
+        f"{NULL if line.unit_price is None else shown['unit_price']}\t{line.net.minor}\t{copy_text(line.tax_code)}\t"
+        f"{shown['tax_rate']}\t{line.account}\t{copy_text(line.settled)}\t"
         f"{NULL if line.carried_id is None else line.carried_id}\t{NULL if line.credits is None else line.credits}\n"
     )
 
 
-_TAX = ("document_id", "code", "kind", "country", "rate", "base", "tax", "reason")
+_TAX_ROW = ("document_id", "code", "kind", "country", "rate", "base", "tax", "reason")
 
 
-def _tax_rows(document: int, draft: DocumentDraft) -> Iterator[str]:
-    for row in draft.tax:
-        yield (
-            f"{document}\t{copy_text(row.code)}\t{row.kind.value}\t{row.country}\t{show(row.rate)}\t{row.base.minor}\t"
-            f"{row.tax.minor}\t{copy_text(row.reason)}\n"
-        )
+def _tax(document: int, row: TaxLine, shown: Mapping[str, Any]) -> str:
+    return (
+        f"{document}\t{copy_text(row.code)}\t{row.kind.value}\t{row.country}\t{shown['rate']}\t{row.base.minor}\t"
+        f"{row.tax.minor}\t{copy_text(row.reason)}\n"
+    )
 
 
 _BODY = ("document_id", "snapshot", "accounts", "amounts")
 
 
-def _body(document: int, new: NewDocument) -> str:
-    packed = pack(snapshot_of(new.draft, usage=new.usage))
-    legs = journal(new.draft)
+def _body(document: int, draft: DocumentDraft, snapshot: Mapping[str, Any]) -> str:
+    packed = pack(snapshot)
+    legs = journal(draft)
     # Account codes hold nothing that an array's text form would want quoted.
     accounts = ",".join([leg.account for leg in legs])
     amounts = ",".join([str(leg.amount) for leg in legs])

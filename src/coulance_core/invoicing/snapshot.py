@@ -5,7 +5,10 @@ Pages, PDFs and the API render this and nothing else. Money is text in major uni
 """
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from decimal import Decimal
+from fractions import Fraction
+from functools import lru_cache
 from typing import Any
 
 from coulance_core.invoicing.documents import Buyer, DocumentDraft, DraftLine, Seller
@@ -175,7 +178,7 @@ def snapshot_of(draft: DocumentDraft, *, usage: Sequence[Mapping[str, Any]] = ()
             {
                 "code": row.code,
                 "kind": row.kind.value,
-                "rate": show(row.rate),
+                "rate": _rate(row.rate),
                 "base": row.base.decimal(),
                 "tax": row.tax.decimal(),
                 "reason": row.reason,
@@ -208,7 +211,18 @@ def snapshot_of(draft: DocumentDraft, *, usage: Sequence[Mapping[str, Any]] = ()
 
 
 def _period(period: Period) -> dict[str, str]:
-    return {"start": period.start.isoformat(), "end": period.end.isoformat()}
+    return {"start": _instant(period.start), "end": _instant(period.end)}
+
+
+# A run writes the same few instants and rates a million times.
+@lru_cache(maxsize=1024)
+def _instant(instant: datetime) -> str:
+    return instant.isoformat()
+
+
+@lru_cache(maxsize=1024)
+def _rate(rate: Fraction) -> str:
+    return show(rate)
 
 
 def _seller(seller: Seller) -> dict[str, Any]:
@@ -251,7 +265,7 @@ def _line(line: DraftLine) -> dict[str, Any]:
         "unit_price": None if line.unit_price is None else show(line.unit_price),
         "net": line.net.decimal(),
         "tax_code": line.tax_code,
-        "tax_rate": show(line.tax_rate),
+        "tax_rate": _rate(line.tax_rate),
         "explanation": line.explanation.to_json(),
     }
     if line.pool:

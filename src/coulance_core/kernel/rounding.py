@@ -83,7 +83,7 @@ def show(value: Fraction | Decimal | int) -> str:
     >>> show(Fraction(1, 8)), show(Fraction(14, 31)), show(Decimal("1E+3")), show(Fraction(-5, 2))
     ('0.125', '14/31', '1000', '-2.5')
     """
-    fraction = Fraction(value)
+    fraction = value if type(value) is Fraction else Fraction(value)
     n, d = fraction.numerator, fraction.denominator
     if d == 1:
         return str(n)
