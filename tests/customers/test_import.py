@@ -50,9 +50,7 @@ def run(db: Any, tmp_path: Path) -> Run:
     """Imports texts by file name, against the example catalog."""
     catalog_operations.apply_catalog(file=read_provider_file(EXAMPLE), actor="tests", at=AT)
 
-    def run(
-        apply: bool = True, encoding: str = "utf-8", closed: date | None = None, **texts: str | bytes
-    ) -> ImportPlan:
+    def run(apply: bool = True, encoding: str = "utf-8", closed: str | None = None, **texts: str | bytes) -> ImportPlan:
         paths = []
         for name, text in texts.items():
             path = tmp_path / f"{name}.csv"
@@ -62,7 +60,7 @@ def run(db: Any, tmp_path: Path) -> Run:
         rows = read_files(paths, faults, encoding=encoding)
         return import_customers(
             rows=rows, faults=faults, catalog=catalog.catalog(), sold=catalog.plans_sold(), apply=apply,
-            actor="tests", at=AT, closed_until=closed,
+            actor="tests", at=AT, closed_period=closed,
         )  # fmt: skip
 
     return run
@@ -155,13 +153,21 @@ def test_billed_days_keep_their_plan(run: Run) -> None:
     run(all=sheet(ACCOUNT, SERVICE))
     before = _everything()
     with pytest.raises(UnableToImportCustomersError, match="had before 2026-10-01, which is billed"):
-        run(all=sheet(ACCOUNT, {**SERVICE, "plan": "vps-m"}), closed=date(2026, 10, 1))
+        run(all=sheet(ACCOUNT, {**SERVICE, "plan": "vps-m"}), closed="2026-09")
     assert _everything() == before
     later = [
         {"record": "subscription", "service": "s1", "plan": "vps-s", "from": "2026-02-01"},
         {"record": "subscription", "service": "s1", "plan": "vps-m", "from": "2026-10-01"},
     ]
-    assert run(all=sheet(ACCOUNT, *later), closed=date(2026, 10, 1)).writes == 1
+    assert run(all=sheet(ACCOUNT, *later), closed="2026-09").writes == 1
+
+
+def test_billed_days_end_on_the_accounts_own_billing_day(run: Run) -> None:
+    run(all=sheet({**ACCOUNT, "billing_day": "15"}, SERVICE))
+    before = [{"record": "subscription", "service": "s1", "plan": "vps-s", "from": "2026-02-01"}]
+    with pytest.raises(UnableToImportCustomersError, match="had before 2026-10-15, which is billed"):
+        run(all=sheet(*before, {**before[0], "plan": "vps-m", "from": "2026-10-14"}), closed="2026-09")
+    assert run(all=sheet(*before, {**before[0], "plan": "vps-m", "from": "2026-10-15"}), closed="2026-09").writes == 1
 
 
 def test_what_is_probably_not_meant_is_noted(run: Run) -> None:

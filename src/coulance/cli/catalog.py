@@ -141,12 +141,16 @@ def schema() -> None:
 
 
 def _facts(read: "ProviderFile") -> tuple[date | None, date]:
-    """The first day that no closed period covers (none: nothing is closed), and today where the provider is."""
+    """The first day that no account's closed period covers (none: nothing is closed), and today at the provider's."""
+    from coulance.customers.queries import latest_billing_day
+    from coulance.flows.import_customers import first_open_day
     from coulance.invoicing import queries as invoicing
     from coulance.platform import clock
 
     assert read.catalog is not None
-    return invoicing.closed_until(), clock.today(read.catalog.provider.zone)
+    closed = invoicing.closed_until()
+    until = first_open_day(closed, latest_billing_day()) if closed else None
+    return until, clock.today(read.catalog.provider.zone)
 
 
 def _in_use(today: date) -> dict[str, int]:

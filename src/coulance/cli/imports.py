@@ -58,7 +58,7 @@ def customers(files: tuple[Path, ...], apply_: bool, encoding: str, as_json: boo
                 apply=apply_,
                 actor=actor(),
                 at=clock.now(),
-                closed_until=invoicing.closed_until(),
+                closed_period=invoicing.closed_until(),
             )
         except UnableToImportCustomersError:
             plan = None

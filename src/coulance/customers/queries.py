@@ -4,6 +4,8 @@ from collections.abc import Collection
 from typing import NamedTuple
 from uuid import UUID
 
+from django.db.models import Max
+
 from coulance.customers.models import Account, Contact
 
 
@@ -80,3 +82,9 @@ def contacts(account_ids: Collection[int]) -> list[ContactRow]:
     """The contacts of these accounts, by account and then external id."""
     rows = Contact.objects.filter(account__in=list(account_ids)).order_by("account_id", "external_id")
     return [ContactRow(*row) for row in rows.values_list(*ContactRow._fields)]
+
+
+def latest_billing_day() -> int:
+    """The latest billing day of any account, or 1: a period of that name ends last for them."""
+    found: int | None = Account.objects.aggregate(latest=Max("billing_day"))["latest"]
+    return found or 1

@@ -23,6 +23,8 @@ from coulance.platform.db import advisory_lock
 from coulance.services import operations as write_services
 from coulance.services import queries as services
 from coulance_core.catalog.terms import Catalog
+from coulance_core.kernel import anchored_date
+from coulance_core.kernel.period import add_months
 
 Span = tuple[str, int, date, date | None]
 
@@ -73,18 +75,18 @@ def import_customers(
     apply: bool,
     actor: str,
     at: datetime,
-    closed_until: date | None = None,
+    closed_period: str | None = None,
 ) -> ImportPlan:
     """Compare the rows with what is there, and with `apply` write them in one transaction.
 
     `faults` are those of reading the files; with any, nothing is written: a plan that is only shown carries them, and
-    applying raises `UnableToImportCustomersError`. Days before `closed_until` are billed: who was on which plan then
-    can't change.
+    applying raises `UnableToImportCustomersError`. Days of `closed_period` (the newest, such as 2026-10) and before
+    are billed: which plan a service had then can't change.
     """
     with transaction.atomic():
         if apply:
             advisory_lock("customers", "import")
-        planning = _Planning(rows, faults, catalog, frozenset(sold), closed_until)
+        planning = _Planning(rows, faults, catalog, frozenset(sold), closed_period)
         plan = planning.plan()
         if apply:
             if plan.faults:
@@ -96,11 +98,17 @@ def import_customers(
     return plan
 
 
+def first_open_day(closed_period: str, billing_day: int) -> date:
+    """The first day after a billing period: of 2026-10 with billing day 15, the 15th of November."""
+    year, month = map(int, closed_period.split("-"))
+    return anchored_date(*add_months(year, month, 1), billing_day)
+
+
 class _Planning:
     def __init__(
-        self, rows: Sequence[Row], faults: Faults, catalog: Catalog, sold: frozenset[str], closed_until: date | None
+        self, rows: Sequence[Row], faults: Faults, catalog: Catalog, sold: frozenset[str], closed_period: str | None
     ) -> None:
-        self.faults, self.catalog, self.sold, self.closed_until = faults, catalog, sold, closed_until
+        self.faults, self.catalog, self.sold, self.closed_period = faults, catalog, sold, closed_period
         self.result = ImportPlan()
         self.index: dict[tuple[str, str], int] = {}
         self.accounts = self._unique(rows, "account", lambda row: row.values["account"])
@@ -265,7 +273,11 @@ class _Planning:
                 continue
             wanted = self._wanted(name, rows[0], {"started_on": known.started_on, "ended_on": known.ended_on})
             if wanted is not None:
-                owner = owners.get(known.account_id) or customers.accounts([known.account_id])[0].external_id
+                if known.account_id not in owners:
+                    [account] = customers.accounts([known.account_id])
+                    self.have_accounts[account.external_id] = account
+                    owners[account.id] = account.external_id
+                owner = owners[known.account_id]
                 self._subscribed(name, rows[0], wanted, have_spans.get(known.id, ()), owner)
 
     def _wanted(self, name: str, row: Row, service: Mapping[str, Any]) -> list[tuple[Row, Span]] | None:
@@ -327,8 +339,8 @@ class _Planning:
         before = [tuple(span) for span in have]
         if not sound or after == before:
             return
-        if have and self.closed_until is not None:
-            closed = self.closed_until
+        if have and self.closed_period is not None:
+            closed = first_open_day(self.closed_period, self._billing_day(owner))
             if _until_day(before, closed) != _until_day(after, closed):
                 found = f"it would change which plan service {name!r} had before {closed}, which is billed"
                 row.fault(self.faults, "plan", found, f"changes from {closed} on")
@@ -344,6 +356,11 @@ class _Planning:
             return str(row.values["currency"])
         have = self.have_accounts.get(owner)
         return have.currency if have else self.catalog.provider.currency
+
+    def _billing_day(self, owner: str) -> int:
+        """The day its closed periods were billed by: the one that is there, not the one the file gives."""
+        have = self.have_accounts.get(owner)
+        return have.billing_day if have else 1
 
     def _plan_series(self) -> None:
         have = services.series_refs(list(self.series))
