@@ -7,7 +7,7 @@ facts give the same answer, a second run finds nothing to do, and every active d
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from fractions import Fraction
 from typing import NamedTuple
@@ -51,7 +51,7 @@ class BilledSpan:
 
 @dataclass(frozen=True, slots=True)
 class DueSpan:
-    """A line to invoice, and the span to record with it."""
+    """A line to invoice, and the span to record with it; the span also where the line comes to nothing."""
 
     line: PricedLine
     span: BilledSpan
@@ -159,8 +159,8 @@ def _entitled(
 ) -> list[_Entitled]:
     if not spans:
         return []
-    start = min(span.start for span in spans)
-    found = segments(catalog, spans, start, date.max)
+    known, origin = _since_terms_began(catalog, spans, since)
+    found = segments(catalog, known, date.min, date.max)
     out: list[_Entitled] = []
     for key in dict.fromkeys(key for segment in found for key, *_ in _fees(segment)):
         run_start: date | None = None
@@ -171,9 +171,9 @@ def _entitled(
                 continue
             _, fee, name, tax_class = terms
             if run_start is None or before != (segment.start, fee.interval_months):
-                run_start = segment.start
+                run_start = origin.get(segment.start, segment.start)
             before = (segment.end, fee.interval_months)
-            if segment.end <= since or segment.start > through or not fee.amount:
+            if segment.end <= since or not fee.amount:
                 continue
             cycles = Cycles.aligned(run_start, billing_day, fee.interval_months, fee.alignment, fee.short_months)
             first = max(segment.start, cycles.begins(cycles.index(since))) if segment.start < since else segment.start
@@ -186,6 +186,44 @@ def _entitled(
                 for part in cycles.parts(first, end, through)
                 if part.cycle_end > since
             )
+    return _joined(out)
+
+
+def _since_terms_began(
+    catalog: Catalog, spans: Sequence[SubscriptionSpan], since: date
+) -> tuple[list[SubscriptionSpan], dict[date, date]]:
+    """The spans without the days before `since` on which their plan had no version yet.
+
+    A service may be older than the catalog: what was billed then was billed elsewhere. Its cycles stay aligned to its
+    true start, which is returned for each day that took its place.
+    """
+    known: list[SubscriptionSpan] = []
+    origin: dict[date, date] = {}
+    for span in spans:
+        first = catalog.plans[span.plan][0].valid_from if span.plan in catalog.plans else span.start
+        if span.start < first <= since:
+            if span.end is not None and span.end <= first:
+                continue
+            origin[first] = span.start
+            span = SubscriptionSpan(span.plan, span.units, first, span.end)
+        known.append(span)
+    return known, origin
+
+
+def _joined(entitled: Sequence[_Entitled]) -> list[_Entitled]:
+    """Neighbours in one cycle at the same fee made one: a new version that leaves the fee alone cuts nothing."""
+    out: list[_Entitled] = []
+    for one in entitled:
+        last = out[-1] if out else None
+        if last is not None and (last.fee, last.part.cycle_start, last.part.cycle_end, last.part.end) == (
+            one.fee,
+            one.part.cycle_start,
+            one.part.cycle_end,
+            one.part.start,
+        ):
+            out[-1] = replace(last, part=replace(last.part, end=one.part.end))
+        else:
+            out.append(one)
     return out
 
 
@@ -254,6 +292,8 @@ class _Settlement:
                 yield self._charge(one, start, end)
 
     def _share(self, days: _Days, cycle: tuple[date, date]) -> Fraction:
+        if self.fee.proration is Proration.NONE:
+            return Fraction(bool(days))
         return sum((share_of_dates(a, b, *cycle, self.fee.proration, self.zone) for a, b in days), ZERO)
 
     def _credit(self, cycle: tuple[date, date], start: date, end: date, was: BilledSpan) -> DueSpan:

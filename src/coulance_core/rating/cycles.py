@@ -108,13 +108,14 @@ class Cycles:
     def parts(self, start: date, end: date | None, through: date) -> Iterator[CyclePart]:
         """The parts that a service from `start` to before `end` (none: open) fills of the cycles begun by `through`.
 
-        In advance, that is what is due on the day `through`: the cycle begun on it included.
+        In advance, that is what is due on the day `through`: the cycle begun on it included, whole, with a service
+        that is known to start or change within it.
         """
         if end is not None and end <= start:
             return
         k = self.index(start)
         begin = self.begins(k)
-        while max(start, begin) <= through and (end is None or begin < end):
+        while begin <= through and (end is None or begin < end):
             after = self.begins(k + 1)
             yield CyclePart(max(start, begin), after if end is None else min(end, after), begin, after)
             k, begin = k + 1, after
