@@ -31,7 +31,7 @@ _PURE = (_HERE / "core",)
 def pytest_configure(config: pytest.Config) -> None:
     network.forbid()
     if not hasattr(config, "workerinput"):
-        run = tempfile.mkdtemp(prefix="coulance-tests-")
+        run = tempfile.mkdtemp(prefix="coulance-tests-", dir=_roomy_memory())
         if os.geteuid() == 0:
             Path(run).chmod(0o711)  # ours, and the database's service user must pass through it
         os.environ[RUN_VARIABLE] = run
@@ -39,6 +39,16 @@ def pytest_configure(config: pytest.Config) -> None:
     os.environ["COULANCE_HOME"] = str(Path(os.environ[RUN_VARIABLE]) / "home")
     for variable in ("DATABASE_URL", "COULANCE_URL", "COULANCE_HOSTS", "COULANCE_DEBUG"):
         os.environ.pop(variable, None)
+
+
+def _roomy_memory() -> str | None:
+    # Databases of tests live for minutes; in memory their many fsyncs cost nothing. Containers may have little of it.
+    shared = "/dev/shm"
+    try:
+        roomy = shutil.disk_usage(shared).free > 3 * 2**30 and os.access(shared, os.W_OK)
+    except OSError:
+        roomy = False
+    return shared if roomy else None
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:

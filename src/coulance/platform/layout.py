@@ -47,6 +47,15 @@ class DatabaseLayout:
     socket_dir: Path
     user: ServiceUser
 
+    def make_base(self) -> None:
+        """Make the base if it isn't there; only where it is not the home, which `Instance.prepare` makes."""
+        if self.base.exists():
+            return
+        if not self.base.parent.exists():
+            self.base.parent.mkdir(parents=True)
+            self.base.parent.chmod(0o711)  # ours: the service user passes through, whatever the umask is
+        make_private(self.base, group=self.user.gid if self.user.is_other else None)
+
     def traversal_group(self, home: Path) -> int | None:
         """The group that must be able to pass through the home, or None when nobody but its owner must."""
         return self.user.gid if self.user.is_other and self.base == home else None

@@ -96,18 +96,20 @@ def make_link(*, name: str, at: datetime, actor: str, lasts: timedelta = LINK_LA
 def use_link(*, secret: str, at: datetime) -> Operator:
     """Use a link up; returns the operator to sign in (`django.contrib.auth.login`). Raises UnableToSignInError.
 
-    Two uses at once: the UPDATE lets one of them have it.
+    Two uses at once: the UPDATE lets one of them have it. (It names no other table: a join would become a subselect,
+    which the one that waits doesn't look at again.)
     """
     require_aware(at)
     with transaction.atomic():
-        used = SignInLink.objects.filter(
-            secret_hash=_hash(secret), used_at__isnull=True, expires_at__gt=at, operator__is_active=True
-        ).update(used_at=at)
-        if not used:
+        link = SignInLink.objects.filter(secret_hash=_hash(secret), used_at__isnull=True, expires_at__gt=at)
+        used = link.update(used_at=at)
+        operator = Operator.objects.filter(
+            sign_in_links__secret_hash=_hash(secret), is_active=True, sign_in_links__used_at=at
+        ).first()
+        if not used or operator is None:
             raise UnableToSignInError(
                 "this sign-in link was used already, has expired, or never was; make another: coulance operator link"
             )
-        operator = SignInLink.objects.select_related("operator").get(secret_hash=_hash(secret)).operator
         audit.record(
             actor=f"operator:{operator.username}",
             act="operator.signed_in_by_link",

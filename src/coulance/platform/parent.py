@@ -28,7 +28,7 @@ def die_with_parent(parent: int, number: int = signal.SIGINT) -> Callable[[], No
     return ask
 
 
-def follow_parent(number: int = signal.SIGTERM) -> None:
+def follow_parent(number: int = signal.SIGKILL) -> None:
     """Ask for the same in the process that calls this, whose parent is taken to be alive."""
     ask = die_with_parent(os.getppid(), number)
     if ask is not None:

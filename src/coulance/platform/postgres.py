@@ -157,7 +157,7 @@ class EmbeddedPostgres:
     def _take_lock(self) -> None:
         if self._lock is not None:
             return
-        self._layout.base.mkdir(parents=True, exist_ok=True)
+        self._layout.make_base()
         path = self._layout.base / "postgres.lock"
         lock = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:

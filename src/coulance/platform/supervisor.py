@@ -80,7 +80,9 @@ class Part:
             env=self.environment,
             stdin=subprocess.DEVNULL,
             start_new_session=True,
-            preexec_fn=die_with_parent(os.getpid(), signal.SIGTERM),
+            # At once: finishing would mean waiting for a database that goes too, and keeping the port from the next
+            # one. What was not committed was not acknowledged, and jobs are idempotent.
+            preexec_fn=die_with_parent(os.getpid(), signal.SIGKILL),
         )
 
     def tend(self, say: Callable[[str], None]) -> bool:

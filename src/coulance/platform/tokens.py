@@ -6,6 +6,7 @@ The secret has 256 bits, so that a plain SHA-256 is safe: there is nothing to gu
 
 import hashlib
 import hmac
+import re
 import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -29,7 +30,8 @@ SCOPES: dict[str, str] = {
 """Every scope there is, and what it lets a token do."""
 
 _LAST_USED_STEP = timedelta(minutes=5)
-_PREFIX_LENGTH = 10
+_PREFIX_BYTES = 5
+_SHAPE = re.compile(r"cl_(?P<prefix>[0-9a-f]{10})_(?P<secret>[A-Za-z0-9_-]{1,200})")
 
 
 class UnableToMakeTokenError(ValueError):
@@ -96,7 +98,7 @@ def make_token(
         raise UnableToMakeTokenError("a token needs a name that says who holds it")
     if expires_at is not None and require_aware(expires_at) <= at:
         raise UnableToMakeTokenError(f"the token would end at {expires_at.isoformat()}, which is not in the future")
-    prefix = secrets.token_hex(_PREFIX_LENGTH // 2)
+    prefix = secrets.token_hex(_PREFIX_BYTES)
     secret = secrets.token_urlsafe(32)
     with transaction.atomic():
         row = ApiToken.objects.create(
@@ -143,14 +145,10 @@ def verify(text: str, *, scope: str, at: datetime) -> Token:
     Raises UnableToVerifyTokenError. A wrong secret, an unknown prefix and an expired token answer alike, so that the
     answer tells nothing about which tokens exist. Notes the use, at most every five minutes.
     """
-    parts = text.split("_", 2)
-    row = (
-        ApiToken.objects.filter(prefix=parts[1]).first()
-        if len(parts) == 3 and parts[0] == "cl" and len(parts[1]) == _PREFIX_LENGTH
-        else None
-    )
+    shape = _SHAPE.fullmatch(text)
+    row = ApiToken.objects.filter(prefix=shape["prefix"]).first() if shape else None
     # Compared also when there is no such token: the time to answer must not tell either.
-    right = hmac.compare_digest(_hash(parts[-1]), bytes(row.secret_hash) if row else bytes(32))
+    right = hmac.compare_digest(_hash(shape["secret"] if shape else ""), bytes(row.secret_hash) if row else bytes(32))
     token = _of(row) if row and right else None
     if token is None or token.state(at) != "valid":
         raise UnableToVerifyTokenError("this token is not valid; make one with: coulance token create", status=401)

@@ -1,0 +1,203 @@
+"""A backup is whole, says what it holds, and comes back elsewhere the same; a bad one touches nothing."""
+
+import io
+import json
+import stat
+import tarfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from coulance.platform import backup
+from coulance.platform.instance import Instance
+from coulance.platform.postgres import EmbeddedPostgres
+from tests.support.instances import coulance, new_home
+
+pytestmark = pytest.mark.slow
+
+
+def _database(home: Path) -> EmbeddedPostgres:
+    here = Instance(home)
+    return EmbeddedPostgres(layout=here.database_layout(), password=here.secret("database_password") or "")
+
+
+@contextmanager
+def _instance(operator: str) -> Iterator[Path]:
+    with new_home() as home:
+        coulance(home, "operator", "create", operator)
+        yield home
+
+
+@pytest.fixture(scope="module")
+def original() -> Iterator[Path]:
+    """An instance with an operator, the audit of their making, and two sealed segments."""
+    with _instance("anna") as home:
+        segments = home / "segments" / "2026" / "10"
+        segments.mkdir(parents=True)
+        (segments / "a.parquet").write_bytes(bytes(range(256)) * 1000)
+        (segments / "b.parquet").write_bytes(b"")
+        (segments / ".c.parquet.draft").write_bytes(b"half")
+        yield home
+
+
+@pytest.fixture(scope="module")
+def file(original: Path) -> Iterator[Path]:
+    path = original.with_suffix(".backup")
+    try:
+        said = coulance(original, "backup", str(path), "--with-secrets").stdout
+        assert "2 segments, secrets;" in said
+        yield path
+    finally:
+        path.unlink(missing_ok=True)
+
+
+def _contents(home: Path) -> dict[str, list[tuple[object, ...]]]:
+    """Every row of every table, as text, with the server started for the look."""
+    server = _database(home)
+    server.start()
+    try:
+        with server.connect() as connection:
+            tables = connection.execute("SELECT tablename FROM pg_tables WHERE schemaname = 'public'").fetchall()
+            rows = {
+                table: connection.execute(f"SELECT t::text FROM {table} t ORDER BY 1").fetchall()
+                for (table,) in sorted(tables)
+            }
+            for what, query in {
+                "sequences": "SELECT sequencename, last_value FROM pg_sequences ORDER BY 1",
+                "triggers": "SELECT tgrelid::regclass, tgname FROM pg_trigger WHERE NOT tgisinternal ORDER BY tgname",
+                "constraints": "SELECT conname, contype FROM pg_constraint ORDER BY 1, 2",
+            }.items():
+                rows[what] = connection.execute(query).fetchall()
+        with server.connect("postgres") as connection:
+            names = connection.execute("SELECT datname FROM pg_database ORDER BY 1").fetchall()
+            assert names == [("coulance",), ("postgres",), ("template0",), ("template1",)]
+        return rows
+    finally:
+        server.stop()
+
+
+def _segments(home: Path) -> dict[str, bytes]:
+    base = home / "segments"
+    return {str(path.relative_to(base)): path.read_bytes() for path in base.rglob("*") if path.is_file()}
+
+
+def test_it_comes_back_elsewhere_the_same(original: Path, file: Path) -> None:
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    with new_home() as elsewhere:
+        coulance(elsewhere, "restore", str(file))
+        before, after = _contents(original), _contents(elsewhere)
+        assert before["platform_operator"]
+        assert len(before) > 10
+        assert after == before
+        drafts = {name for name in _segments(original) if "draft" in name}
+        assert drafts
+        assert _segments(elsewhere) == {k: v for k, v in _segments(original).items() if k not in drafts}
+        one, two = Instance(original), Instance(elsewhere)
+        assert two.django_key() == one.django_key()
+        assert two.secret("database_password") != one.secret("database_password")
+        assert [path.name for path in elsewhere.iterdir() if path.name.startswith(".coulance")] == []
+
+
+def test_an_instance_in_use_is_replaced_only_by_force_and_never_by_half(
+    original: Path, file: Path, tmp_path: Path
+) -> None:
+    wrong = json.loads(_members(file)[0][1])["rows"] | {"platform_operator": 7}
+    bad = _write(tmp_path / "bad", _edited(_members(file), rows=wrong))
+    with _instance("bert") as home:
+        before = _contents(home)
+
+        refused = coulance(home, "restore", str(file), check=False)
+        assert refused.returncode == 1
+        assert "this instance is not empty (" in refused.stderr
+
+        (home / "segments" / "mine").write_text("kept")
+        failed = coulance(home, "restore", "--force", str(bad), check=False)
+        assert failed.returncode == 1
+        assert "the restored table platform_operator has 1 rows, and the backup says 7" in failed.stderr
+        assert _contents(home) == before
+        assert _segments(home) == {"mine": b"kept"}
+
+        coulance(home, "restore", "--force", str(file))
+        assert _contents(home) == _contents(original) != before
+        assert sorted(_segments(home)) == ["2026/10/a.parquet", "2026/10/b.parquet"]
+
+
+def test_an_existing_file_is_not_overwritten(original: Path, file: Path) -> None:
+    size = file.stat().st_size
+    again = coulance(original, "backup", str(file), check=False)
+    assert again.returncode == 1
+    assert "exists already" in again.stderr
+    assert file.stat().st_size == size
+
+
+def _members(file: Path) -> list[tuple[tarfile.TarInfo, bytes]]:
+    with tarfile.open(file) as tar:
+        return [(info, tar.extractfile(info).read()) for info in tar]  # type: ignore[union-attr]
+
+
+def _write(path: Path, members: list[tuple[tarfile.TarInfo, bytes]]) -> Path:
+    with tarfile.open(path, "w") as tar:
+        for info, content in members:
+            copy = tarfile.TarInfo(info.name)
+            copy.size = len(content)
+            tar.addfile(copy, io.BytesIO(content))
+    return path
+
+
+def _edited(whole: list[tuple[tarfile.TarInfo, bytes]], **changes: object) -> list[tuple[tarfile.TarInfo, bytes]]:
+    manifest = {**json.loads(whole[0][1]), **changes}
+    return [(whole[0][0], json.dumps(manifest).encode()), *whole[1:]]
+
+
+def test_damage_of_every_kind_is_told_before_anything_is_touched(file: Path, tmp_path: Path) -> None:
+    members = _members(file)
+    names = [info.name for info, _ in members]
+    assert names[:2] == ["manifest.json", "database.dump"]
+    flipped = [(i, c[:-1] + bytes([c[-1] ^ 1]) if i.name.endswith("a.parquet") else c) for i, c in members]
+    evil = json.loads(members[0][1])["members"]
+    evil[1] = {**evil[1], "name": "../../etc/passwd"}
+    stranger = (tarfile.TarInfo("segments/stranger"), b"x")
+    (tmp_path / "text").write_text("not a backup\n" * 1000)
+    (tmp_path / "cut").write_bytes(file.read_bytes()[: file.stat().st_size // 2])
+    cases = {
+        _write(tmp_path / "flipped", flipped): "a.parquet is not what its manifest says",
+        _write(tmp_path / "short", members[:-1]): "is missing",
+        _write(tmp_path / "more", [*members, stranger]): "segments/stranger, which its manifest doesn't name",
+        _write(tmp_path / "headless", members[1:]): "doesn't begin with a manifest.json",
+        _write(tmp_path / "future", _edited(members, schema="coulance.backup/9")): "of kind coulance.backup/9",
+        _write(tmp_path / "evil", _edited(members, members=evil)): "which no backup of ours would",
+        tmp_path / "text": "is not a whole backup",
+        tmp_path / "cut": "cut|damaged|whole",
+        tmp_path / "absent": "there is no file",
+    }
+    for path, said in cases.items():
+        with pytest.raises(backup.UnableToRestoreError, match=said):
+            backup.check_backup(path)
+    with new_home() as home:
+        refused = coulance(home, "restore", str(tmp_path / "flipped"), check=False)
+        assert refused.returncode == 1
+        assert refused.stderr.startswith("Error: ")
+        assert not home.exists()
+        newer = _write(tmp_path / "newer", _edited(members, server="99"))
+        refused = coulance(home, "restore", str(newer), check=False)
+        assert "was made on PostgreSQL 99" in refused.stderr
+
+
+def test_whoever_removes_segments_waits_for_a_backup_to_end(original: Path) -> None:
+    from coulance.platform.db import lock_key
+
+    here = Instance(original)
+    server = _database(original)
+    server.start()
+    try:
+        key = [lock_key(*backup.SEGMENT_FILES)]
+        with server.connect() as other, backup._files_stay(here):
+            assert other.execute("SELECT pg_try_advisory_lock(%s)", key).fetchone() == (False,)
+        with server.connect() as other:
+            assert other.execute("SELECT pg_try_advisory_lock(%s)", key).fetchone() == (True,)
+            assert isinstance(other, psycopg.Connection)
+    finally:
+        server.stop()
