@@ -3,8 +3,8 @@
 WeasyPrint is not among our dependencies. It runs in a virtual environment of its own: the one whose Python stands in
 `COULANCE_WEASYPRINT`, else one that is made for this run and thrown away (it wants Debian's libpango-1.0-0,
 libpangoft2-1.0-0 and libharfbuzz-subset0). Where neither can be had, our own speed is shown without a rival.
-Ours works in threads, since typst leaves the interpreter's lock; WeasyPrint gets a process a core. Both write tagged PDF/A-3b with page numbers
-and an attachment.
+Ours works in threads, since typst leaves the interpreter's lock; WeasyPrint gets a process a core. Both write tagged
+PDF/A-3b with page numbers and an attachment.
 """
 
 import json
@@ -44,6 +44,17 @@ if __name__ == "__main__":
         start = time.perf_counter()
         sizes = pool.map(one, pages[workers:], chunksize=1)
         print(json.dumps({"seconds": time.perf_counter() - start, "documents": len(sizes), "least": min(sizes)}))
+"""
+
+
+_STYLE = """
+@page { size: A4; margin: 20mm; @bottom-right { content: counter(page) " of " counter(pages) }
+        @bottom-left { content: string(who) } }
+body { font: 10pt serif } h1 { string-set: who content() } svg { width: 170mm }
+table { width: 100%; border-collapse: collapse }
+td, th { padding: 3pt 0; text-align: left; border-bottom: .4pt solid #ddd }
+.due { float: right; width: 76mm; background: #fdf1ea; border-left: 2.5pt solid #9a3412; padding: 10pt }
+.due b { font-size: 25pt }
 """
 
 
@@ -144,18 +155,14 @@ def _html(document: dict[str, Any]) -> str:
     )
     callout = shown["callout"]
     heads = row([words[k] for k in ("no", "description", "quantity", "unit_price", "tax", "amount")], "th")
-    return (
-        '<html><head><title>x</title><style>@page{size:A4;margin:20mm;@bottom-right{content:counter(page) " of " counter(pages)}'
-        "@bottom-left{content:string(who)}}h1{string-set:who content()}body{font:10pt serif}table{width:100%;"
-        "border-collapse:collapse}td,th{padding:3pt 0;text-align:left;border-bottom:.4pt solid #ddd}"
-        ".due{float:right;width:76mm;background:#fdf1ea;border-left:2.5pt solid #9a3412;padding:10pt}"
-        ".due b{font-size:25pt}svg{width:170mm}small{color:#5b6470}</style></head><body>"
-        f"<div class=due>{escape(callout['label'])}<br><b>{escape(callout['amount'])}</b><br>{escape(callout['by'])}<table>"
-        + "".join(row(list(pair)) for pair in callout["how"])
-        + f"</table></div><h2>{escape(shown['seller']['name'])}</h2><p>{'<br>'.join(map(escape, shown['buyer']))}</p>"
-        f"<h1>{escape(shown['title'])} {escape(shown['number'])}</h1><table>"
-        + "".join(row(list(pair)) for pair in shown["meta"])
-        + f"</table><p>{escape(shown['why']['about'])}</p>"
-        + "".join(f"<p>{escape(reason)}</p>" for reason in shown["why"]["reasons"])
-        + f"<table>{heads}{lines}</table><table>{totals}</table>{pictures}{steps}<p>{escape(shown['disagree'])}</p></body></html>"
-    )
+    who = "<br>".join(map(escape, shown["buyer"]))
+    how, meta = ("".join(row(list(pair)) for pair in pairs) for pairs in (callout["how"], shown["meta"]))
+    reasons = "".join(f"<p>{escape(reason)}</p>" for reason in shown["why"]["reasons"])
+    return f"""<html><head><title>x</title><style>{_STYLE}</style></head><body>
+        <div class=due>{escape(callout["label"])}<br><b>{escape(callout["amount"])}</b><br>{escape(callout["by"])}
+        <table>{how}</table></div>
+        <h2>{escape(shown["seller"]["name"])}</h2><p>{who}</p>
+        <h1>{escape(shown["title"])} {escape(shown["number"])}</h1><table>{meta}</table>
+        <p>{escape(shown["why"]["about"])}</p>{reasons}
+        <table>{heads}{lines}</table><table>{totals}</table>{pictures}{steps}
+        <p>{escape(shown["disagree"])}</p></body></html>"""
