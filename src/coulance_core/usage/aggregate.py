@@ -8,6 +8,7 @@ belongs to the period before. A sum takes a plain interval whole, by its stamp, 
 a gap's total that is spread is divided at the period's edge. A gauge's reading belongs to its instant.
 """
 
+from collections.abc import Iterator
 from zoneinfo import ZoneInfo
 
 import numpy as np
@@ -20,6 +21,9 @@ from coulance_core.usage.gauges import lasts, peaks, time_weighted, unique
 from coulance_core.usage.job import Job
 from coulance_core.usage.samples import Ints, Samples, SamplesError
 from coulance_core.usage.sums import sums
+
+_PIECE = 1 << 17
+"""Rows of samples that are worked on at once."""
 
 
 def figure(
@@ -58,8 +62,8 @@ def figures_many(
     """The figures of many services for one period, equal to `figure` of each.
 
     `owners[i]` is the number (0, 1, ... `count` - 1) of the service that series i feeds; without it each series is a
-    service of its own. A service without series gets a figure of nothing seen. Memory is about 40 bytes a slot for
-    percentiles and 60 a sample otherwise: hand over some hundred services at a time.
+    service of its own. A service without series gets a figure of nothing seen. The work goes through the samples in
+    pieces that fit the processor's cache, so that little memory is needed beyond the samples themselves.
     """
     if owners is None:
         owners = np.arange(samples.series, dtype=np.int64)
@@ -71,7 +75,29 @@ def figures_many(
     faults = list(measure.faults_with(meter))
     if faults:
         raise SamplesError(f"measure of {meter.key!r}: " + "; ".join(map(str, faults)))
-    job = Job(measure, meter, samples, period, zone, owners, total, items, terms)
+    figures: list[UsageFigure] = []
+    for part, owner, first, last in _pieces(samples, owners, total):
+        figures += _piece(Job(measure, meter, part, period, zone, owner - first, last - first, items, terms))
+    return figures
+
+
+def _pieces(samples: Samples, owners: Ints, count: int) -> Iterator[tuple[Samples, Ints, int, int]]:
+    """(samples, owners, first owner, past the last) of runs of services with about `_PIECE` rows together."""
+    if samples.at.size <= _PIECE or bool((np.diff(owners) < 0).any()):
+        yield samples, owners, 0, count
+        return
+    rows_before = samples.offsets[np.searchsorted(owners, np.arange(count + 1))]  # of each owner
+    first = 0
+    while first < count:
+        last = int(np.searchsorted(rows_before, rows_before[first] + _PIECE, side="right")) - 1
+        last = min(max(last, first + 1), count)
+        low, high = np.searchsorted(owners, (first, last)).tolist()
+        yield samples.part(low, high), owners[low:high], first, last
+        first = last
+
+
+def _piece(job: Job) -> list[UsageFigure]:
+    measure, meter = job.measure, job.meter
     match measure.aggregation:
         case Aggregation.SUM:
             return sums(job)

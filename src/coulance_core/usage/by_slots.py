@@ -14,7 +14,7 @@ from coulance_core.usage.counters import Deltas, Flag, byte, flag_counts
 from coulance_core.usage.figures import PercentileDetail, UsageFigure, conversion
 from coulance_core.usage.job import Job
 from coulance_core.usage.percentile import Rank, combined, percentile, rank_of
-from coulance_core.usage.samples import Ints
+from coulance_core.usage.samples import Bools, Ints
 from coulance_core.usage.slots import ASSIGNMENT, Grid, Slots, grid_of, to_slots
 
 _COLUMN = {"in": Direction.IN, "out": Direction.OUT, "both": Direction.BOTH, "greater": Direction.SAMPLE_MAX}
@@ -52,9 +52,11 @@ def by_slots(job: Job) -> list[UsageFigure]:
     terms = job.measure.percentile if job.measure.aggregation is Aggregation.PERCENTILE else None
     order = np.argsort(job.owners, kind="stable")
     cuts = np.searchsorted(job.owners[order], np.arange(job.count + 1)).tolist()
+    present = np.logical_or.reduce([slots.present[:, table.first :] for slots in table.used])
+    complete = present.all(axis=1)
     figures = []
     for i in range(job.count):
-        into, out, extra = _cells(table, order[cuts[i] : cuts[i + 1]])
+        into, out, extra = _cells(table, order[cuts[i] : cuts[i + 1]], present, complete)
         values = {name: _column(into, out, name) for name in names}
         amounts = {name: _amount(column, terms, table.width) for name, column in values.items()}
         parts = tuple((f"{label}_{name}", amount, unit) for name, amount in amounts.items())
@@ -157,17 +159,15 @@ def _without_spread(deltas: Deltas) -> Deltas:
     return Deltas(deltas.start, deltas.at, np.where(spread, 0, deltas.value), flags, deltas.offsets)
 
 
-def _cells(table: _Table, rows: Ints) -> tuple[Ints, Ints, int]:
+def _cells(table: _Table, rows: Ints, present: Bools, complete: Bools) -> tuple[Ints, Ints, int]:
     """(in, out, how many of them are gaps' samples) of one service: its series added, slots without a value left out.
 
     A slot has a value when any of the service's series has one there.
     """
-    present = np.zeros(table.width, np.bool_)
-    for slots in table.used:
-        present |= slots.present_of(rows, table.first)
     sides = [_added(slots.value, rows, table.first) for slots in table.used]
-    if not present.all():
-        sides = [side[present] for side in sides]
+    if not complete[rows].any():
+        here = present[rows].any(axis=0)
+        sides = [side[here] for side in sides]
     # Gaps of several series can't be matched slot by slot: they become samples only where there is one series.
     extra = table.gaps.get(int(rows[0]), []) if rows.size == 1 else []
     if extra:

@@ -184,15 +184,19 @@ def checked_deltas(at: Ints, value: Ints, policy: CounterPolicy, *, offsets: Int
     if offsets is None:
         offsets = np.array([0, at.size], np.int64)
     check_offsets(at, offsets)
-    start = at - policy.interval_s
-    if at.size:
-        follows = ~first_rows(offsets, at.size)
-        follows[1:] &= np.diff(at) <= policy.gap_after_s
-        late = np.flatnonzero(follows)
-        start[late] = at[late - 1]
-    bad = (value < 0) | (value > policy.ceiling(at - start))
-    flags = np.where(bad, byte(Flag.IMPOSSIBLE, Flag.UNKNOWN), np.uint8(0))
-    return Deltas(start, at, np.where(bad, 0, value), flags, offsets)
+    start = np.empty_like(at)
+    start[1:] = at[:-1]
+    alone = first_rows(offsets, at.size)
+    alone[1:] |= at[1:] - at[:-1] > policy.gap_after_s
+    start[alone] = at[alone] - policy.interval_s
+    bad = value < 0
+    if policy.max_rate is not None:
+        bad |= value > policy.ceiling(at - start)
+    flags = np.zeros(at.shape, np.uint8)
+    if bad.any():
+        flags[bad] = byte(Flag.IMPOSSIBLE, Flag.UNKNOWN)
+        value = np.where(bad, 0, value)
+    return Deltas(start, at, value, flags, offsets)
 
 
 def _width(pattern: NDArray[np.uint64], offsets: Ints, bits: int | None) -> Ints:

@@ -108,6 +108,13 @@ class Samples:
         """The number of the series that each row belongs to."""
         return rows_of(self.offsets)
 
+    def part(self, low: int, high: int) -> "Samples":
+        """Series `low` to `high` (without it); the columns are views, not copies."""
+        begin, end = int(self.offsets[low]), int(self.offsets[high])
+        hints = [None if column is None else column[begin:end] for column in (self.uptime, self.discontinuity)]
+        columns = [column[begin:end] for column in (self.at, self.v_in, self.v_out)]
+        return Samples(columns[0], columns[1], columns[2], self.offsets[low : high + 1] - begin, hints[0], hints[1])
+
 
 def check_offsets(at: Ints, offsets: Ints) -> None:
     """Raise `SamplesError` unless `offsets` cut `at` into series with strictly ascending instants."""
