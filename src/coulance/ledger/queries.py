@@ -119,3 +119,36 @@ def journal() -> Iterator[Entry]:
     """Every entry in the order of the days they count; streamed. An erased party's sources read `erased/<number>`."""
     for stored in reading.entries_by_day():
         yield stored.entry
+
+
+@dataclass(frozen=True, slots=True)
+class JournalSize:
+    """How much there is."""
+
+    entries: int
+    parties: int
+    sealed_days: int
+
+
+def size() -> JournalSize:
+    """How many entries, parties and sealed days the journal has."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT (SELECT count(*) FROM ledger_entry), (SELECT count(*) FROM ledger_party),"
+            " (SELECT count(*) FROM ledger_day_seal)"
+        )
+        return JournalSize(*cursor.fetchone())
+
+
+def unsealed_days(*, until: date) -> list[date]:
+    """The UTC days up to `until` that have entries and no seal, in order."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT DISTINCT (recorded_at AT TIME ZONE 'UTC')::date AS day FROM ledger_entry"
+            " WHERE (recorded_at AT TIME ZONE 'UTC')::date <= %s"
+            " AND (recorded_at AT TIME ZONE 'UTC')::date"
+            "   > coalesce((SELECT max(day) FROM ledger_day_seal), '-infinity')"
+            " ORDER BY day",
+            [until],
+        )
+        return [day for (day,) in cursor.fetchall()]

@@ -35,7 +35,8 @@ def copy_rows(*, table: str, columns: Sequence[str], rows: Iterable[Sequence[Any
         _identifier(table), sql.SQL(", ").join(sql.Identifier(column) for column in columns)
     )
     count = 0
-    with connection.cursor() as cursor, cursor.copy(statement) as copy:
+    # Django wraps what execute() raises, but not what COPY does: the wrapper makes refusals the same for callers.
+    with connection.wrap_database_errors, connection.cursor() as cursor, cursor.copy(statement) as copy:
         for row in rows:
             copy.write_row(row)
             count += 1
@@ -54,7 +55,8 @@ def copy_lines(*, table: str, columns: Sequence[str], lines: Iterable[str]) -> N
         _identifier(table), sql.SQL(", ").join(sql.Identifier(column) for column in columns)
     )
     block: list[str] = []
-    with connection.cursor() as cursor, cursor.copy(statement) as copy:
+    # Django wraps what execute() raises, but not what COPY does: the wrapper makes refusals the same for callers.
+    with connection.wrap_database_errors, connection.cursor() as cursor, cursor.copy(statement) as copy:
         for line in lines:
             block.append(line)
             if len(block) == 1000:

@@ -9,328 +9,571 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     initial = True
 
     dependencies = [
-        ('customers', '0001_initial'),
-        ('services', '0002_series_stamp'),
+        ("customers", "0001_initial"),
+        ("services", "0002_series_stamp"),
     ]
 
     operations = [
         migrations.CreateModel(
-            name='Document',
+            name="Document",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('kind', models.CharField(max_length=20)),
-                ('state', models.CharField(db_default='draft', default='draft', max_length=10)),
-                ('buyer_ref', models.CharField(max_length=100)),
-                ('purpose', models.CharField(db_default='', default='', max_length=60)),
-                ('period_name', models.CharField(max_length=7)),
-                ('period_start', models.DateTimeField()),
-                ('period_end', models.DateTimeField()),
-                ('series', models.CharField(db_default='', default='', max_length=20)),
-                ('series_year', models.PositiveSmallIntegerField(null=True)),
-                ('series_no', models.PositiveBigIntegerField(null=True)),
-                ('number', models.CharField(max_length=140, null=True, unique=True)),
-                ('issued_on', models.DateField()),
-                ('due_on', models.DateField()),
-                ('tax_point', models.DateField()),
-                ('issued_at', models.DateTimeField(null=True)),
-                ('currency', models.CharField(max_length=3)),
-                ('net', models.BigIntegerField()),
-                ('tax', models.BigIntegerField()),
-                ('gross', models.BigIntegerField()),
-                ('tax_rounding', models.CharField(max_length=20)),
-                ('credit_type', models.CharField(db_default='', default='', max_length=20)),
-                ('sent_at', models.DateTimeField(null=True)),
-                ('account', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to='customers.account')),
-                ('invoice', models.ForeignKey(null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='invoicing.document')),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("kind", models.CharField(max_length=20)),
+                ("state", models.CharField(db_default="draft", default="draft", max_length=10)),
+                ("buyer_ref", models.CharField(max_length=100)),
+                ("purpose", models.CharField(db_default="", default="", max_length=60)),
+                ("period_name", models.CharField(max_length=7)),
+                ("period_start", models.DateTimeField()),
+                ("period_end", models.DateTimeField()),
+                ("series", models.CharField(db_default="", default="", max_length=20)),
+                ("series_year", models.PositiveSmallIntegerField(null=True)),
+                ("series_no", models.PositiveBigIntegerField(null=True)),
+                ("number", models.CharField(max_length=140, null=True, unique=True)),
+                ("issued_on", models.DateField()),
+                ("due_on", models.DateField()),
+                ("tax_point", models.DateField()),
+                ("issued_at", models.DateTimeField(null=True)),
+                ("currency", models.CharField(max_length=3)),
+                ("net", models.BigIntegerField()),
+                ("tax", models.BigIntegerField()),
+                ("gross", models.BigIntegerField()),
+                ("tax_rounding", models.CharField(max_length=20)),
+                ("credit_type", models.CharField(db_default="", default="", max_length=20)),
+                ("sent_at", models.DateTimeField(null=True)),
+                (
+                    "account",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT, related_name="+", to="customers.account"
+                    ),
+                ),
+                (
+                    "invoice",
+                    models.ForeignKey(
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to="invoicing.document",
+                    ),
+                ),
             ],
             options={
-                'db_table': 'invoicing_document',
+                "db_table": "invoicing_document",
             },
         ),
         migrations.CreateModel(
-            name='BilledDays',
+            name="BilledDays",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('lane', models.BigIntegerField(db_index=True)),
-                ('service_id', models.BigIntegerField()),
-                ('days', django.contrib.postgres.fields.ranges.DateRangeField()),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("lane", models.BigIntegerField(db_index=True)),
+                ("service_id", models.BigIntegerField()),
+                ("days", django.contrib.postgres.fields.ranges.DateRangeField()),
             ],
             options={
-                'db_table': 'invoicing_billed_days',
-                'constraints': [django.contrib.postgres.constraints.ExclusionConstraint(expressions=[(models.Func(models.F('lane'), models.F('lane'), models.Value('[]'), function='int8range'), '&&'), ('days', '&&')], name='a_day_is_charged_once')],
+                "db_table": "invoicing_billed_days",
+                "constraints": [
+                    django.contrib.postgres.constraints.ExclusionConstraint(
+                        expressions=[
+                            (
+                                models.Func(
+                                    models.F("lane"), models.F("lane"), models.Value("[]"), function="int8range"
+                                ),
+                                "&&",
+                            ),
+                            ("days", "&&"),
+                        ],
+                        name="a_day_is_charged_once",
+                    )
+                ],
             },
         ),
         migrations.CreateModel(
-            name='BillingRun',
+            name="BillingRun",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('period', models.CharField(max_length=7)),
-                ('purpose', models.CharField(default='close', max_length=60)),
-                ('state', models.CharField(default='open', max_length=10)),
-                ('opened_at', models.DateTimeField()),
-                ('opened_by', models.CharField(max_length=100)),
-                ('closed_at', models.DateTimeField(null=True)),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("period", models.CharField(max_length=7)),
+                ("purpose", models.CharField(default="close", max_length=60)),
+                ("state", models.CharField(default="open", max_length=10)),
+                ("opened_at", models.DateTimeField()),
+                ("opened_by", models.CharField(max_length=100)),
+                ("closed_at", models.DateTimeField(null=True)),
             ],
             options={
-                'db_table': 'invoicing_run',
-                'constraints': [models.UniqueConstraint(fields=('period', 'purpose'), name='run_once'), models.CheckConstraint(condition=models.Q(('period__regex', '^\\d{4}-(0[1-9]|1[0-2])$')), name='run_period'), models.CheckConstraint(condition=models.Q(models.Q(('closed_at__isnull', True), ('state', 'open')), models.Q(('closed_at__isnull', False), ('state', 'closed')), _connector='OR'), name='run_state')],
+                "db_table": "invoicing_run",
+                "constraints": [
+                    models.UniqueConstraint(fields=("period", "purpose"), name="run_once"),
+                    models.CheckConstraint(
+                        condition=models.Q(("period__regex", "^\\d{4}-(0[1-9]|1[0-2])$")), name="run_period"
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            models.Q(("closed_at__isnull", True), ("state", "open")),
+                            models.Q(("closed_at__isnull", False), ("state", "closed")),
+                            _connector="OR",
+                        ),
+                        name="run_state",
+                    ),
+                ],
             },
         ),
         migrations.CreateModel(
-            name='CarriedLine',
+            name="CarriedLine",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('period_name', models.CharField(max_length=7)),
-                ('purpose', models.CharField(max_length=60)),
-                ('no', models.PositiveIntegerField()),
-                ('line', models.JSONField()),
-                ('amount', models.BigIntegerField()),
-                ('currency', models.CharField(max_length=3)),
-                ('bill_by', models.DateField()),
-                ('booked', models.BooleanField()),
-                ('effective_on', models.DateField()),
-                ('confirmed', models.BooleanField(db_default=False, default=False)),
-                ('account', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to='customers.account')),
-                ('run', models.ForeignKey(null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='invoicing.billingrun')),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("period_name", models.CharField(max_length=7)),
+                ("purpose", models.CharField(max_length=60)),
+                ("no", models.PositiveIntegerField()),
+                ("line", models.JSONField()),
+                ("amount", models.BigIntegerField()),
+                ("currency", models.CharField(max_length=3)),
+                ("bill_by", models.DateField()),
+                ("booked", models.BooleanField()),
+                ("effective_on", models.DateField()),
+                ("confirmed", models.BooleanField(db_default=False, default=False)),
+                (
+                    "account",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT, related_name="+", to="customers.account"
+                    ),
+                ),
+                (
+                    "run",
+                    models.ForeignKey(
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to="invoicing.billingrun",
+                    ),
+                ),
             ],
             options={
-                'db_table': 'invoicing_carried_line',
+                "db_table": "invoicing_carried_line",
             },
         ),
         migrations.CreateModel(
-            name='DocumentBody',
+            name="DocumentBody",
             fields=[
-                ('document', models.OneToOneField(db_constraint=False, on_delete=django.db.models.deletion.CASCADE, primary_key=True, related_name='+', serialize=False, to='invoicing.document')),
-                ('snapshot', models.BinaryField()),
-                ('accounts', django.contrib.postgres.fields.ArrayField(base_field=models.CharField(max_length=64), size=None)),
-                ('amounts', django.contrib.postgres.fields.ArrayField(base_field=models.BigIntegerField(), size=None)),
+                (
+                    "document",
+                    models.OneToOneField(
+                        db_constraint=False,
+                        on_delete=django.db.models.deletion.CASCADE,
+                        primary_key=True,
+                        related_name="+",
+                        serialize=False,
+                        to="invoicing.document",
+                    ),
+                ),
+                ("snapshot", models.BinaryField()),
+                (
+                    "accounts",
+                    django.contrib.postgres.fields.ArrayField(base_field=models.CharField(max_length=64), size=None),
+                ),
+                ("amounts", django.contrib.postgres.fields.ArrayField(base_field=models.BigIntegerField(), size=None)),
             ],
             options={
-                'db_table': 'invoicing_document_body',
+                "db_table": "invoicing_document_body",
             },
         ),
         migrations.AddField(
-            model_name='document',
-            name='run',
-            field=models.ForeignKey(null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='invoicing.billingrun'),
+            model_name="document",
+            name="run",
+            field=models.ForeignKey(
+                null=True, on_delete=django.db.models.deletion.PROTECT, related_name="+", to="invoicing.billingrun"
+            ),
         ),
         migrations.CreateModel(
-            name='BilledSpan',
+            name="BilledSpan",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('line_no', models.PositiveIntegerField()),
-                ('key', models.CharField(max_length=80)),
-                ('plan', models.CharField(max_length=60)),
-                ('terms', models.CharField(max_length=120)),
-                ('name', models.TextField()),
-                ('tax_class', models.CharField(max_length=60)),
-                ('fee', models.TextField()),
-                ('proration', models.CharField(max_length=20)),
-                ('start', models.DateField()),
-                ('end', models.DateField()),
-                ('cycle_start', models.DateField()),
-                ('cycle_end', models.DateField()),
-                ('net', models.BigIntegerField()),
-                ('currency', models.CharField(max_length=3)),
-                ('credit', models.BooleanField()),
-                ('service', models.ForeignKey(db_constraint=False, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='services.service')),
-                ('document', models.ForeignKey(db_constraint=False, on_delete=django.db.models.deletion.CASCADE, related_name='+', to='invoicing.document')),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("line_no", models.PositiveIntegerField()),
+                ("key", models.CharField(max_length=80)),
+                ("plan", models.CharField(max_length=60)),
+                ("terms", models.CharField(max_length=120)),
+                ("name", models.TextField()),
+                ("tax_class", models.CharField(max_length=60)),
+                ("fee", models.TextField()),
+                ("proration", models.CharField(max_length=20)),
+                ("start", models.DateField()),
+                ("end", models.DateField()),
+                ("cycle_start", models.DateField()),
+                ("cycle_end", models.DateField()),
+                ("net", models.BigIntegerField()),
+                ("currency", models.CharField(max_length=3)),
+                ("credit", models.BooleanField()),
+                (
+                    "service",
+                    models.ForeignKey(
+                        db_constraint=False,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to="services.service",
+                    ),
+                ),
+                (
+                    "document",
+                    models.ForeignKey(
+                        db_constraint=False,
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="+",
+                        to="invoicing.document",
+                    ),
+                ),
             ],
             options={
-                'db_table': 'invoicing_billed_span',
+                "db_table": "invoicing_billed_span",
             },
         ),
         migrations.CreateModel(
-            name='DocumentLine',
+            name="DocumentLine",
             fields=[
-                ('pk', models.CompositePrimaryKey('document_id', 'no', blank=True, editable=False, primary_key=True, serialize=False)),
-                ('no', models.PositiveIntegerField()),
-                ('kind', models.CharField(max_length=20)),
-                ('pool', models.CharField(max_length=60)),
-                ('charge', models.CharField(max_length=80)),
-                ('plan_version', models.CharField(max_length=80)),
-                ('description', models.TextField()),
-                ('period_start', models.DateTimeField()),
-                ('period_end', models.DateTimeField()),
-                ('quantity', models.TextField()),
-                ('unit', models.CharField(max_length=20)),
-                ('unit_price', models.TextField(null=True)),
-                ('net', models.BigIntegerField()),
-                ('tax_code', models.CharField(max_length=60)),
-                ('tax_rate', models.CharField(max_length=40)),
-                ('account', models.CharField(max_length=64)),
-                ('settled', models.CharField(max_length=120)),
-                ('credits_no', models.PositiveIntegerField(null=True)),
-                ('carried', models.ForeignKey(db_index=False, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='invoicing.carriedline')),
-                ('document', models.ForeignKey(db_constraint=False, db_index=False, on_delete=django.db.models.deletion.CASCADE, related_name='+', to='invoicing.document')),
-                ('service', models.ForeignKey(db_constraint=False, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='services.service')),
+                (
+                    "pk",
+                    models.CompositePrimaryKey(
+                        "document_id", "no", blank=True, editable=False, primary_key=True, serialize=False
+                    ),
+                ),
+                ("no", models.PositiveIntegerField()),
+                ("kind", models.CharField(max_length=20)),
+                ("pool", models.CharField(max_length=60)),
+                ("charge", models.CharField(max_length=80)),
+                ("plan_version", models.CharField(max_length=80)),
+                ("description", models.TextField()),
+                ("period_start", models.DateTimeField()),
+                ("period_end", models.DateTimeField()),
+                ("quantity", models.TextField()),
+                ("unit", models.CharField(max_length=20)),
+                ("unit_price", models.TextField(null=True)),
+                ("net", models.BigIntegerField()),
+                ("tax_code", models.CharField(max_length=60)),
+                ("tax_rate", models.CharField(max_length=40)),
+                ("account", models.CharField(max_length=64)),
+                ("settled", models.CharField(max_length=120)),
+                ("credits_no", models.PositiveIntegerField(null=True)),
+                (
+                    "carried",
+                    models.ForeignKey(
+                        db_index=False,
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to="invoicing.carriedline",
+                    ),
+                ),
+                (
+                    "document",
+                    models.ForeignKey(
+                        db_constraint=False,
+                        db_index=False,
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="+",
+                        to="invoicing.document",
+                    ),
+                ),
+                (
+                    "service",
+                    models.ForeignKey(
+                        db_constraint=False,
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to="services.service",
+                    ),
+                ),
             ],
             options={
-                'db_table': 'invoicing_document_line',
+                "db_table": "invoicing_document_line",
             },
         ),
         migrations.CreateModel(
-            name='DocumentTax',
+            name="DocumentTax",
             fields=[
-                ('pk', models.CompositePrimaryKey('document_id', 'code', blank=True, editable=False, primary_key=True, serialize=False)),
-                ('code', models.CharField(max_length=60)),
-                ('kind', models.CharField(max_length=20)),
-                ('country', models.CharField(max_length=2)),
-                ('rate', models.CharField(max_length=40)),
-                ('base', models.BigIntegerField()),
-                ('tax', models.BigIntegerField()),
-                ('reason', models.TextField()),
-                ('document', models.ForeignKey(db_constraint=False, db_index=False, on_delete=django.db.models.deletion.CASCADE, related_name='+', to='invoicing.document')),
+                (
+                    "pk",
+                    models.CompositePrimaryKey(
+                        "document_id", "code", blank=True, editable=False, primary_key=True, serialize=False
+                    ),
+                ),
+                ("code", models.CharField(max_length=60)),
+                ("kind", models.CharField(max_length=20)),
+                ("country", models.CharField(max_length=2)),
+                ("rate", models.CharField(max_length=40)),
+                ("base", models.BigIntegerField()),
+                ("tax", models.BigIntegerField()),
+                ("reason", models.TextField()),
+                (
+                    "document",
+                    models.ForeignKey(
+                        db_constraint=False,
+                        db_index=False,
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="+",
+                        to="invoicing.document",
+                    ),
+                ),
             ],
             options={
-                'db_table': 'invoicing_document_tax',
+                "db_table": "invoicing_document_tax",
             },
         ),
         migrations.CreateModel(
-            name='NumberSeriesState',
+            name="NumberSeriesState",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('series', models.CharField(max_length=20)),
-                ('year', models.PositiveSmallIntegerField()),
-                ('first', models.PositiveBigIntegerField()),
-                ('last', models.PositiveBigIntegerField(null=True)),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("series", models.CharField(max_length=20)),
+                ("year", models.PositiveSmallIntegerField()),
+                ("first", models.PositiveBigIntegerField()),
+                ("last", models.PositiveBigIntegerField(null=True)),
             ],
             options={
-                'db_table': 'invoicing_number_series',
-                'constraints': [models.UniqueConstraint(fields=('series', 'year'), name='series_once')],
+                "db_table": "invoicing_number_series",
+                "constraints": [models.UniqueConstraint(fields=("series", "year"), name="series_once")],
             },
         ),
         migrations.CreateModel(
-            name='ParkedAccount',
+            name="ParkedAccount",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('reason', models.CharField(max_length=60)),
-                ('detail', models.TextField()),
-                ('parked_at', models.DateTimeField()),
-                ('resolved_at', models.DateTimeField(null=True)),
-                ('account', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to='customers.account')),
-                ('run', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='+', to='invoicing.billingrun')),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("reason", models.CharField(max_length=60)),
+                ("detail", models.TextField()),
+                ("parked_at", models.DateTimeField()),
+                ("resolved_at", models.DateTimeField(null=True)),
+                (
+                    "account",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT, related_name="+", to="customers.account"
+                    ),
+                ),
+                (
+                    "run",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE, related_name="+", to="invoicing.billingrun"
+                    ),
+                ),
             ],
             options={
-                'db_table': 'invoicing_parked_account',
+                "db_table": "invoicing_parked_account",
             },
         ),
         migrations.CreateModel(
-            name='RunChunk',
+            name="RunChunk",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('no', models.PositiveIntegerField()),
-                ('accounts', django.contrib.postgres.fields.ArrayField(base_field=models.BigIntegerField(), size=None)),
-                ('done_at', models.DateTimeField(null=True)),
-                ('run', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.CASCADE, related_name='+', to='invoicing.billingrun')),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("no", models.PositiveIntegerField()),
+                ("accounts", django.contrib.postgres.fields.ArrayField(base_field=models.BigIntegerField(), size=None)),
+                ("done_at", models.DateTimeField(null=True)),
+                (
+                    "run",
+                    models.ForeignKey(
+                        db_index=False,
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="+",
+                        to="invoicing.billingrun",
+                    ),
+                ),
             ],
             options={
-                'db_table': 'invoicing_run_chunk',
+                "db_table": "invoicing_run_chunk",
             },
         ),
         migrations.CreateModel(
-            name='SettledFigure',
+            name="SettledFigure",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('pool', models.CharField(max_length=60)),
-                ('charge', models.CharField(max_length=80)),
-                ('period_name', models.CharField(max_length=7)),
-                ('revision', models.PositiveIntegerField()),
-                ('quantity', models.TextField()),
-                ('unit', models.CharField(max_length=20)),
-                ('n', models.BigIntegerField()),
-                ('seen', models.BigIntegerField()),
-                ('expected', models.BigIntegerField()),
-                ('net', models.BigIntegerField()),
-                ('currency', models.CharField(max_length=3)),
-                ('watermark', models.TextField()),
-                ('detail', models.JSONField()),
-                ('account', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='customers.account')),
-                ('run', models.ForeignKey(null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='invoicing.billingrun')),
-                ('service', models.ForeignKey(db_constraint=False, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='services.service')),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("pool", models.CharField(max_length=60)),
+                ("charge", models.CharField(max_length=80)),
+                ("period_name", models.CharField(max_length=7)),
+                ("revision", models.PositiveIntegerField()),
+                ("quantity", models.TextField()),
+                ("unit", models.CharField(max_length=20)),
+                ("n", models.BigIntegerField()),
+                ("seen", models.BigIntegerField()),
+                ("expected", models.BigIntegerField()),
+                ("net", models.BigIntegerField()),
+                ("currency", models.CharField(max_length=3)),
+                ("watermark", models.TextField()),
+                ("detail", models.JSONField()),
+                (
+                    "account",
+                    models.ForeignKey(
+                        db_index=False,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to="customers.account",
+                    ),
+                ),
+                (
+                    "run",
+                    models.ForeignKey(
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to="invoicing.billingrun",
+                    ),
+                ),
+                (
+                    "service",
+                    models.ForeignKey(
+                        db_constraint=False,
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to="services.service",
+                    ),
+                ),
             ],
             options={
-                'db_table': 'invoicing_settled_figure',
+                "db_table": "invoicing_settled_figure",
             },
         ),
         migrations.AddConstraint(
-            model_name='carriedline',
-            constraint=models.UniqueConstraint(fields=('account', 'period_name', 'purpose', 'no'), name='carried_once'),
+            model_name="carriedline",
+            constraint=models.UniqueConstraint(fields=("account", "period_name", "purpose", "no"), name="carried_once"),
         ),
         migrations.AddConstraint(
-            model_name='carriedline',
-            constraint=models.CheckConstraint(condition=models.Q(('amount', 0), _negated=True), name='carried_is_something'),
+            model_name="carriedline",
+            constraint=models.CheckConstraint(
+                condition=models.Q(("amount", 0), _negated=True), name="carried_is_something"
+            ),
         ),
         migrations.AddIndex(
-            model_name='document',
-            index=models.Index(fields=['period_name', 'kind'], name='document_by_period'),
+            model_name="document",
+            index=models.Index(fields=["period_name", "kind"], name="document_by_period"),
         ),
         migrations.AddConstraint(
-            model_name='document',
-            constraint=models.CheckConstraint(condition=models.Q(('kind__in', ['base_invoice', 'overage_invoice', 'credit_note', 'usage_statement'])), name='document_kind'),
+            model_name="document",
+            constraint=models.CheckConstraint(
+                condition=models.Q(("kind__in", ["base_invoice", "overage_invoice", "credit_note", "usage_statement"])),
+                name="document_kind",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='document',
-            constraint=models.CheckConstraint(condition=models.Q(('state__in', ['draft', 'issued'])), name='document_state'),
+            model_name="document",
+            constraint=models.CheckConstraint(
+                condition=models.Q(("state__in", ["draft", "issued"])), name="document_state"
+            ),
         ),
         migrations.AddConstraint(
-            model_name='document',
-            constraint=models.CheckConstraint(condition=models.Q(('gross', django.db.models.expressions.CombinedExpression(models.F('net'), '+', models.F('tax')))), name='document_gross'),
+            model_name="document",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    ("gross", django.db.models.expressions.CombinedExpression(models.F("net"), "+", models.F("tax")))
+                ),
+                name="document_gross",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='document',
-            constraint=models.CheckConstraint(condition=models.Q(models.Q(('issued_at__isnull', False), ('number__isnull', False), ('state', 'issued')), models.Q(models.Q(('state', 'issued'), _negated=True), ('issued_at__isnull', True), ('number__isnull', True), ('series_no__isnull', True)), _connector='OR'), name='document_number_is_issue'),
+            model_name="document",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    models.Q(("issued_at__isnull", False), ("number__isnull", False), ("state", "issued")),
+                    models.Q(
+                        models.Q(("state", "issued"), _negated=True),
+                        ("issued_at__isnull", True),
+                        ("number__isnull", True),
+                        ("series_no__isnull", True),
+                    ),
+                    _connector="OR",
+                ),
+                name="document_number_is_issue",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='document',
-            constraint=models.CheckConstraint(condition=models.Q(models.Q(('series', ''), ('series_no__isnull', True)), models.Q(models.Q(('series', ''), _negated=True), models.Q(models.Q(('state', 'issued'), _negated=True), models.Q(('series_no__isnull', False), ('series_year__isnull', False)), _connector='OR')), _connector='OR'), name='document_number_has_place'),
+            model_name="document",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    models.Q(("series", ""), ("series_no__isnull", True)),
+                    models.Q(
+                        models.Q(("series", ""), _negated=True),
+                        models.Q(
+                            models.Q(("state", "issued"), _negated=True),
+                            models.Q(("series_no__isnull", False), ("series_year__isnull", False)),
+                            _connector="OR",
+                        ),
+                    ),
+                    _connector="OR",
+                ),
+                name="document_number_has_place",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='document',
-            constraint=models.CheckConstraint(condition=models.Q(models.Q(('credit_type__in', ['price_reduction', 'damages', 'correction']), ('invoice__isnull', False), ('kind', 'credit_note')), models.Q(models.Q(('kind', 'credit_note'), _negated=True), ('credit_type', ''), ('invoice__isnull', True)), _connector='OR'), name='document_credit_names_invoice'),
+            model_name="document",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    models.Q(
+                        ("credit_type__in", ["price_reduction", "damages", "correction"]),
+                        ("invoice__isnull", False),
+                        ("kind", "credit_note"),
+                    ),
+                    models.Q(
+                        models.Q(("kind", "credit_note"), _negated=True), ("credit_type", ""), ("invoice__isnull", True)
+                    ),
+                    _connector="OR",
+                ),
+                name="document_credit_names_invoice",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='document',
-            constraint=models.CheckConstraint(condition=models.Q(models.Q(('gross__lt', 0), ('kind', 'credit_note')), models.Q(models.Q(('kind', 'credit_note'), _negated=True), ('gross__gte', 0)), _connector='OR'), name='document_sign'),
+            model_name="document",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    models.Q(("gross__lt", 0), ("kind", "credit_note")),
+                    models.Q(models.Q(("kind", "credit_note"), _negated=True), ("gross__gte", 0)),
+                    _connector="OR",
+                ),
+                name="document_sign",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='document',
-            constraint=models.UniqueConstraint(fields=('series', 'series_year', 'series_no'), name='document_number_once'),
+            model_name="document",
+            constraint=models.UniqueConstraint(
+                fields=("series", "series_year", "series_no"), name="document_number_once"
+            ),
         ),
         migrations.AddConstraint(
-            model_name='document',
-            constraint=models.UniqueConstraint(condition=models.Q(('kind', 'credit_note'), _negated=True), fields=('account', 'kind', 'period_name', 'purpose'), name='document_billed_once'),
+            model_name="document",
+            constraint=models.UniqueConstraint(
+                condition=models.Q(("kind", "credit_note"), _negated=True),
+                fields=("account", "kind", "period_name", "purpose"),
+                name="document_billed_once",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='billedspan',
-            constraint=models.CheckConstraint(condition=models.Q(('end__gt', models.F('start'))), name='span_has_days'),
+            model_name="billedspan",
+            constraint=models.CheckConstraint(condition=models.Q(("end__gt", models.F("start"))), name="span_has_days"),
         ),
         migrations.AddConstraint(
-            model_name='documentline',
-            constraint=models.UniqueConstraint(fields=('carried',), name='line_bills_carried_once'),
+            model_name="documentline",
+            constraint=models.UniqueConstraint(fields=("carried",), name="line_bills_carried_once"),
         ),
         migrations.AddConstraint(
-            model_name='parkedaccount',
-            constraint=models.UniqueConstraint(condition=models.Q(('resolved_at__isnull', True)), fields=('run', 'account'), name='parked_once'),
+            model_name="parkedaccount",
+            constraint=models.UniqueConstraint(
+                condition=models.Q(("resolved_at__isnull", True)), fields=("run", "account"), name="parked_once"
+            ),
         ),
         migrations.AddConstraint(
-            model_name='parkedaccount',
-            constraint=models.CheckConstraint(condition=models.Q(('reason', ''), _negated=True), name='parked_says_why'),
+            model_name="parkedaccount",
+            constraint=models.CheckConstraint(
+                condition=models.Q(("reason", ""), _negated=True), name="parked_says_why"
+            ),
         ),
         migrations.AddConstraint(
-            model_name='runchunk',
-            constraint=models.UniqueConstraint(fields=('run', 'no'), name='chunk_once'),
+            model_name="runchunk",
+            constraint=models.UniqueConstraint(fields=("run", "no"), name="chunk_once"),
         ),
         migrations.AddConstraint(
-            model_name='settledfigure',
-            constraint=models.UniqueConstraint(fields=('account', 'service', 'pool', 'charge', 'period_name', 'revision'), name='settled_once', nulls_distinct=False),
+            model_name="settledfigure",
+            constraint=models.UniqueConstraint(
+                fields=("account", "service", "pool", "charge", "period_name", "revision"),
+                name="settled_once",
+                nulls_distinct=False,
+            ),
         ),
         migrations.AddConstraint(
-            model_name='settledfigure',
-            constraint=models.CheckConstraint(condition=models.Q(('revision__gte', 1)), name='settled_revision'),
+            model_name="settledfigure",
+            constraint=models.CheckConstraint(condition=models.Q(("revision__gte", 1)), name="settled_revision"),
         ),
     ]

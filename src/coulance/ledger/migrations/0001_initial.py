@@ -6,142 +6,216 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     initial = True
 
     dependencies = [
-        ('customers', '0001_initial'),
+        ("customers", "0001_initial"),
     ]
 
     operations = [
         migrations.CreateModel(
-            name='DaySeal',
+            name="DaySeal",
             fields=[
-                ('day', models.DateField(primary_key=True, serialize=False)),
-                ('entries', models.PositiveIntegerField()),
-                ('root', models.BinaryField(max_length=32)),
-                ('previous', models.BinaryField(max_length=32, unique=True)),
-                ('seal', models.BinaryField(max_length=32, unique=True)),
-                ('sealed_at', models.DateTimeField()),
+                ("day", models.DateField(primary_key=True, serialize=False)),
+                ("entries", models.PositiveIntegerField()),
+                ("root", models.BinaryField(max_length=32)),
+                ("previous", models.BinaryField(max_length=32, unique=True)),
+                ("seal", models.BinaryField(max_length=32, unique=True)),
+                ("sealed_at", models.DateTimeField()),
             ],
             options={
-                'db_table': 'ledger_day_seal',
+                "db_table": "ledger_day_seal",
             },
         ),
         migrations.CreateModel(
-            name='Party',
+            name="Party",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('pseudonym', models.UUIDField(unique=True)),
-                ('salt', models.BinaryField(db_default=models.Func(models.Func(function='gen_random_uuid'), function='uuid_send'), max_length=16, null=True)),
-                ('erased_at', models.DateTimeField(null=True)),
-                ('account', models.OneToOneField(null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='customers.account')),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("pseudonym", models.UUIDField(unique=True)),
+                (
+                    "salt",
+                    models.BinaryField(
+                        db_default=models.Func(models.Func(function="gen_random_uuid"), function="uuid_send"),
+                        max_length=16,
+                        null=True,
+                    ),
+                ),
+                ("erased_at", models.DateTimeField(null=True)),
+                (
+                    "account",
+                    models.OneToOneField(
+                        null=True, on_delete=django.db.models.deletion.PROTECT, related_name="+", to="customers.account"
+                    ),
+                ),
             ],
             options={
-                'db_table': 'ledger_party',
+                "db_table": "ledger_party",
             },
         ),
         migrations.CreateModel(
-            name='Hold',
+            name="Hold",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('kind', models.CharField(max_length=10)),
-                ('amount', models.BigIntegerField()),
-                ('currency', models.CharField(max_length=3)),
-                ('source', models.CharField(max_length=120, unique=True)),
-                ('placed_at', models.DateTimeField()),
-                ('released_at', models.DateTimeField(null=True)),
-                ('released_why', models.CharField(db_default='', default='', max_length=200)),
-                ('party', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to='ledger.party')),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("kind", models.CharField(max_length=10)),
+                ("amount", models.BigIntegerField()),
+                ("currency", models.CharField(max_length=3)),
+                ("source", models.CharField(max_length=120, unique=True)),
+                ("placed_at", models.DateTimeField()),
+                ("released_at", models.DateTimeField(null=True)),
+                ("released_why", models.CharField(db_default="", default="", max_length=200)),
+                (
+                    "party",
+                    models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name="+", to="ledger.party"),
+                ),
             ],
             options={
-                'db_table': 'ledger_hold',
+                "db_table": "ledger_hold",
             },
         ),
         migrations.CreateModel(
-            name='Entry',
+            name="Entry",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('seq', models.PositiveIntegerField()),
-                ('kind', models.CharField(max_length=20)),
-                ('source', models.CharField(max_length=120, null=True, unique=True)),
-                ('source_hash', models.BinaryField(max_length=32)),
-                ('effective_on', models.DateField()),
-                ('recorded_at', models.DateTimeField()),
-                ('postings', models.PositiveSmallIntegerField()),
-                ('previous_hash', models.BinaryField(max_length=32)),
-                ('hash', models.BinaryField(max_length=32)),
-                ('reverses', models.OneToOneField(null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='ledger.entry')),
-                ('party', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='ledger.party')),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("seq", models.PositiveIntegerField()),
+                ("kind", models.CharField(max_length=20)),
+                ("source", models.CharField(max_length=120, null=True, unique=True)),
+                ("source_hash", models.BinaryField(max_length=32)),
+                ("effective_on", models.DateField()),
+                ("recorded_at", models.DateTimeField()),
+                ("postings", models.PositiveSmallIntegerField()),
+                ("previous_hash", models.BinaryField(max_length=32)),
+                ("hash", models.BinaryField(max_length=32)),
+                (
+                    "reverses",
+                    models.OneToOneField(
+                        null=True, on_delete=django.db.models.deletion.PROTECT, related_name="+", to="ledger.entry"
+                    ),
+                ),
+                (
+                    "party",
+                    models.ForeignKey(
+                        db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name="+", to="ledger.party"
+                    ),
+                ),
             ],
             options={
-                'db_table': 'ledger_entry',
+                "db_table": "ledger_entry",
             },
         ),
         migrations.CreateModel(
-            name='Posting',
+            name="Posting",
             fields=[
-                ('pk', models.CompositePrimaryKey('entry_id', 'no', blank=True, editable=False, primary_key=True, serialize=False)),
-                ('no', models.PositiveSmallIntegerField()),
-                ('account', models.CharField(max_length=64)),
-                ('amount', models.BigIntegerField()),
-                ('currency', models.CharField(max_length=3)),
-                ('entry', models.ForeignKey(db_constraint=False, db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='ledger.entry')),
+                (
+                    "pk",
+                    models.CompositePrimaryKey(
+                        "entry_id", "no", blank=True, editable=False, primary_key=True, serialize=False
+                    ),
+                ),
+                ("no", models.PositiveSmallIntegerField()),
+                ("account", models.CharField(max_length=64)),
+                ("amount", models.BigIntegerField()),
+                ("currency", models.CharField(max_length=3)),
+                (
+                    "entry",
+                    models.ForeignKey(
+                        db_constraint=False,
+                        db_index=False,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to="ledger.entry",
+                    ),
+                ),
             ],
             options={
-                'db_table': 'ledger_posting',
+                "db_table": "ledger_posting",
             },
         ),
         migrations.AddConstraint(
-            model_name='party',
-            constraint=models.CheckConstraint(condition=models.Q(models.Q(('erased_at__isnull', True), ('salt__isnull', False)), models.Q(('account__isnull', True), ('erased_at__isnull', False), ('salt__isnull', True)), _connector='OR'), name='ledger_party_whole_or_erased'),
+            model_name="party",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    models.Q(("erased_at__isnull", True), ("salt__isnull", False)),
+                    models.Q(("account__isnull", True), ("erased_at__isnull", False), ("salt__isnull", True)),
+                    _connector="OR",
+                ),
+                name="ledger_party_whole_or_erased",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='hold',
-            constraint=models.CheckConstraint(condition=models.Q(('kind__in', ['dispute', 'in_flight'])), name='ledger_hold_kind'),
+            model_name="hold",
+            constraint=models.CheckConstraint(
+                condition=models.Q(("kind__in", ["dispute", "in_flight"])), name="ledger_hold_kind"
+            ),
         ),
         migrations.AddConstraint(
-            model_name='hold',
-            constraint=models.CheckConstraint(condition=models.Q(('amount__gt', 0)), name='ledger_hold_amount'),
+            model_name="hold",
+            constraint=models.CheckConstraint(condition=models.Q(("amount__gt", 0)), name="ledger_hold_amount"),
         ),
         migrations.AddConstraint(
-            model_name='hold',
-            constraint=models.CheckConstraint(condition=models.Q(models.Q(('released_at__isnull', True), ('released_why', '')), models.Q(('released_at__gte', models.F('placed_at')), models.Q(('released_why', ''), _negated=True)), _connector='OR'), name='ledger_hold_release_says_why'),
+            model_name="hold",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    models.Q(("released_at__isnull", True), ("released_why", "")),
+                    models.Q(
+                        ("released_at__gte", models.F("placed_at")), models.Q(("released_why", ""), _negated=True)
+                    ),
+                    _connector="OR",
+                ),
+                name="ledger_hold_release_says_why",
+            ),
         ),
         migrations.AddIndex(
-            model_name='entry',
-            index=django.contrib.postgres.indexes.BrinIndex(fields=['recorded_at'], name='ledger_entry_by_time'),
+            model_name="entry",
+            index=django.contrib.postgres.indexes.BrinIndex(fields=["recorded_at"], name="ledger_entry_by_time"),
         ),
         migrations.AddConstraint(
-            model_name='entry',
-            constraint=models.UniqueConstraint(fields=('party', 'seq'), name='ledger_entry_no_fork'),
+            model_name="entry",
+            constraint=models.UniqueConstraint(fields=("party", "seq"), name="ledger_entry_no_fork"),
         ),
         migrations.AddConstraint(
-            model_name='entry',
-            constraint=models.CheckConstraint(condition=models.Q(('seq__gte', 1)), name='ledger_entry_seq'),
+            model_name="entry",
+            constraint=models.CheckConstraint(condition=models.Q(("seq__gte", 1)), name="ledger_entry_seq"),
         ),
         migrations.AddConstraint(
-            model_name='entry',
-            constraint=models.CheckConstraint(condition=models.Q(('postings__gte', 2)), name='ledger_entry_two_postings'),
+            model_name="entry",
+            constraint=models.CheckConstraint(
+                condition=models.Q(("postings__gte", 2)), name="ledger_entry_two_postings"
+            ),
         ),
         migrations.AddConstraint(
-            model_name='entry',
-            constraint=models.CheckConstraint(condition=models.Q(('kind__in', ['invoice', 'credit_note', 'carry', 'payment', 'write_off', 'adjustment', 'reversal'])), name='ledger_entry_kind'),
+            model_name="entry",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    ("kind__in", ["invoice", "credit_note", "carry", "payment", "write_off", "adjustment", "reversal"])
+                ),
+                name="ledger_entry_kind",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='entry',
-            constraint=models.CheckConstraint(condition=models.Q(models.Q(('kind', 'reversal'), ('reverses__isnull', False)), models.Q(models.Q(('kind', 'reversal'), _negated=True), ('reverses__isnull', True)), _connector='OR'), name='ledger_entry_reversal_names_one'),
+            model_name="entry",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    models.Q(("kind", "reversal"), ("reverses__isnull", False)),
+                    models.Q(models.Q(("kind", "reversal"), _negated=True), ("reverses__isnull", True)),
+                    _connector="OR",
+                ),
+                name="ledger_entry_reversal_names_one",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='posting',
-            constraint=models.CheckConstraint(condition=models.Q(('no__gte', 1)), name='ledger_posting_no'),
+            model_name="posting",
+            constraint=models.CheckConstraint(condition=models.Q(("no__gte", 1)), name="ledger_posting_no"),
         ),
         migrations.AddConstraint(
-            model_name='posting',
-            constraint=models.CheckConstraint(condition=models.Q(('amount', 0), _negated=True), name='ledger_posting_amount'),
+            model_name="posting",
+            constraint=models.CheckConstraint(
+                condition=models.Q(("amount", 0), _negated=True), name="ledger_posting_amount"
+            ),
         ),
         migrations.AddConstraint(
-            model_name='posting',
-            constraint=models.CheckConstraint(condition=models.Q(('currency__regex', '^[A-Z]{3}$')), name='ledger_posting_currency'),
+            model_name="posting",
+            constraint=models.CheckConstraint(
+                condition=models.Q(("currency__regex", "^[A-Z]{3}$")), name="ledger_posting_currency"
+            ),
         ),
     ]

@@ -1,0 +1,111 @@
+"""`coulance ledger`: audit the books, show balances, and write the journal for accounting tools."""
+
+import sys
+from collections.abc import Iterable
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+
+import click
+
+from coulance.cli.session import working_database
+
+
+@click.group()
+def ledger() -> None:
+    """Check the books, show balances, export the journal."""
+
+
+@ledger.command()
+@click.option(
+    "--at-most", default=20, show_default=True, type=click.IntRange(1), help="Faults to print before stopping."
+)
+def check(at_most: int) -> None:
+    """Recompute every hash, sum, seal and number; say what is wrong, or that nothing is."""
+    found = 0
+    with working_database():
+        from coulance.invoicing.check import check_documents
+        from coulance.ledger.check import check_ledger
+        from coulance.ledger.queries import size
+
+        faults: list[Iterable[object]] = [check_ledger(), check_documents()]
+        for source in faults:
+            for fault in source:
+                found += 1
+                if found <= at_most:
+                    click.echo(str(fault))
+        counted = size()
+    if found > at_most:
+        click.echo(f"... and {found - at_most} more")
+    if found:
+        raise click.ClickException(f"{found} fault(s) in the books; compare with a backup before anything else")
+    click.echo(
+        f"The books are sound: {counted.entries} entries of {counted.parties} accounts, "
+        f"{counted.sealed_days} days sealed, every issued document numbered and booked."
+    )
+
+
+@ledger.command()
+@click.argument("account", required=False)
+@click.option("--until", type=click.DateTime(["%Y-%m-%d"]), help="Count entries before this day only (trial balance).")
+def balance(account: str | None, until: datetime | None) -> None:
+    """Show what ACCOUNT (a customer's external id) owes; without one, the trial balance."""
+    with working_database():
+        from coulance.customers import queries as customers
+        from coulance.ledger import queries
+
+        if account is None:
+            for row in queries.trial_balance(until=until.date() if until else None):
+                click.echo(f"{row.account:<32} {row.balance.decimal():>16} {row.balance.currency}")
+            return
+        owed = queries.balance(account=customers.account(account).id)
+        if not owed:
+            click.echo(f"{account} has no entries.")
+        for money in owed.values():
+            click.echo(f"{account} owes {money}" if money.minor >= 0 else f"{account} is owed {-money}")
+
+
+@ledger.command()
+@click.option(
+    "--format", "form", type=click.Choice(["beancount", "hledger"]), required=True, help="Whose text to write."
+)
+@click.option(
+    "--output", "-o", type=click.Path(dir_okay=False, path_type=Path), help="A file; without it, standard output."
+)
+def export(form: str, output: Path | None) -> None:
+    """Write the whole journal as text for beancount or hledger."""
+    with working_database():
+        from coulance.ledger.exports import ExportFormat, export
+        from coulance.ledger.queries import journal
+
+        lines = export(journal(), to=ExportFormat(form))
+        if output is None:
+            sys.stdout.writelines(f"{line}\n" for line in lines)
+            return
+        # Written beside and moved into place: an export that stops half-way leaves the last one alone.
+        part = output.with_name(output.name + ".part")
+        with part.open("w", encoding="utf-8") as file:
+            file.writelines(f"{line}\n" for line in lines)
+        part.replace(output)
+    click.echo(f"Wrote {output}", err=True)
+
+
+@ledger.command()
+@click.option("--until", type=click.DateTime(["%Y-%m-%d"]), help="The last UTC day to seal; default: yesterday.")
+def seal(until: datetime | None) -> None:
+    """Seal the days that are over: nothing more is recorded in them. Prints each day's seal, to publish or keep."""
+    with working_database():
+        from django.db import transaction
+
+        from coulance.ledger.operations import seal_day
+        from coulance.ledger.queries import unsealed_days
+        from coulance.platform import clock
+
+        now = clock.now()
+        last: date = until.date() if until else now.astimezone(UTC).date() - timedelta(days=1)
+        days = unsealed_days(until=last)
+        for day in days:
+            with transaction.atomic():
+                made = seal_day(day=day, at=now)
+            click.echo(f"{day.isoformat()}  {made.entries} entries  {made.seal.hex()}")
+    if not days:
+        click.echo(f"No day up to {last.isoformat()} is left to seal.")
