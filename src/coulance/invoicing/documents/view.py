@@ -92,6 +92,7 @@ class _Document:
             "pictures": self._pictures(usage) if pictures else [],
             "use": self._use(usage),
             "calculation": self._calculation(),
+            "conventions": [str(c) for c in s.get("conventions") or ()],
             "disagree": self._disagree(),
             "words": {
                 key: w(key)
@@ -155,9 +156,10 @@ class _Document:
     def _callout(self, draft: bool) -> View:
         """The box at the top right: how much, by when, how."""
         s, w = self.snapshot, self.words
-        gross = exact(str(s["totals"]["gross"]))
+        due = s["totals"].get("due", s["totals"]["gross"])
+        gross = exact(str(due))
         credit = s["kind"] == "credit_note" or gross < 0
-        shown = str(s["totals"]["gross"]).lstrip("-") if credit else s["totals"]["gross"]
+        shown = str(due).lstrip("-") if credit else due
         if s["kind"] == "usage_statement":
             return {"tone": "calm", "label": w("nothing_to_pay"), "amount": "", "by": w("statement_only"), "how": []}
         if gross == 0:
@@ -439,8 +441,8 @@ class _Document:
         flags = [f"{str(k).replace('_', ' ').lower()} {w.number(v)}" for k, v in (item.get("flags") or {}).items() if v]
         return {
             "coverage": said,
-            "conventions": _texts([*how, *(item.get("conventions") or ())]),
-            "flags": flags,
+            "conventions": list(dict.fromkeys(_texts([*how, *(item.get("conventions") or ())]))),
+            "flags": [*flags, *(str(note) for note in item.get("notes") or ())],
         }
 
     def _use(self, usage: Sequence[Mapping[str, Any]]) -> list[View]:
@@ -502,14 +504,23 @@ class _Document:
 
 
 def _item_of(line: Mapping[str, Any], usage: Iterable[Mapping[str, Any]]) -> Mapping[str, Any] | None:
-    """The usage item that a line charges: the same service and charge, else the same pool."""
+    """The usage item that a line charges: of the same service or pool; of several, the one whose figures it carries."""
     service = (line.get("service") or {}).get("id")
-    for item in usage:
-        same_charge = not line.get("charge") or not item.get("charge") or item["charge"] == line["charge"]
-        if service is not None and (item.get("service") or {}).get("id") == service and same_charge:
-            return item
-        if service is None and line.get("pool") and item.get("pool") == line["pool"]:
-            return item
+    if line.get("pool"):
+        return next((u for u in usage if u.get("pool") == line["pool"]), None)
+    if service is None:
+        return None
+    found = [u for u in usage if (u.get("service") or {}).get("id") == service and not u.get("pool")]
+    if len(found) < 2:
+        return found[0] if found else None
+    for same in (
+        lambda u: u.get("charge") == line.get("charge"),
+        lambda u: u.get("unit") == line.get("unit") and u.get("overage") == line.get("quantity"),
+        lambda u: u.get("unit") == line.get("unit"),
+    ):
+        for item in found:
+            if same(item):
+                return item
     return None
 
 
