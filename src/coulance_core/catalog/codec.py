@@ -21,9 +21,9 @@ _MODELS = {model.__name__: model for model in get_args(PriceModel)}
 _T = TypeVar("_T")
 
 
-def to_json(terms: Any) -> dict[str, Any]:
-    """Any of the catalog's terms as plain JSON values; fields at their default are left out."""
-    return _dump_object(terms)
+def to_json(terms: Any, *, defaults: bool = False) -> dict[str, Any]:
+    """Any of the catalog's terms as plain JSON values; fields at their default are left out, unless `defaults`."""
+    return _dump_object(terms, defaults)
 
 
 def from_json(kind: type[_T], data: Mapping[str, Any]) -> _T:
@@ -43,18 +43,18 @@ def canonical(terms: Any) -> str:
     return json.dumps(to_json(terms), sort_keys=True, separators=(",", ":"))
 
 
-def _dump_object(value: Any) -> dict[str, Any]:
+def _dump_object(value: Any, defaults: bool) -> dict[str, Any]:
     out: dict[str, Any] = {}
     if type(value).__name__ in _MODELS:
         out["model"] = type(value).__name__
     for field in fields(value):
         item = getattr(value, field.name)
-        if field.default is MISSING or item != field.default:
-            out[field.name] = _dump(item)
+        if defaults or field.default is MISSING or item != field.default:
+            out[field.name] = _dump(item, defaults)
     return out
 
 
-def _dump(value: Any) -> Any:
+def _dump(value: Any, defaults: bool) -> Any:
     match value:
         case StrEnum():
             return value.value
@@ -69,9 +69,9 @@ def _dump(value: Any) -> Any:
         case date():
             return value.isoformat()
         case tuple():
-            return [_dump(item) for item in value]
+            return [_dump(item, defaults) for item in value]
     if is_dataclass(value):
-        return _dump_object(value)
+        return _dump_object(value, defaults)
     raise TypeError(f"terms hold no {type(value).__name__}")
 
 
