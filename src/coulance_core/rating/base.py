@@ -5,11 +5,13 @@ days that billed spans cover: days not covered are charged, days covered but not
 facts give the same answer, a second run finds nothing to do, and every active day is paid for exactly once.
 """
 
+from bisect import insort
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from fractions import Fraction
+from functools import lru_cache
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
@@ -22,6 +24,7 @@ from coulance_core.rating.segments import Segment, SubscriptionSpan, segments
 from coulance_core.rating.sheet import Sheet
 
 ZERO = Fraction(0)
+_midnight = lru_cache(maxsize=4096)(civil_midnight)
 BASE = "base"
 """The key of a plan's base fee; a commitment's is `commit:` and its charge."""
 
@@ -57,14 +60,20 @@ class DueSpan:
     span: BilledSpan
 
 
-@dataclass(frozen=True, slots=True)
-class _Fee:
-    """Terms under which days are covered; spans of equal terms are interchangeable, whatever version they came from."""
+class _Fee(NamedTuple):
+    """Terms under which days are covered; spans of equal terms are interchangeable, whatever version they came from.
+
+    The fee is (numerator, denominator): fees are keys here, and whole numbers hash many times faster than fractions.
+    """
 
     key: str
     plan: str
-    fee: Fraction
+    ratio: tuple[int, int]
     proration: Proration
+
+    @property
+    def fee(self) -> Fraction:
+        return Fraction(*self.ratio)
 
 
 class _Said(NamedTuple):
@@ -144,7 +153,7 @@ def base_due(
     covered: dict[_Fee, dict[tuple[date, date], list[BilledSpan]]] = defaultdict(lambda: defaultdict(list))
     for span in billed:
         if span.cycle_end > since:
-            fee = _Fee(span.key, span.plan, span.fee, span.proration)
+            fee = _Fee(span.key, span.plan, span.fee.as_integer_ratio(), span.proration)
             covered[fee][span.cycle_start, span.cycle_end].append(span)
     due: list[DueSpan] = []
     for fee in dict.fromkeys((*by_fee, *covered)):
@@ -178,7 +187,7 @@ def _entitled(
             cycles = Cycles.aligned(run_start, billing_day, fee.interval_months, fee.alignment, fee.short_months)
             first = max(segment.start, cycles.begins(cycles.index(since))) if segment.start < since else segment.start
             units = segment.units if fee.per_unit else 1
-            same = _Fee(key, segment.version.plan, fee.amount * units, fee.proration)
+            same = _Fee(key, segment.version.plan, (fee.amount * units).as_integer_ratio(), fee.proration)
             end = None if segment.end == date.max else segment.end
             said = _Said(segment.version.version, name, tax_class)
             out.extend(
@@ -286,10 +295,11 @@ class _Settlement:
             self.net[cycle] = Money(sum(span.net.minor for span in spans), self.currency)
             for start, end in _minus(self.days[cycle], target):
                 yield self._credit(cycle, start, end, spans[-1])
+        covered = _merge(span for days in self.days.values() for span in days)
         for one in entitled:
-            covered = _merge(span for days in self.days.values() for span in days)
             for start, end in _minus([(one.part.start, one.part.end)], covered):
                 yield self._charge(one, start, end)
+                insort(covered, (start, end))
 
     def _share(self, days: _Days, cycle: tuple[date, date]) -> Fraction:
         if self.fee.proration is Proration.NONE:
@@ -370,7 +380,7 @@ class _Settlement:
         price: Fraction | None = None,
     ) -> DueSpan:
         fee, credit = self.fee, kind is LineKind.CREDIT
-        start, end = (civil_midnight(day, self.zone) for day in days)
+        start, end = _midnight(days[0], self.zone), _midnight(days[1], self.zone)
         line = PricedLine(
             kind,
             fee.key.removeprefix("commit:"),

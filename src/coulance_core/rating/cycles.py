@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import date
 from enum import StrEnum
 from fractions import Fraction
+from functools import lru_cache
 from zoneinfo import ZoneInfo
 
 from coulance_core.catalog.terms import CycleAlignment, Proration, ShortMonths
@@ -17,6 +18,7 @@ from coulance_core.kernel.period import add_months
 from coulance_core.rating.proration import share_of_dates
 
 _UTC = ZoneInfo("UTC")
+_anchored = lru_cache(maxsize=4096)(anchored_date)
 
 
 class LastPart(StrEnum):
@@ -92,7 +94,8 @@ class Cycles:
     def begins(self, k: int) -> date:
         """The start of the k-th cycle; 0 is the first whole one, -1 the one before it."""
         if self.short_months is ShortMonths.OWN_DAY:
-            return anchored_date(*add_months(self.first.year, self.first.month, k * self.months), self.billing_day)
+            year, month = add_months(self.first.year, self.first.month, k * self.months)
+            return _anchored(year, month, self.billing_day)
         day, step = self.first, 1 if k > 0 else -1
         for _ in range(abs(k)):
             day = anchored_date(*add_months(day.year, day.month, step * self.months), day.day)

@@ -3,8 +3,10 @@
 from dataclasses import dataclass
 from enum import StrEnum
 from fractions import Fraction
+from functools import lru_cache
 
 from coulance_core.kernel import Explanation, Money, Period, Rounding, currency
+from coulance_core.kernel.rounding import round_int
 from coulance_core.rating.sheet import Sheet
 
 
@@ -45,10 +47,17 @@ class PricedLine:
     pool: str | None = None
 
 
+@lru_cache(maxsize=256)
+def _minor_unit(code: str) -> tuple[str, int]:
+    exponent = currency(code).exponent
+    return str(exponent), 10**exponent
+
+
 def rounded(
     sheet: Sheet, amount: Fraction, code: str, rule: Rounding, *, of: str = "amount", name: str = "net"
 ) -> Money:
     """`amount` as money, stated on the sheet as the step `name`."""
-    money = Money.of(amount, code, rule)
-    sheet.step(name, "round", (of, str(currency(code).exponent), rule.value), money.amount, code)
-    return money
+    digits, scale = _minor_unit(code)
+    minor = round_int(amount * scale, rule)
+    sheet.step(name, "round", (of, digits, rule.value), Fraction(minor, scale), code)
+    return Money(minor, code)

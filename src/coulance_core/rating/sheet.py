@@ -9,8 +9,12 @@ from functools import lru_cache
 
 from coulance_core.kernel import Explanation, Fact, Step, show
 
-text = lru_cache(maxsize=65536)(show)
-"""An exact number as it is written. Prices, allowances and shares recur; remembering them is cheaper than dividing."""
+_remembered = lru_cache(maxsize=65536)(show)
+
+
+def text(value: Fraction) -> str:
+    """An exact number as it is written. Prices and shares recur: remembering them is cheaper than dividing again."""
+    return str(value.numerator) if value.denominator == 1 else _remembered(value)
 
 
 class Sheet:
