@@ -133,11 +133,13 @@ def apply(file: Path, as_json: bool, by: str | None) -> None:
 
 
 @click.command()
-def schema() -> None:
+@click.option("--markdown", is_flag=True, help="The same as a reference for people.")
+def schema(markdown: bool) -> None:
     """Print the JSON Schema of a provider file, for editors."""
     from coulance.catalog.provider_file import schema_text
+    from coulance.catalog.reference import reference
 
-    click.echo(schema_text(), nl=False)
+    click.echo(reference() if markdown else schema_text(), nl=False)
 
 
 def _facts(read: "ProviderFile") -> tuple[date | None, date]:
