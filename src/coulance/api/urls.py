@@ -1,5 +1,10 @@
-"""Addresses of the api room."""
+"""Addresses of the api room. Routers are added here, so that `app` needs to know none of them."""
 
-from django.urls import URLPattern, URLResolver
+from django.urls import URLPattern, URLResolver, path
 
-urlpatterns: list[URLPattern | URLResolver] = []
+from coulance.api import usage
+from coulance.api.app import api
+
+api.add_router("/usage", usage.router)
+
+urlpatterns: list[URLPattern | URLResolver] = [path("", api.urls)]

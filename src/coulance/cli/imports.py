@@ -11,6 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from coulance.cli.operator import actor
+from coulance.cli.usage import import_usage
 
 if TYPE_CHECKING:
     from coulance.flows.import_customers import ImportPlan
@@ -108,3 +109,6 @@ def _show(plan: "ImportPlan", applied: bool) -> None:
         console.print("Imported." if plan.writes else "Nothing to do: all of it is there.")
     else:
         console.print("Nothing is written yet. To write it, add --apply." if plan.writes else "Nothing to do.")
+
+
+import_.add_command(import_usage)

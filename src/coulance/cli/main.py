@@ -92,6 +92,18 @@ def _import() -> click.Command:
     return import_
 
 
+def _usage() -> click.Command:
+    from coulance.cli.usage import usage
+
+    return usage
+
+
+def _collect() -> click.Command:
+    from coulance.cli.usage import collect
+
+    return collect
+
+
 # In the order in which a person meets them.
 COMMANDS: dict[str, _Entry] = {
     "up": _Entry("Run Coulance here: database, web and worker, until stopped.", _up),
@@ -101,6 +113,8 @@ COMMANDS: dict[str, _Entry] = {
     "apply": _Entry("Apply a provider file: all of it, or nothing.", _apply),
     "schema": _Entry("Print the JSON Schema of a provider file, for editors.", _schema),
     "import": _Entry("Bring in customers and samples from files.", _import),
+    "collect": _Entry("Read this machine's own interfaces into the sample store.", _collect),
+    "usage": _Entry("Look after the samples: state, quarantine, sealing, proof that nothing is lost.", _usage),
     "operator": _Entry("Make and list the people who may sign in to the console.", _operator),
     "token": _Entry("Make, list and revoke keys to the API.", _token),
     "migrate": _Entry("Bring the database to this version (up does it too).", _migrate),

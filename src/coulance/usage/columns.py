@@ -316,6 +316,10 @@ def _instants(column: pa.Array, name: str, faults: list[Rejection], *, optional:
 
 def _instants_of_text(column: pa.Array, name: str, faults: list[Rejection], *, rest: int, optional: bool) -> Int64s:
     if not column.null_count and len(column):
+        try:
+            return np.asarray(column.cast(pa.int64()).to_numpy(zero_copy_only=False), np.int64)
+        except pa.ArrowInvalid:
+            pass
         try:  # the usual form, for all rows at once; a zone is demanded, so that nothing is guessed
             zoned = pc.match_substring_regex(column, r"([zZ]|[+-]\d\d:?\d\d)$")
             if pc.all(zoned).as_py():

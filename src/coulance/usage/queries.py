@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 
 import numpy as np
 from django.db.models import Count, Max, Sum
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from coulance.usage import counting, pages, quarantine, reading, registry, sealing, verifying
 from coulance.usage.blobs import Rows
 from coulance.usage.counting import Tally
-from coulance.usage.days import midnights
+from coulance.usage.days import day_date, day_number, midnights
 from coulance.usage.models import Blob, CounterStart, DayPage, Horizon, Quarantined, Segment, StatePage
 from coulance.usage.pages import DAY, NEVER, PAGE, STATE
 from coulance.usage.quarantine import QuarantinedSeries
@@ -25,15 +25,18 @@ __all__ = [
     "Disagreement",
     "QuarantinedSeries",
     "SampleBlock",
+    "SeriesDays",
     "SeriesState",
     "Touched",
     "UsageOverview",
     "counters_agree",
     "daily_counters",
+    "days_of_series",
     "overview",
     "quarantined",
     "series_samples",
     "series_state",
+    "stored_instants",
     "touched_since",
     "verify",
 ]
@@ -81,6 +84,15 @@ class SeriesState:
     last_at: Int64s
     last_in: Int64s
     last_out: Int64s
+
+
+@dataclass(frozen=True, slots=True)
+class SeriesDays:
+    """A series' civil days: (day, samples, in, out), in `unit` * 10**-scale."""
+
+    unit: str
+    scale: int
+    days: tuple[tuple[date, int, int, int], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,6 +227,23 @@ def daily_counters(*, series: Sequence[int] | Int64s, period: Period) -> DailyCo
     found = _day_records(ordered, low, high)
     keep = _inside(found.series, found.day, period)
     return DailyCounters(*(getattr(found, name)[keep] for name in DailyCounters.__slots__))
+
+
+def days_of_series(*, key: str, start: date, end: date) -> SeriesDays:
+    """Running counters of one series on the civil days [start, end), by its key. Raises `LookupError`."""
+    table = registry.current()
+    place = table.keys.get(key)
+    if place is None:
+        raise LookupError(f"no series has the key {key!r}")
+    number = int(table.ids[place])
+    found = _day_records(np.array([number], np.int64), day_number(start), day_number(end) - 1)
+    meter = table.meters[table.meter[place]]
+    columns = (found.day.tolist(), found.n.tolist(), found.v_in.tolist(), found.v_out.tolist())
+    return SeriesDays(
+        meter.unit.name,
+        meter.scale,
+        tuple((day_date(day), n, v_in, v_out) for day, n, v_in, v_out in zip(*columns, strict=True)),
+    )
 
 
 def touched_since(
@@ -363,3 +392,13 @@ def overview() -> UsageOverview:
         quarantined_keys=int(waiting["keys"]),
         kept_from=None if kept is None else datetime.fromtimestamp(kept, UTC),
     )
+
+
+def stored_instants(*, key: str, after: int, until: int) -> list[int]:
+    """The instants (epoch seconds) of stored samples of a series, by its key, in (after, until]; none if unknown."""
+    table = registry.current()
+    place = table.keys.get(key)
+    if place is None:
+        return []
+    rows = reading.read_rows(series=table.ids[place : place + 1], low=after + 1, high=until).rows
+    return [int(at) for at in rows.at]

@@ -1,0 +1,1 @@
+"""The integrations room: what reads and measures the outside world, and the demo."""

@@ -1,0 +1,37 @@
+"""Jobs that look after the samples: sealing each hour, compaction and proof each night. Private to the room."""
+
+import logging
+
+from procrastinate import RetryStrategy
+from procrastinate.contrib.django import app
+
+from coulance.platform import clock
+from coulance.usage import operations, queries
+
+_log = logging.getLogger(__name__)
+
+
+@app.periodic(cron="7 * * * *", periodic_id="seal")
+@app.task(queueing_lock="usage.seal", lock="usage.segments", retry=RetryStrategy(max_attempts=3, wait=60))
+def seal(timestamp: int) -> None:  # noqa: ARG001 - periodic
+    """Turn the last hour's batches into segments."""
+    operations.seal(now=clock.now())
+
+
+@app.periodic(cron="33 2 * * *", periodic_id="compact")
+@app.task(queueing_lock="usage.compact", lock="usage.segments", retry=RetryStrategy(max_attempts=3, wait=300))
+def compact(timestamp: int) -> None:  # noqa: ARG001 - periodic
+    """Merge the day's segments, and remove files whose time is over."""
+    operations.compact(now=clock.now())
+    operations.collect_garbage(now=clock.now())
+
+
+@app.periodic(cron="3 4 * * *", periodic_id="verify")
+@app.task(queueing_lock="usage.verify")
+def verify(timestamp: int) -> None:  # noqa: ARG001 - periodic
+    """Count everything again, and say loudly when something differs: the job fails, and doctor shows it."""
+    faults = list(queries.verify())
+    for fault in faults:
+        _log.error("usage: %s", fault)
+    if faults:
+        raise RuntimeError(f"{len(faults)} faults in the sample store; first: {faults[0]}")
