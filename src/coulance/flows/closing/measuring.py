@@ -100,15 +100,15 @@ def _charts(
     """A picture for each owner: days of amounts, the envelope of rates, or of levels."""
     if not samples.at.size:
         return [None] * count
-    v_in, v_out = samples.v_in, samples.v_out
     one_valued = direction_of(what, meter) is Direction.IN and what.direction is not Direction.IN
+    instants, v_in, v_out, offsets = samples.at, samples.v_in, samples.v_out, samples.offsets
     if meter.kind is MeterKind.COUNTER:
-        v_in = read_deltas(meter, samples, samples.v_in).value
-        v_out = read_deltas(meter, samples, samples.v_out).value
+        into, out = read_deltas(meter, samples, samples.v_in), read_deltas(meter, samples, samples.v_out)
+        instants, v_in, v_out, offsets = into.at, into.value, out.value, into.offsets
     start, end = int(active.start.timestamp()), int(active.end.timestamp())
-    keep = (samples.at > start) & (samples.at <= end)
-    owner = np.repeat(owners, np.diff(samples.offsets))[keep]
-    at, v_in, v_out = samples.at[keep], v_in[keep], v_out[keep]
+    keep = (instants > start) & (instants <= end)
+    owner = np.repeat(owners, np.diff(offsets))[keep]
+    at, v_in, v_out = instants[keep], v_in[keep], v_out[keep]
     if one_valued:
         v_out = np.zeros_like(v_out)
     if meter.kind is not MeterKind.GAUGE and what.aggregation in (Aggregation.SUM, Aggregation.UNIQUE_COUNT):

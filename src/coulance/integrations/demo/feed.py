@@ -107,8 +107,8 @@ def _alive(service: DemoService, polls: Polls, zone: ZoneInfo) -> Polls:
 def batches(fleet: Fleet, seed: int, start: date, end: date, zone: ZoneInfo) -> list[Batch]:
     """Every file that arrives for the civil days [start, end), sorted by when it arrives.
 
-    Besides the plain ones: a file sent twice (same name), one that overlaps the day before, the day that was cut off
-    and came after the month was closed, and a correction of a log that had been counted twice.
+    Besides the plain ones: a file sent twice (same name), one that overlaps the day before, the days of a collector
+    that was cut off, which came after the month was closed, and the correction of a log that was read eight times.
     """
     begin, until = civil_midnight(start, zone), civil_midnight(end, zone)
     services = [service for service in fleet.services if service.kind in METER]
@@ -119,10 +119,10 @@ def batches(fleet: Fleet, seed: int, start: date, end: date, zone: ZoneInfo) -> 
     cuts = [np.searchsorted(r.at, edges, side="right") for r in reads]
     for cut in cuts:
         cut[0] = 0  # the first reading of all is where counting starts
-    held = {i for i, s in enumerate(services) if s.incident == "late file"}
-    twice = {i for i, s in enumerate(services) if s.incident == "counted twice"}
-    cut_off = {start + timedelta(days=19), start + timedelta(days=20)}
-    doubled = start + timedelta(days=24)
+    held = {i for i, s in enumerate(services) if s.incident == "late files"}
+    again = {i for i, s in enumerate(services) if s.incident == "counted again"}
+    cut_off = {start + timedelta(days=i) for i in range(18, 24)}
+    counted_again = start + timedelta(days=24)
 
     def rows(
         day: int, chosen: Iterator[int] | range | set[int], *, overlap: int = 0, times: int = 1
@@ -140,14 +140,14 @@ def batches(fleet: Fleet, seed: int, start: date, end: date, zone: ZoneInfo) -> 
     everyone = range(len(services))
     for d, day in enumerate(days):
         next_day = day + timedelta(days=1)
-        plain = (i for i in everyone if not ((i in held and day in cut_off) or (i in twice and day == doubled)))
+        plain = (i for i in everyone if not ((i in held and day in cut_off) or (i in again and day == counted_again)))
         columns = rows(d, plain, overlap=6 if day.day == 11 else 0)
         out.append(Batch(f"collector-{day.isoformat()}", next_day, keys, *columns))
         if day.day == 5:  # the answer got lost, so the collector sends the same file again
             out.append(out[-1])
         if day in cut_off:
             out.append(Batch(f"late-{day.isoformat()}", start + timedelta(days=37), keys, *rows(d, held)))
-        if day == doubled:
-            out.append(Batch(f"log-{day.isoformat()}", next_day, keys, *rows(d, twice, times=2)))
-            out.append(Batch(f"log-{day.isoformat()}-corrected", start + timedelta(days=38), keys, *rows(d, twice)))
+        if day == counted_again:
+            out.append(Batch(f"log-{day.isoformat()}", next_day, keys, *rows(d, again, times=8)))
+            out.append(Batch(f"log-{day.isoformat()}-corrected", start + timedelta(days=38), keys, *rows(d, again)))
     return sorted(out, key=lambda batch: batch.arrives_on)

@@ -3,7 +3,7 @@
 Most are ordinary. Some are the cases that billing gets wrong, and the demo's summary names them: a server attacked by
 a flood, one whose process ran away in August, a colocated machine that used 400 GB a month until it used 3 TB once, a
 customer who changes plan in mid-month, one who starts and one who leaves in mid-month, one whose collector's file came
-after the month was closed, one whose log was counted twice, and a few with a billing day of 15 or 31.
+after the month was closed, one whose log was counted again and again, and a few with a billing day of 15 or 31.
 """
 
 from collections.abc import Iterator
@@ -46,8 +46,8 @@ class DemoAccount:
 class DemoService:
     """A service: its plan(s) over time, and how its traffic behaves.
 
-    `plans` holds (plan key, quantity, from) in order; `profile` and `scale` shape the traffic; `incident` names what
-    happens to it.
+    `plans` holds (plan key, quantity, from) in order: the first is ordered at the start, the others on their day, and
+    `ended_on` is said on that day too. `profile` and `scale` shape the traffic; `incident` names what happens to it.
     """
 
     external_id: str
@@ -55,10 +55,10 @@ class DemoService:
     name: str
     kind: str
     plans: tuple[tuple[str, int, date], ...]
-    ended_on: date | None
     profile: str
     scale: float
     incident: str = ""
+    ended_on: date | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +140,6 @@ def _services(rng: np.random.Generator, accounts: tuple[DemoAccount, ...], share
                 name=f"{kind}{i + 1}.{owner.external_id.lower()}.example",
                 kind=kind,
                 plans=((plan, int(rng.integers(3, 40)) if kind == "seats" else 1, OPENING),),
-                ended_on=None,
                 profile=str(rng.choice(profiles)),
                 scale=float(center * rng.lognormal(0, spread)),
             )
@@ -168,14 +167,14 @@ def _with_incident(service: DemoService, i: int) -> DemoService:
             return change(incident="ends mid-month", ended_on=date(2026, 9, 20))
         case "vps", 23:
             return change(incident="counter reset")
-        case "vps", 31:
-            return change(incident="late file", profile="shop", plans=(("vps-s", 1, OPENING),), scale=3.0)
         case "vps", 35:
             return change(incident="unknown series")
         case "mgmt", 2:
             return change(incident="32-bit counter wraps", scale=6.0)
         case "web", 3:
-            return change(incident="counted twice", profile="web", scale=2.4)
+            return change(incident="counted again", profile="web", scale=2.4)
+        case "web", 6:
+            return change(incident="late files", profile="web", scale=4.0)
         case "colo", 5:
             return change(incident="3 TB once", profile="quiet", scale=20.0, plans=(("colo-flex", 1, OPENING),))
     return service
