@@ -42,6 +42,31 @@ def figure(
     peak) or a gauge, four weeks for a meter whose gaps are estimated, all events of things counted. For a service
     that ran for part of a period, `period` is that part. `items` says how things that come and go are prorated.
     Raises `SamplesError` for a measure that this meter cannot give.
+
+    >>> from datetime import UTC, datetime, timedelta
+    >>> from coulance_core.kernel import unit
+    >>> start = datetime(2026, 4, 1, tzinfo=UTC)
+    >>> samples = Samples.one(int(start.timestamp()) + 300 * np.array([1, 2, 4]), [0, 0, 0], [700, 900, 400])
+    >>> meter = Meter("transfer", "Transfer", MeterKind.DELTA, unit("B"))
+    >>> measure = Measure("transfer", Aggregation.SUM, unit("kB"))
+    >>> used = figure(measure, meter, samples, Period(start, start + timedelta(minutes=20)), ZoneInfo("UTC"))
+    >>> used.quantity, used.seen, used.expected, used.flags
+    (Fraction(2, 1), 3, 4, {'gap': 1})
+    >>> print(used.explanation.render())
+    usage.sum
+      meter = transfer [Transfer]
+      period_start = 2026-04-01T00:00:00+00:00
+      period_end = 2026-04-01T00:20:00+00:00
+      slots_expected = 4
+      slots_seen = 3
+      sum_out = 2000 B
+      in_unit_by = 1000 [B in kB]
+      intervals_gap = 1
+      in_unit = sum_out / in_unit_by = 2
+      quantity = in_unit x 1 = 2 kB
+      convention: direction: out only
+      convention: a sample belongs to the period in which its interval ends
+      convention: gaps: unknown time counts nothing
     """
     owners = np.zeros(samples.series, np.int64)
     return figures_many(measure, meter, samples, period, zone, owners=owners, count=1, items=items, terms=terms)[0]

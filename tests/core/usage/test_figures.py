@@ -4,6 +4,7 @@ from datetime import UTC, datetime, timedelta
 from fractions import Fraction
 from itertools import pairwise
 from typing import Any
+from unittest.mock import patch
 from zoneinfo import ZoneInfo
 
 import numpy as np
@@ -26,6 +27,7 @@ from coulance_core.catalog.terms import (
     RunBy,
 )
 from coulance_core.kernel import Period, Rounding, anchored_period, unit
+from coulance_core.usage import aggregate
 from coulance_core.usage.aggregate import figure, figures_by_period, figures_many
 from coulance_core.usage.estimate import lower_median
 from coulance_core.usage.figures import UsageFigure
@@ -191,11 +193,23 @@ def test_many_at_once_equal_each_alone(
     owners = [i // 2 for i in range(len(data))] if owned else list(range(len(data)))
     everything = columns(list(range(len(data))))
     many = figures_many(measure, meter, everything, HOUR, UTC_ZONE, owners=np.array(owners, np.int64))
+    with patch.object(aggregate, "_PIECE", 20):
+        assert many == figures_many(measure, meter, everything, HOUR, UTC_ZONE, owners=np.array(owners, np.int64))
     assert len(many) == max(owners) + 1
     for i, got in enumerate(many):
         mine = columns([s for s, owner in enumerate(owners) if owner == i])
         assert checked(got) == figure(measure, meter, mine, HOUR, UTC_ZONE)
         assert 0 <= got.seen <= got.expected or got.expected == 0
+
+
+def test_owners_in_any_order_come_to_the_same() -> None:
+    at = T0 + 300 * np.arange(1, 13)
+    samples = Samples.of_rows(np.repeat([0, 1, 2], 12), np.tile(at, 3), np.zeros(36, np.int64), np.arange(36))
+    mixed = figures_many(total(), TRANSFER, samples, HOUR, UTC_ZONE, owners=np.array([1, 0, 1]))
+    with patch.object(aggregate, "_PIECE", 5):
+        assert figures_many(total(), TRANSFER, samples, HOUR, UTC_ZONE, owners=np.array([1, 0, 1])) == mixed
+    assert [f.quantity for f in mixed] == [sum(range(12, 24)), sum(range(12)) + sum(range(24, 36))]
+    assert [f.expected for f in mixed] == [12, 24]
 
 
 def test_a_service_without_series_is_seen_nowhere() -> None:
