@@ -104,6 +104,12 @@ def _collect() -> click.Command:
     return collect
 
 
+def _ledger() -> click.Command:
+    from coulance.cli.ledger import ledger
+
+    return ledger
+
+
 # In the order in which a person meets them.
 COMMANDS: dict[str, _Entry] = {
     "up": _Entry("Run Coulance here: database, web and worker, until stopped.", _up),
@@ -115,6 +121,7 @@ COMMANDS: dict[str, _Entry] = {
     "import": _Entry("Bring in customers and samples from files.", _import),
     "collect": _Entry("Read this machine's own interfaces into the sample store.", _collect),
     "usage": _Entry("Look after the samples: state, quarantine, sealing, proof that nothing is lost.", _usage),
+    "ledger": _Entry("Check the books, show balances, export the journal.", _ledger),
     "operator": _Entry("Make and list the people who may sign in to the console.", _operator),
     "token": _Entry("Make, list and revoke keys to the API.", _token),
     "migrate": _Entry("Bring the database to this version (up does it too).", _migrate),
