@@ -13,8 +13,8 @@ from coulance.usage.counting import Starts, Tally
 from coulance.usage.days import day_date, day_number
 from coulance.usage.ingest import lock_pages
 from coulance.usage.models import Blob, CounterStart, DayPage, Horizon, Segment, StatePage
-from coulance.usage.pages import DAY, PAGE, STATE
-from coulance.usage.registry import SeriesTable
+from coulance.usage.pages import DAY, NEVER, PAGE, STATE
+from coulance.usage.registry import COUNTER, SeriesTable
 
 Int64s = NDArray[np.int64]
 
@@ -41,6 +41,8 @@ class _Page:
     state: NDArray[np.void]
     days: Tally
     kept_from_day: int
+    beginnings: dict[int, int]
+    """With expired months: the day of a counter's first reading that is left. The reading before it has expired."""
 
 
 def page_numbers() -> list[int]:
@@ -66,6 +68,7 @@ def _recompute(table: SeriesTable, ids: Int64s, page: int, kept_from: int | None
     """State and day counters of a page from the stored samples, a month at a time so that memory stays small."""
     state = pages.join([pages.EMPTY_STATE], STATE)
     tallies = []
+    beginnings: dict[int, int] = {}
     found = CounterStart.objects.filter(series_id__in=ids.tolist()).order_by("series_id", "at")
     pairs = np.array(list(found.values_list("series_id", "at")), np.int64).reshape(-1, 2)
     starts = Starts(pairs[:, 0], pairs[:, 1])
@@ -78,14 +81,18 @@ def _recompute(table: SeriesTable, ids: Int64s, page: int, kept_from: int | None
         prior = Rows(rows.series, pages.marks(last), last["last_in"], last["last_out"])
         positions = table.positions_of(rows.series)
         first = counting.first_rows(rows.series)
+        if kept_from is not None:
+            new = first & (prior.at == NEVER) & (table.kind[positions] == COUNTER)
+            days = counting.civil_days(table, positions[new], rows.at[new])
+            beginnings |= dict(zip(rows.series[new].tolist(), days.tolist(), strict=True))
         tallies.append(counting.grouped(counting.tally_of(table, positions, rows, first, prior, starts)))
         ends = np.append(np.flatnonzero(rows.series[1:] != rows.series[:-1]), len(rows) - 1)
         pages.set_marks(state, slot[ends], rows.at[ends])
         state["last_in"][slot[ends]] = rows.v_in[ends]
         state["last_out"][slot[ends]] = rows.v_out[ends]
     nothing = np.empty(0, np.int64)
-    days = counting.grouped(*tallies) if tallies else Tally(nothing, nothing, nothing, nothing, nothing)
-    return _Page(state, days, _first_whole_day(kept_from))
+    total = counting.grouped(*tallies) if tallies else Tally(nothing, nothing, nothing, nothing, nothing)
+    return _Page(state, total, _first_whole_day(kept_from), beginnings)
 
 
 def _first_whole_day(kept_from: int | None) -> int:
@@ -159,15 +166,18 @@ def verify_page(page: int, *, table: SeriesTable | None = None) -> list[Disagree
             if state[name][slot] != fresh.state[name][slot]:
                 a, b = int(state[name][slot]), int(fresh.state[name][slot])
                 out.append(Disagreement(page * PAGE + int(slot), None, what, a, b))
-    return out + compare(_since(counted, fresh.kept_from_day, ids), _since(fresh.days, fresh.kept_from_day, ids))
+    return out + compare(_since(counted, fresh, ids), _since(fresh.days, fresh, ids))
 
 
 def _known_ids(table: SeriesTable, page: int) -> Int64s:
     return np.sort(table.ids[table.ids // PAGE == page])
 
 
-def _since(tally: Tally, day: int, ids: Int64s) -> Tally:
-    keep = (tally.day >= day) & reading.is_in(tally.series, ids)
+def _since(tally: Tally, fresh: _Page, ids: Int64s) -> Tally:
+    """What can be compared: days that have all their samples, and for a counter the reading before them."""
+    keep = (tally.day >= fresh.kept_from_day) & reading.is_in(tally.series, ids)
+    for series, day in fresh.beginnings.items():
+        keep &= (tally.series != series) | (tally.day > day)
     if keep.all():
         return tally
     return Tally(*(getattr(tally, name)[keep] for name in ("series", "day", "n", "v_in", "v_out")))
@@ -186,9 +196,8 @@ def recount(*, pages_to_count: Iterable[int] | None = None) -> int:
             ids = _known_ids(table, page)
             kept_from = Horizon.objects.values_list("kept_from", flat=True).first()
             fresh = _recompute(table, ids, page, kept_from)
-            first = fresh.kept_from_day
             # Series that the catalog lost are left as they are: nothing can be said of them.
-            if compare(_since(counted, first, ids), _since(fresh.days, first, ids)) or _state_differs(
+            if compare(_since(counted, fresh, ids), _since(fresh.days, fresh, ids)) or _state_differs(
                 state, fresh, ids, page
             ):
                 _rewrite(page, state, fresh, ids)
@@ -229,7 +238,10 @@ def _rewrite(page: int, state: NDArray[np.void], fresh: _Page, ids: Int64s) -> N
         target["v_in"][where] = fresh.days.v_in[mine]
         target["v_out"][where] = fresh.days.v_out[mine]
         moved = [
-            s for s in slots.tolist() if any(records[name][s] != target[name][s] for name in ("n", "v_in", "v_out"))
+            s
+            for s in slots.tolist()
+            if day > fresh.beginnings.get(page * PAGE + s, -1)
+            and any(records[name][s] != target[name][s] for name in ("n", "v_in", "v_out"))
         ]
         if not moved:
             continue
