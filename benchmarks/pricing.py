@@ -4,13 +4,29 @@ Each service has its own use in bytes and its own allowance; what exceeds it is 
 loop is written as a careful billing engineer would: quantities and prices as `Decimal`, one `quantize` at the end.
 """
 
+from datetime import date
 from decimal import ROUND_CEILING, ROUND_HALF_UP, Decimal, localcontext
 from fractions import Fraction
+from zoneinfo import ZoneInfo
 
 import numpy as np
 
 from benchmarks.harness import Result, best_of
-from coulance_core.catalog.terms import Graduated, Package, PerUnit, PriceModel, Tier, Volume
+from coulance_core.catalog.terms import (
+    Aggregation,
+    Allowance,
+    Graduated,
+    Measure,
+    Package,
+    PerUnit,
+    PlanVersion,
+    PriceModel,
+    Tier,
+    UsageCharge,
+    Volume,
+)
+from coulance_core.kernel import Quantity, anchored_period, unit
+from coulance_core.rating.charges import rate_charge
 from coulance_core.rating.many import charge_many
 
 SERVICES = 100_000
@@ -101,4 +117,27 @@ def run() -> list[Result]:
                 note="equal on every one",
             )
         )
-    return results
+    return results + [explained(name, used) for name, used in (("within", 900), ("above", 1234))]
+
+
+def explained(name: str, used: int) -> Result:
+    """One charge at a time with its whole explanation, as the closing run needs it; for information."""
+    zone = ZoneInfo("Europe/Amsterdam")
+    traffic = UsageCharge(
+        "traffic",
+        "Traffic",
+        Measure("net", Aggregation.SUM, unit("GB")),
+        MODELS["graduated"],
+        Allowance(Quantity.of(1000, "GB")),
+    )
+    version = PlanVersion("vps", "VPS", date(2026, 1, 1), "EUR", None, (traffic,))
+    period = anchored_period(2026, 10, 1, zone)
+    figures = [Fraction(used * 10**6 + i, 10**6) for i in range(10_000)]
+
+    def work() -> None:
+        for figure in figures:
+            rate_charge(traffic, figure, period=period, version=version, zone=zone)
+
+    return Result(
+        f"rate one charge with its explanation, {name} its allowance", len(figures) / best_of(3, work), "services/s"
+    )

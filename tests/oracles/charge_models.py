@@ -145,11 +145,19 @@ def _date(value: Any) -> date:
 
 
 def _period(parameters: Mapping[str, Any]) -> Period:
-    """[from, to]: the files name the last second or the last day; the period ends at the midnight after it."""
-    start = _instant(parameters["from"])
-    if parameters.get("days"):
-        return Period(start, start_of(start.date() + int(_number(parameters["days"])) * _DAY))
-    return Period(start, start_of(_date(parameters["to"]) + _DAY))
+    """[from, to]: the files name the last second or the last day; the period ends at the midnight after it.
+
+    A `to` at midnight ends it there, if that gives the `days` that the case says.
+    """
+    start, last = _instant(parameters["from"]), _instant(parameters["to"])
+    if last == start_of(last.date()) and (last - start).days == _days(parameters):
+        return Period(start, last)
+    return Period(start, start_of(last.date() + _DAY))
+
+
+def _days(parameters: Mapping[str, Any]) -> int | None:
+    """The days of the whole cycle, which a period may be only a part of."""
+    return int(_number(parameters["days"])) if parameters.get("days") else None
 
 
 # --- models by quantity
@@ -301,12 +309,25 @@ def _changes(parameters: Mapping[str, Any], given: Mapping[str, Any], case: Mapp
 
 
 def _recurring_sum(parameters: Mapping[str, Any], given: Mapping[str, Any], case: Mapping[str, Any]) -> Fraction:
-    changes = [(_instant(one["t"]), _number(one.get("v", one.get("value")))) for one in given.get("events") or ()]
-    return prorated_sum(changes, _period(parameters), UTC_ZONE, digits=5, rule=Rounding.UP)
+    changes = [
+        (_instant(one["t"]), value)
+        for one in given.get("events") or ()
+        if (value := _told(one.get("v", one.get("value")))) is not None
+    ]
+    days = _days(parameters)
+    return prorated_sum(changes, _period(parameters), UTC_ZONE, days=days, digits=5, rule=Rounding.UP)
+
+
+def _told(value: Any) -> Fraction | None:
+    """An event's value; an event that tells none, or no number, is not counted (the platform's convention)."""
+    try:
+        return _optional(value)
+    except MalformedCaseError:
+        return None
 
 
 def _unique_count(parameters: Mapping[str, Any], given: Mapping[str, Any], case: Mapping[str, Any]) -> Fraction:
-    days = int(_number(parameters["days"])) if parameters.get("days") else _days_of(_period(parameters))
+    days = _days(parameters) or _days_of(_period(parameters))
     active = given.get("active_days")
     each = [_number(one) for one in (active if isinstance(active, list) else [active])]
     return unique_count_by_days(each, days, digits=5, rule=Rounding.UP)
@@ -319,7 +340,9 @@ def _days_of(period: Period) -> int:
 
 def _time_weighted(parameters: Mapping[str, Any], given: Mapping[str, Any], case: Mapping[str, Any]) -> Fraction:
     changes = [(_instant(one["t"]), _number(one.get("delta", one.get("v")))) for one in given.get("events") or ()]
-    return time_weighted(_zero(given.get("initial")), changes, _period(parameters))
+    days = _days(parameters)
+    over = None if days is None else days * _DAY
+    return time_weighted(_zero(given.get("initial")), changes, _period(parameters), over=over)
 
 
 # --- commitments and proration

@@ -57,6 +57,18 @@ CASES: list[tuple[str, dict[str, Any], dict[str, Any], dict[str, Any]]] = [
         {"events": [{"t": "2024-02-20T08:00:00Z", "v": 1}]},
         {"expected_aggregation": "0.34483"},
     ),
+    (
+        "recurring_sum_prorated_by_day",  # a part of a cycle: what was there before counts for the part's days
+        {"from": "2023-05-15T00:00:00Z", "to": "2023-05-31T23:59:59Z", "days": 31},
+        {"events": [{"t": "2023-03-01T00:00:00Z", "v": 5}, {"t": "2023-05-20T00:00:00Z", "v": "n/a"}]},
+        {"expected_aggregation": "2.74194"},
+    ),
+    (
+        "time_weighted_sum",
+        {"from": "2023-08-17T00:00:00Z", "to": "2023-09-01T00:00:00Z", "days": 30},
+        {"initial": 10, "events": []},
+        {"expected_aggregation": "5"},
+    ),
 ]
 
 

@@ -100,13 +100,15 @@ def prorated_sum(
     period: Period,
     zone: ZoneInfo,
     *,
+    days: int | None = None,
     digits: int | None = None,
     rule: Rounding = Rounding.UP,
 ) -> Fraction:
     """A running total over a period, each change counted for the days that it is there, its own day included.
 
-    What changed before the period counts whole; after it, not at all. With `digits` the total is rounded by `rule`
-    (one platform rounds up at 5 decimals); without, it stays exact.
+    What changed before the period counts for all of its days; after it, not at all. `days`: those of the whole cycle,
+    where the period is only a part of one. With `digits` the total is rounded by `rule` (one platform rounds up at 5
+    decimals); without, it stays exact.
 
     >>> may = Period(datetime(2023, 5, 1, tzinfo=UTC), datetime(2023, 6, 1, tzinfo=UTC))
     >>> changes = [(datetime(2023, 3, 1, tzinfo=UTC), Fraction(5)), (datetime(2023, 5, 26, tzinfo=UTC), Fraction(12))]
@@ -114,32 +116,38 @@ def prorated_sum(
     '227/31'
     """
     first, after = civil_days(period, zone)
-    days = (after - first).days
+    whole = days or (after - first).days
     total = Fraction(0)
     for at, value in changes:
-        day = at.astimezone(zone).date()
-        if day < first:
-            total += value
-        elif day < after:
-            total += value * (after - day).days / days
+        day = max(at.astimezone(zone).date(), first)
+        if day < after:
+            total += value * (after - day).days / whole
     return total if digits is None else round_to(total, digits, rule)
 
 
-def time_weighted(initial: Fraction, changes: Sequence[tuple[datetime, Fraction]], period: Period) -> Fraction:
+def time_weighted(
+    initial: Fraction,
+    changes: Sequence[tuple[datetime, Fraction]],
+    period: Period,
+    *,
+    over: timedelta | None = None,
+) -> Fraction:
     """The average level over a period, of a level that starts at `initial` and changes by each delta at its instant.
 
-    Changes at or before the start count whole, those at or after the end not at all.
+    Changes at or before the start count whole, those at or after the end not at all. `over`: the length of the whole
+    cycle, where the period is only a part of one.
 
     >>> august = Period(datetime(2023, 8, 1, tzinfo=UTC), datetime(2023, 9, 1, tzinfo=UTC))
     >>> str(time_weighted(Fraction(2), [(datetime(2023, 8, 1, 2, tzinfo=UTC), Fraction(-1))], august))
     '373/372'
     """
-    whole = period.end - period.start
-    total = initial
+    tick = timedelta(microseconds=1)
+    whole = (over or period.end - period.start) // tick
+    total = initial * ((period.end - period.start) // tick) / whole
     for at, delta in changes:
         left = period.end - max(at, period.start)
         if left > timedelta(0):
-            total += delta * Fraction(left // timedelta(microseconds=1), whole // timedelta(microseconds=1))
+            total += delta * (left // tick) / whole
     return total
 
 
