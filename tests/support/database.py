@@ -74,7 +74,7 @@ def server() -> Server:
                 holder = subprocess.Popen(
                     [sys.executable, "-m", "tests.support.holder", run_dir(), os.environ[CONTROLLER_VARIABLE]],
                     cwd=ROOT,
-                    env={**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT / "src"), str(ROOT)])},
+                    env={**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT / "src"), str(ROOT), *sys.path])},
                     stdin=subprocess.DEVNULL,
                     stdout=output,
                     stderr=output,
