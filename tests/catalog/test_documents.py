@@ -126,7 +126,7 @@ def _toml(value: Any) -> str:
     return value.isoformat() if hasattr(value, "isoformat") else repr(value)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(data=st.data())
 def test_what_the_schema_refuses_the_reader_refuses(data: st.DataObject) -> None:
     def copy(value: Any) -> Any:
@@ -155,3 +155,22 @@ def test_what_the_schema_refuses_the_reader_refuses(data: st.DataObject) -> None
     if refused is not None:
         assert file.faults, f"the schema refuses it: {refused.message}"
     assert (file.catalog is None) == bool(file.faults)
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    at=st.integers(0, len(SMALL)),
+    gone=st.integers(0, 30),
+    new=st.text(st.sampled_from("\"'[]{}=.,#\n ab1-é\\\x00"), max_size=4),
+)
+def test_any_slip_of_the_pen_is_told_where_it_is(at: int, gone: int, new: str) -> None:
+    text = SMALL[:at] + new + SMALL[at + gone :]
+    file = read_sources(Sources((("p.toml", text),)))
+    assert (file.catalog is None) == bool(file.faults)
+    try:
+        tomllib.loads(text)
+    except tomllib.TOMLDecodeError:
+        assert file.faults
+    for fault in file.faults:
+        assert fault.place.file == "p.toml"
+        assert 0 <= fault.place.line <= text.count("\n") + 2

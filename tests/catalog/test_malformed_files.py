@@ -49,6 +49,7 @@ CASES = [
     Case("an unknown meter", 'meter = "traffic"', 'meter = "trafic"', "34:9", ("unknown meter 'trafic'", "did you mean 'traffic'?")),
     Case("an unknown pool", PRICE, 'pool = "fleet"', "37:8", ("unknown pool 'fleet'", "there are none")),
     Case("an unknown tax class", 'name = "VPS"', 'name = "VPS"\ntax_class = "standart"', "27:13", ("unknown tax class 'standart'", "did you mean 'standard'?")),
+    Case("no rate of the class that plans have", 'class = "standard"', 'class = "normal"', "28:13", ("no tax rate has the class 'standard'", "expected one of normal")),
     Case("a name with capitals", "plans.vps", "plans.VPS", "25:8", ("'VPS' as a name", "small letters"), True),
     Case("a key missing", 'country = "NL"\ncurrency', "currency", "1:2", ("'country' is missing", "established in"), False),
     Case("a series missing", 'credit = { format = "C{year}-{number:06d}" }\n', "", "15:2", ("'credit' is missing",), True),

@@ -58,6 +58,7 @@ class _Builder:
 
     def __init__(self, root: Record, reading: Reading) -> None:
         self.root, self.reading = root, reading
+        self.unknown: set[str] = set()
         self.places: dict[str, Node] = {
             name: record.node for name, record in root.values.items() if isinstance(record, Record)
         }
@@ -100,6 +101,7 @@ class _Builder:
             # Where lines were taken out for their syntax, a name may have been there.
             if reference.name in names or (self.root.node.broken and not nearest(reference.name, names)):
                 continue
+            self.unknown.add(reference.name)
             one = reference.table.removesuffix("s") if reference.table != "tax class" else "tax class"
             self.reading.fault(
                 reference.node,
@@ -484,10 +486,13 @@ class _Builder:
     # between the parts
 
     def _catalog_faults(self, error: core.TermsError) -> None:
-        """Faults between the parts; those about names are found already, at the names themselves."""
+        """Faults between the parts. Names that were found unknown where they are written are not told once more."""
         for fault in error.faults:
-            if re.search(r"unknown (meter|pool) |no tax rate has the class|^missing ", fault.message):
+            named = re.search(r"(?:unknown (?:meter|pool)|no tax rate has the class) '([^']*)'", fault.message)
+            if named and named[1] in self.unknown:
                 continue
+            if fault.message.startswith("missing ") and self.reading.faults:
+                continue  # a number series that was at fault itself
             found = re.match(r"(plans|pools)\.(?:(\S+?@[\d-]{10})\.?)?(?:charges\[(\d+)\]\.?)?(.*)$", fault.field)
             node = self.root.node
             if found and found[2]:
