@@ -171,7 +171,10 @@ def _real_series(case: dict[str, Any], data: Path | None) -> Outcome:
     if path is None:
         return Outcome.skipped(f"{name} is not under {data}")
     period = _window(case)
-    at, values, scale = _series(path)
+    column = case.get("column", 1)
+    if not isinstance(column, int | str):
+        raise MalformedCaseError(f"field 'column' is {column!r}: expected a column's number or name")
+    at, values, scale = _series(path, column)
     window = _Window(at, values, scale, period)
     wrong_expected: dict[str, str] = {}
     wrong_got: dict[str, str] = {}
@@ -282,24 +285,44 @@ def _object(case: dict[str, Any], name: str) -> dict[str, Any]:
 
 
 @lru_cache(maxsize=4)
-def _series(path: Path) -> tuple[np.ndarray, np.ndarray, int]:
-    """(end of each interval, value x 10^scale, scale) of a file of time, value, ...; stamps are floored to a slot.
+def _series(path: Path, column: int | str) -> tuple[np.ndarray, np.ndarray, int]:
+    """(end of each interval, value x 10^scale, scale) of a file of time and values; stamps are floored to a slot.
 
-    The files stamp a value with the start of its slot; the product stamps the end.
+    The files stamp a value with the start of its slot; the product stamps the end. As many decimals are kept as are
+    written, or as fit.
     """
     slots: dict[int, Decimal] = {}
     with path.open(newline="", encoding="utf-8") as file:
-        rows = csv.reader(file)
-        next(rows, None)
-        for line, row in enumerate(rows, 2):
+        head = file.readline()
+        delimiter = max(",;\t", key=head.count)
+        place = _place(head, delimiter, column, path)
+        for line, row in enumerate(csv.reader(file, delimiter=delimiter), 2):
             if not row:
                 continue
             try:
-                moment = datetime.fromisoformat(row[0]).replace(tzinfo=UTC)
-                value = Decimal(row[1])
+                value = Decimal(row[place].strip())
+                slots[_epoch(row[0]) // _STEP * _STEP + _STEP] = value
             except (ValueError, IndexError, InvalidOperation) as error:
-                raise MalformedCaseError(f"{path.name}, line {line}: expected time,value: {error!r}") from None
-            slots[int(moment.timestamp()) // _STEP * _STEP + _STEP] = value
+                raise MalformedCaseError(f"{path.name}, line {line}: expected time and value: {error!r}") from None
     scale = max((max(0, -int(v.normalize().as_tuple().exponent)) for v in slots.values()), default=0)
+    most = max((abs(v) for v in slots.values()), default=Decimal(0))
+    while scale and (scale > 12 or most.scaleb(scale) >= 2**53):
+        scale -= 1
     at = np.array(sorted(slots), np.int64)
-    return at, np.array([int(slots[t].scaleb(scale)) for t in at.tolist()], np.int64), scale
+    return at, np.array([round(slots[t].scaleb(scale)) for t in at.tolist()], np.int64), scale
+
+
+def _place(head: str, delimiter: str, column: int | str, path: Path) -> int:
+    if isinstance(column, int):
+        return column
+    names = [name.strip() for name in next(csv.reader([head], delimiter=delimiter))]
+    if column not in names:
+        raise MalformedCaseError(f"{path.name} has no column {column!r}: it has {', '.join(names)}")
+    return names.index(column)
+
+
+def _epoch(text: str) -> int:
+    if text.strip().isdigit():
+        return int(text)
+    moment = datetime.fromisoformat(text)
+    return int((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp())

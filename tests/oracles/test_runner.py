@@ -134,6 +134,19 @@ def test_a_series_of_ones_own_in_the_same_format(tmp_path: Path) -> None:
     ]
 
 
+def test_other_columns_and_stamps(tmp_path: Path) -> None:
+    lines = ["Stamp;a;b [KB/s]", "1767225601; 1; 2.123456789012345678", "1767225902; 3; 4"]
+    (tmp_path / "own.csv").write_text("\n".join(lines))
+    case = {"file": "own.csv", "window_utc": ["2026-01-01", "2026-01-01T00:10"], "column": "b [KB/s]"}
+    case |= {"sum": 6.123456789012, "conventions": {"cacti_1_2_20": 4}}
+    assert outcome_of(P95, [case], tmp_path)[1] == ["1 passed, 0 failed, 0 skipped"]
+    case["column"] = "c"
+    assert "own.csv has no column 'c': it has Stamp, a, b [KB/s]" in outcome_of(P95, [case], tmp_path)[1][0]
+    (tmp_path / "bad.csv").write_text("t,v\n2026-01-01,x\n")
+    case = {"file": "bad.csv", "window_utc": ["2026-01-01", "2026-01-02"], "sum": 1}
+    assert "bad.csv, line 2: expected time and value" in outcome_of(P95, [case], tmp_path)[1][0]
+
+
 def counter_case(readings: list[Any], true: list[int], **more: Any) -> dict[str, Any]:
     samples = [{"t": 300 * i, "counter": r} for i, r in enumerate(readings) if r is not ...]
     return {"id": "c", "samples": samples, "true_bytes_per_slot": true, **more}

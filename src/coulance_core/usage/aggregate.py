@@ -39,8 +39,9 @@ def figure(
     """The figure of one service: all the series in `samples` feed it.
 
     Give samples from before the period too: the last reading before it for a counter (better a day, for its recent
-    peak) or a gauge, four weeks for a meter whose gaps are estimated, all events of things counted. For a service
-    that ran for part of a period, `period` is that part. `items` says how things that come and go are prorated.
+    peak) or a gauge, four weeks for a meter whose gaps are estimated, all events of things counted; and the first
+    reading after it, from which a gap across its end is known. For a service that ran for part of a period, `period`
+    is that part. `items` says how things that come and go are prorated.
     Raises `SamplesError` for a measure that this meter cannot give.
 
     >>> from datetime import UTC, datetime, timedelta

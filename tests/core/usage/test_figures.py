@@ -219,6 +219,15 @@ def test_a_service_without_series_is_seen_nowhere() -> None:
         assert (checked(one).quantity, one.seen) == (0, 0)
 
 
+@pytest.mark.parametrize("seconds", [0, 100])
+@pytest.mark.parametrize(("meter", "measure"), MEASURES)
+def test_a_period_shorter_than_a_slot_expects_nothing(meter: Meter, measure: Measure, seconds: int) -> None:
+    moment = START + timedelta(seconds=50)
+    samples = Samples.one(T0 + 300 * np.arange(-3, 4), np.arange(7), np.arange(7) % 2)
+    one = checked(figure(measure, meter, samples, Period(moment, moment + timedelta(seconds=seconds)), UTC_ZONE))
+    assert (one.expected, one.seen, one.coverage) == (0, 0, 1)
+
+
 def test_a_partial_service_period_expects_its_own_slots_only() -> None:
     part = Period(START + timedelta(minutes=30), START + timedelta(hours=1))
     measure = p95(Direction.OUT, missing=MissingSamples.LOWEST)
