@@ -249,7 +249,9 @@ def _documents(
             national=national,
         )
 
-    out: list[NewDocument] = []
+    # Credit notes first: what they give back may be charged again, on other terms, by what follows.
+    notes, less = credit_notes(run, account.id, base=closing.credits, decreases=late.decreases)
+    out: list[NewDocument] = list(notes)
     if closing.base:
         following = run.next_period(account.billing_day, zone)
         # Paid for in advance: the tax point is the day the period begins, or the invoice's when that is earlier.
@@ -257,7 +259,6 @@ def _documents(
         draft = document(DocumentKind.BASE_INVOICE, closing.base, following, run.next_name, point)
         out.append(NewDocument(account=account.id, draft=draft))
     last_day = period.end.astimezone(zone).date() - timedelta(days=1)
-    notes, less = credit_notes(run, account.id, base=closing.credits, decreases=late.decreases)
     lines = (*closing.overage, *late.lines, *less)
     overage, carried = _overage(run, account, lines, waiting, active=_goes_on(row, period, zone))
     if overage:
@@ -266,7 +267,6 @@ def _documents(
         items = items_of(closing.services, closing.pools, charts, only=billed_for)
         draft = document(DocumentKind.OVERAGE_INVOICE, overage, period, run.name, last_day)
         out.append(NewDocument(account=account.id, draft=draft, usage=items))
-    out.extend(notes)
     everything = items_of(closing.services, closing.pools, charts)
     if everything:
         draft = document(DocumentKind.USAGE_STATEMENT, (), period, run.name, last_day)
