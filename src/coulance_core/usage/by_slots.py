@@ -106,7 +106,8 @@ def _table(job: Job) -> _Table:
         return _Table(_sampled(job, job.samples.v_in, grid), _sampled(job, job.samples.v_out, grid), 0, {})
     into, out = job.deltas()
     gaps: dict[int, list[tuple[int, int]]] = {}
-    if job.measure.percentile is not None and job.measure.percentile.missing is MissingSamples.AVERAGED:
+    averaged = job.measure.percentile is not None and job.measure.percentile.missing is MissingSamples.AVERAGED
+    if averaged and job.meter.gap is not GapPolicy.SAME_HOUR_MEDIAN:  # there, gaps are filled slot by slot
         gaps = _gap_samples(job, into, out)
         into, out = _both(_without_spread, into, out)
     if job.meter.gap is not GapPolicy.SAME_HOUR_MEDIAN:

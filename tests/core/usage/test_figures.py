@@ -408,6 +408,24 @@ def test_a_customers_own_gap_is_their_own_same_hour_median() -> None:
     assert figure(burst, OWN, samples, DAY, UTC_ZONE).quantity == Fraction(23_007, 300)
 
 
+def test_a_gap_is_either_one_averaged_sample_or_estimated_slots_never_both() -> None:
+    at = T0 + 300 * np.array([*range(-288, 5), *range(8, 13)])
+    meter = Meter(
+        "own",
+        "Own",
+        MeterKind.COUNTER,
+        unit("B"),
+        counter_bits=64,
+        run_by=RunBy.CUSTOMER,
+        gap=GapPolicy.SAME_HOUR_MEDIAN,
+    )
+    burst = Measure(
+        "own", Aggregation.PERCENTILE, unit("B/s"), Direction.IN, PercentileTerms(missing=MissingSamples.AVERAGED)
+    )
+    one = checked(figure(burst, meter, Samples.one(at, 300 * (at - T0 + 86400)), HOUR, UTC_ZONE))
+    assert (one.n, one.seen, one.quantity) == (12, 8, 300)
+
+
 def test_nothing_is_invented_for_a_customer_without_a_past() -> None:
     samples = Samples.one(T0 + 300 * np.array([7, 8, 12]), np.zeros(3, np.int64), [10, 20, 30])
     one = checked(figure(Measure("own", Aggregation.SUM, unit("B")), OWN, samples, HOUR, UTC_ZONE))
