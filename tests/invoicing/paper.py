@@ -59,8 +59,8 @@ def make_service(account: int, ref: str) -> int:
     """A service of an account; its database id."""
     with connection.cursor() as cursor:
         cursor.execute(
-            "INSERT INTO services_service (account_id, external_id, name, kind, started_on) VALUES (%s, %s, %s, 'vps', %s)"
-            " RETURNING id",
+            "INSERT INTO services_service (account_id, external_id, name, kind, started_on)"
+            " VALUES (%s, %s, %s, 'vps', %s) RETURNING id",
             [account, ref, f"Server {ref}", date(2026, 1, 1)],
         )
         found: int = cursor.fetchone()[0]
