@@ -1,0 +1,125 @@
+"""How the console shows money, quantities, pictures and explanations. Everything is escaped but our own SVG."""
+
+from collections.abc import Mapping
+from typing import Any
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from django import template
+from django.utils.html import format_html
+from django.utils.safestring import SafeString, mark_safe
+
+from coulance.invoicing import chart, svg
+from coulance.invoicing.documents.calculation import explained
+from coulance.invoicing.documents.words import Words, ratio_percent
+from coulance_core.kernel import Money, exact
+
+register = template.Library()
+_EN = Words.of("en")
+
+
+@register.filter
+def money(amount: Money | None) -> str:
+    """An amount with its currency."""
+    return "–" if amount is None else _EN.money(amount.decimal(), amount.currency)
+
+
+@register.filter
+def count(number: object) -> str:
+    """A whole number with separators."""
+    return _EN.number(number, 0)
+
+
+@register.filter
+def said(key: str) -> str:
+    """A code as words: `overage_invoice` as "Overage invoice"."""
+    return _EN(key) if _EN.has(key) else str(key).replace("_", " ").capitalize()
+
+
+@register.filter
+def month(period: str) -> str:
+    """`2026-10` as "October 2026"."""
+    return _EN.month(period)
+
+
+@register.filter
+def short_number(number: object) -> str:
+    """A large count to read at a glance: 172.8 M."""
+    value = float(str(number))
+    for size, unit in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
+        if value >= size:
+            return f"{value / size:.1f}\u00a0{unit}"
+    return f"{value:.0f}"
+
+
+@register.simple_tag
+def share(seen: int, expected: int) -> str:
+    """Coverage in percent, rounded down."""
+    return f"{ratio_percent(seen, expected)}\u00a0%" if expected else "–"
+
+
+@register.simple_tag
+def picture(item: Mapping[str, Any], zone: str = "UTC", language: str = "en") -> SafeString:
+    """The usage picture of an item, inline. Our SVG writer escapes what it is given, so its answer is safe as it is."""
+    try:
+        where = ZoneInfo(zone)
+    except (ZoneInfoNotFoundError, ValueError):
+        where = ZoneInfo("UTC")
+    made = chart.model(item, zone=where, language=language)
+    return drawn(svg.svg(made)) if made is not None else SafeString("")
+
+
+@register.filter
+def drawn(picture: str) -> SafeString:
+    """A picture that `coulance.invoicing.svg` drew."""
+    return mark_safe(picture)  # noqa: S308 - our own writer's SVG; a test feeds it hostile names
+
+
+@register.inclusion_tag("console/parts/bar.html")
+def usage_bar(item: Mapping[str, Any] | None) -> dict[str, Any]:
+    """Use against what is included, as a bar (a `meter` would hide how far over)."""
+    if not item or item.get("used") is None:
+        return {"known": False}
+    unit = str(item.get("unit") or "")
+    used, limit = _exact(item["used"]), _exact(item.get("allowance") or item.get("commit"))
+    over = bool(_exact(item.get("overage")))
+    most = max(used, limit) or 1
+    return {
+        "known": True,
+        "over": over,
+        "limited": bool(limit),
+        "within": f"{100 * min(used, limit or used) / most:.1f}",
+        "beyond": f"{100 * (used - limit) / most:.1f}" if limit and used > limit else "0",
+        "at": f"{100 * limit / most:.1f}",
+        "used": _EN.amount_of(item["used"], unit, 1),
+        "limit": _EN.amount_of(item.get("allowance") or item.get("commit"), unit, 1) if limit else "",
+        "percent": _EN.number(100 * exact(str(item["used"])) / exact(str(item.get("allowance") or item["commit"])), 0)
+        if limit
+        else "",
+    }
+
+
+@register.inclusion_tag("console/parts/explanation.html")
+def explanation(data: Mapping[str, Any], language: str = "en") -> dict[str, Any]:
+    """An explanation's JSON as facts, steps, conventions and notes."""
+    return explained(data, Words.of(language))
+
+
+@register.simple_tag
+def flag_words(flags: Mapping[str, int]) -> SafeString:
+    """What was odd in the samples: `gap 3, wrap 1`."""
+    text = ", ".join(f"{k.replace('_', ' ').lower()} {v}" for k, v in (flags or {}).items() if v)
+    return format_html("{}", text or "–")
+
+
+@register.filter
+def amount_of(item: Mapping[str, Any], key: str) -> str:
+    """One of an item's quantities with its unit."""
+    value = item.get(key)
+    return "–" if value in (None, "") else _EN.amount_of(value, str(item.get("unit") or ""), 3)
+
+
+def _exact(value: object) -> float:
+    try:
+        return float(exact(str(value)))
+    except (TypeError, ValueError):
+        return 0.0

@@ -1,0 +1,53 @@
+"""Accounts: the list, and one account with its services, contacts, balance and documents."""
+
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import render
+
+from coulance.console.access import operators_only
+from coulance.console.paging import PER_PAGE, number_asked, page
+from coulance.console.views.services import items_of
+from coulance.customers import listing as customers
+from coulance.customers import queries
+from coulance.invoicing import listing
+from coulance.ledger import queries as ledger
+from coulance.services import listing as services
+
+
+@operators_only
+def account_list(request: HttpRequest) -> HttpResponse:
+    """Accounts by id, searched."""
+    text = request.GET.get("q", "").strip()[:100]
+    total = customers.count_accounts(text=text)
+    number = number_asked(request, total)
+    rows = customers.find_accounts(text=text, limit=PER_PAGE, offset=(number - 1) * PER_PAGE)
+    return render(
+        request,
+        "console/accounts.html",
+        {"here": "accounts", "page": page(request, rows, number, total), "q": text},
+    )
+
+
+@operators_only
+def account_detail(request: HttpRequest, external_id: str) -> HttpResponse:
+    """One account."""
+    try:
+        account = queries.account(external_id)
+    except queries.UnableToFindAccountError as fault:
+        raise Http404(str(fault)) from fault
+    total = services.count_services(account=account.id)
+    number = number_asked(request, total)
+    found = services.find_services(account=account.id, limit=PER_PAGE, offset=(number - 1) * PER_PAGE)
+    statement = listing.latest_statements(accounts=[account.id]).get(account.id)
+    rows = [{"service": row, "items": items_of(statement, row.external_id)} for row in found]
+    return render(
+        request,
+        "console/account.html",
+        {
+            "here": "accounts",
+            "account": account,
+            "contacts": queries.contacts([account.id]),
+            "page": page(request, rows, number, total),
+            "balance": tuple(ledger.balance(account=account.id).values()),
+            "documents": listing.find_documents(account=account.id, limit=36),
+        },
+    )

@@ -1,0 +1,87 @@
+"""Services: the list with use against what is included, and one service with its pictures and figures."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import render
+
+from coulance.console.access import operators_only
+from coulance.console.paging import PER_PAGE, number_asked, page
+from coulance.customers import queries as customers
+from coulance.invoicing import chart, listing, svg
+from coulance.services import listing as services
+from coulance.services import queries
+
+Item = Mapping[str, Any]
+
+
+@operators_only
+def service_list(request: HttpRequest) -> HttpResponse:
+    """Services by id, searched and filtered, each with the figures of its newest statement."""
+    text, kind = request.GET.get("q", "").strip()[:100], request.GET.get("kind", "")
+    total = services.count_services(text=text, kind=kind)
+    number = number_asked(request, total)
+    found = services.find_services(text=text, kind=kind, limit=PER_PAGE, offset=(number - 1) * PER_PAGE)
+    statements = listing.latest_statements(accounts={row.account_id for row in found})
+    rows = [{"service": row, "items": items_of(statements.get(row.account_id), row.external_id)} for row in found]
+    return render(
+        request,
+        "console/services.html",
+        {
+            "here": "services",
+            "page": page(request, rows, number, total),
+            "q": text,
+            "kind": kind,
+            "kinds": services.kinds(),
+        },
+    )
+
+
+@operators_only
+def service_detail(request: HttpRequest, external_id: str) -> HttpResponse:
+    """One service: pictures and figures of a period, its plans, its sample series, its documents."""
+    try:
+        service = queries.service(external_id)
+    except queries.UnableToFindServiceError as fault:
+        raise Http404(str(fault)) from fault
+    account = customers.accounts([service.account_id])[0]
+    periods = listing.statement_periods(account=account.id)
+    period = request.GET.get("period", "")
+    if period not in periods:
+        period = periods[0] if periods else ""
+    statement = listing.latest_statements(accounts=[account.id], period_name=period).get(account.id) if period else None
+    items = items_of(statement, external_id)
+    return render(
+        request,
+        "console/service.html",
+        {
+            "here": "services",
+            "service": service,
+            "account": account,
+            "periods": periods,
+            "period": period,
+            "items": items,
+            "pools": _pools(statement, items),
+            "subscriptions": queries.subscriptions([service.id]).get(service.id, ()),
+            "series": queries.series_of([service.id]).get(service.id, ()),
+            "documents": listing.documents_of_service(service=service.id, limit=24),
+        },
+    )
+
+
+def items_of(statement: Mapping[str, Any] | None, external_id: str) -> list[Item]:
+    """A statement's usage items of one service."""
+    usage = (statement or {}).get("usage") or ()
+    return [item for item in usage if (item.get("service") or {}).get("id") == external_id]
+
+
+def _pools(statement: Mapping[str, Any] | None, items: Sequence[Item]) -> list[str]:
+    """Pictures of the pools that these items belong to."""
+    pictures = []
+    for name in dict.fromkeys(str(item["pool"]) for item in items if item.get("pool")):
+        members = [item for item in (statement or {}).get("usage") or () if item.get("pool") == name]
+        model = chart.pool(members, name=name)
+        if model is not None:
+            pictures.append(svg.svg(model))
+    return pictures

@@ -1,0 +1,188 @@
+"""Lists of documents and runs for screens: searched, filtered, a page at a time; and usage items from statements."""
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Any
+
+from django.db import connection
+
+from coulance.invoicing.writing import unpack
+from coulance_core.kernel import Money
+
+
+@dataclass(frozen=True, slots=True)
+class ListedDocument:
+    """A document as a list shows it. `number` is none for a draft."""
+
+    id: int
+    kind: str
+    state: str
+    number: str | None
+    account: str
+    account_name: str
+    period_name: str
+    issued_on: date
+    due_on: date
+    gross: Money
+
+
+@dataclass(frozen=True, slots=True)
+class RunRow:
+    """A run with what it made: documents and gross by kind and currency, parked accounts, coverage of its figures."""
+
+    id: int
+    period: str
+    purpose: str
+    state: str
+    opened_at: datetime
+    opened_by: str
+    closed_at: datetime | None
+    parked: int
+    seen: int
+    expected: int
+    made: tuple[tuple[str, int, Money, Money], ...]
+    """(kind, how many, net, gross) for each kind and currency."""
+
+
+_FROM = "FROM invoicing_document d JOIN customers_account a ON a.id = d.account_id"
+_COLUMNS = (
+    "SELECT d.id, d.kind, d.state, d.number, a.external_id, a.name, d.period_name, d.issued_on, d.due_on,"
+    " d.gross, d.currency"
+)
+
+
+def _listed(row: Any) -> ListedDocument:
+    return ListedDocument(*row[:9], Money(row[9], row[10]))
+
+
+def _fetch(statement: str, values: list[object]) -> list[Any]:
+    with connection.cursor() as cursor:
+        cursor.execute(statement, values)
+        rows: list[Any] = cursor.fetchall()
+        return rows
+
+
+def find_documents(
+    *,
+    text: str = "",
+    kind: str = "",
+    period_name: str = "",
+    account: int | None = None,
+    limit: int = 50,
+    offset: int = 0,
+) -> list[ListedDocument]:
+    """Documents, newest issue first. `text` is the start of a number, or an account's external id."""
+    where, values = _where(text, kind, period_name, account)
+    return [
+        _listed(row)
+        for row in _fetch(
+            f"{_COLUMNS} {_FROM} {where} ORDER BY d.issued_on DESC, d.id DESC LIMIT %s OFFSET %s",
+            [*values, limit, offset],
+        )
+    ]
+
+
+def count_documents(*, text: str = "", kind: str = "", period_name: str = "", account: int | None = None) -> int:
+    """How many documents `find_documents` has in all."""
+    where, values = _where(text, kind, period_name, account)
+    return int(_fetch(f"SELECT count(*) {_FROM} {where}", values)[0][0])
+
+
+def documents_of_service(*, service: int, limit: int = 50) -> list[ListedDocument]:
+    """Documents with a line for this service, newest first."""
+    return [
+        _listed(row)
+        for row in _fetch(
+            f"{_COLUMNS} {_FROM} WHERE d.id IN (SELECT document_id FROM invoicing_document_line WHERE service_id = %s)"  # noqa: S608
+            " ORDER BY d.issued_on DESC, d.id DESC LIMIT %s",
+            [service, limit],
+        )
+    ]
+
+
+def period_names() -> list[str]:
+    """Periods that were ever run, newest first."""
+    return [row[0] for row in _fetch("SELECT DISTINCT period FROM invoicing_run ORDER BY period DESC", [])]
+
+
+def statement_periods(*, account: int) -> list[str]:
+    """Periods for which the account has a usage statement, newest first."""
+    return [
+        row[0]
+        for row in _fetch(
+            "SELECT DISTINCT period_name FROM invoicing_document WHERE account_id = %s AND kind = 'usage_statement'"
+            " ORDER BY period_name DESC",
+            [account],
+        )
+    ]
+
+
+def latest_statements(*, accounts: Collection[int], period_name: str = "") -> Mapping[int, dict[str, Any]]:
+    """The newest usage statement's snapshot of each account, or that of one period; accounts without are left out."""
+    return {
+        row[0]: unpack(bytes(row[1]), row[2])
+        for row in _fetch(
+            "SELECT DISTINCT ON (d.account_id) d.account_id, b.snapshot, d.number FROM invoicing_document d"
+            " JOIN invoicing_document_body b ON b.document_id = d.id WHERE d.account_id = ANY(%s)"
+            " AND d.kind = 'usage_statement' AND (%s = '' OR d.period_name = %s)"
+            " ORDER BY d.account_id, d.period_name DESC, d.id DESC",
+            [list(accounts), period_name, period_name],
+        )
+    }
+
+
+def runs_page(*, limit: int = 12, offset: int = 0) -> list[RunRow]:
+    """Runs, newest period first, with what each made."""
+    runs = _fetch(
+        "SELECT id, period, purpose, state, opened_at, opened_by, closed_at FROM invoicing_run"
+        " ORDER BY period DESC, id DESC LIMIT %s OFFSET %s",
+        [limit, offset],
+    )
+    ids: list[object] = [[row[0] for row in runs]]
+    made: dict[int, list[tuple[str, int, Money, Money]]] = {}
+    for owner, kind, currency, count, net, gross in _fetch(
+        "SELECT run_id, kind, currency, count(*), sum(net)::bigint, sum(gross)::bigint FROM invoicing_document"
+        " WHERE run_id = ANY(%s) GROUP BY 1, 2, 3 ORDER BY 1, 2, 3",
+        ids,
+    ):
+        made.setdefault(owner, []).append((kind, count, Money(net, currency), Money(gross, currency)))
+    parked = dict(
+        _fetch(
+            "SELECT run_id, count(*) FROM invoicing_parked_account WHERE run_id = ANY(%s) AND resolved_at IS NULL"
+            " GROUP BY 1",
+            ids,
+        )
+    )
+    coverage = {
+        row[0]: (int(row[1]), int(row[2]))
+        for row in _fetch(
+            "SELECT run_id, sum(seen), sum(expected) FROM invoicing_settled_figure WHERE run_id = ANY(%s) GROUP BY 1",
+            ids,
+        )
+    }
+    return [
+        RunRow(*row, parked.get(row[0], 0), *coverage.get(row[0], (0, 0)), tuple(made.get(row[0], ()))) for row in runs
+    ]
+
+
+def count_runs() -> int:
+    """How many runs there are."""
+    return int(_fetch("SELECT count(*) FROM invoicing_run", [])[0][0])
+
+
+def _where(text: str, kind: str, period_name: str, account: int | None) -> tuple[str, list[object]]:
+    terms: list[str] = []
+    values: list[object] = []
+    if text:
+        like = text.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
+        terms.append("(d.number LIKE %s OR d.buyer_ref = %s)")
+        values += [f"{like}%", text]
+    for column, value in (("d.kind", kind), ("d.period_name", period_name)):
+        if value:
+            terms.append(f"{column} = %s")
+            values.append(value)
+    if account is not None:
+        terms.append("d.account_id = %s")
+        values.append(account)
+    return ("WHERE " + " AND ".join(terms) if terms else ""), values
