@@ -63,7 +63,7 @@ class _AnyColumns(msgspec.Struct, forbid_unknown_fields=True, rename={"in_": "in
 
 
 class _Shape(msgspec.Struct):
-    samples: msgspec.Raw | None = None
+    samples: msgspec.Raw = msgspec.Raw()
 
 
 _NAMES = (("series", "series"), ("at", "at"), ("in_", "in"), ("out", "out"), ("value", "value"), ("item", "item"))
@@ -87,7 +87,7 @@ def decode_arrow(body: bytes) -> Columns:
 def decode_json(body: bytes) -> Columns:
     """A batch from JSON: columns ({"series": [...], "at": [...], ...}) or rows ({"samples": [{...}, ...]})."""
     try:
-        if _shape.decode(body).samples is None:
+        if not bytes(_shape.decode(body).samples):
             return _from_columns(body)
         samples = _rows.decode(body).samples
     except msgspec.ValidationError as fault:
