@@ -171,8 +171,21 @@ def test_billed_days_end_on_the_accounts_own_billing_day(run: Run) -> None:
 
 
 def test_what_is_probably_not_meant_is_noted(run: Run) -> None:
-    plan = run(all=sheet(ACCOUNT, {**CONTACT, "roles": "technical"}))
-    assert plan.notes == ["account 'c1' has no contact with the role billing"]
+    plan = run(all=sheet(ACCOUNT, {**CONTACT, "roles": "technical"}, SERVICE, {**SERIES, "meter": "objects"}))
+    assert plan.notes == [
+        "account 'c1' has no contact with the role billing",
+        "series 'sw1/1' counts objects, which vps-s does not charge for",
+    ]
+
+
+@pytest.mark.parametrize(("column", "new"), [("billing_day", "15"), ("zone", "Europe/London")])
+def test_who_was_billed_keeps_day_and_zone(run: Run, column: str, new: str) -> None:
+    text = "account,name,kind,country,billing_day,zone\nc1,Molen BV,business,NL,1,Europe/Amsterdam\n"
+    run(accounts=text)
+    changed = text.replace("1,Europe", "15,Europe") if column == "billing_day" else text.replace("Amsterdam", "London")
+    with pytest.raises(UnableToImportCustomersError, match=rf"{column} .*was billed to 2026-09 by"):
+        run(accounts=changed, closed="2026-09")
+    assert run(accounts=changed).writes == 1, "nothing is billed yet"
 
 
 def test_the_import_is_in_the_audit_log(run: Run) -> None:

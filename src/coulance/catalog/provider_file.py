@@ -13,10 +13,7 @@ from typing import Any
 
 from coulance.catalog.fields import (
     FAULTY,
-    Amount,
-    Amounts,
     Choice,
-    CurrencyCode,
     Day,
     Exact,
     Faulty,
@@ -28,17 +25,15 @@ from coulance.catalog.fields import (
     ListOf,
     Name,
     Named,
-    Percent,
-    Price,
     Reading,
     Table,
     Text,
-    UnitName,
     Variants,
     Whole,
     Zone,
 )
 from coulance.catalog.toml_tree import Node
+from coulance.catalog.values import Amount, Amounts, CurrencyCode, Percent, Price, UnitName
 from coulance_core.catalog.provider import PriceBasis, Resets, TaxKind, TaxRounding
 from coulance_core.catalog.terms import (
     Aggregation,

@@ -9,13 +9,14 @@ from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
+from coulance.catalog.building import PriceBuilder, rename, same_names
 from coulance.catalog.faults import Fault, listed, nearest
 from coulance.catalog.fields import Faulty, Reading, Record
 from coulance.catalog.provider_file import ROOT
 from coulance.catalog.sources import Sources, from_texts, load
 from coulance.catalog.toml_tree import Node
 from coulance_core.catalog import terms as core
-from coulance_core.kernel import Dimension, Money, Quantity, Unit, UnitError, UnitPrice, unit
+from coulance_core.kernel import Dimension, Money, Quantity, Unit, UnitPrice, unit
 
 _T = TypeVar("_T")
 
@@ -53,11 +54,12 @@ def _read(tree: Node, sources: Sources, reading: Reading) -> ProviderFile:
     return ProviderFile(sources, faults, None if faults else catalog, builder.places)
 
 
-class _Builder:
+class _Builder(PriceBuilder):
     """Builds core's terms from records, table by table. A core fault becomes a fault at the line it came from."""
 
     def __init__(self, root: Record, reading: Reading) -> None:
-        self.root, self.reading = root, reading
+        super().__init__(reading)
+        self.root = root
         self.unknown: set[str] = set()
         self.places: dict[str, Node] = {
             name: record.node for name, record in root.values.items() if isinstance(record, Record)
@@ -127,19 +129,6 @@ class _Builder:
 
     # building
 
-    def _made(self, node: Node, renamed: dict[str, str], make: Callable[[], _T]) -> _T | None:
-        """What `make` gives; its faults go to the lines of the keys they are about. `renamed`: core name to ours."""
-        try:
-            return make()
-        except core.TermsError as error:
-            for fault in error.faults:
-                path = _rename(fault.field, renamed)
-                at = node.at(path) if path else node
-                self.reading.fault(at or node, fault.message)
-        except UnitError as error:
-            self.reading.fault(node, str(error))
-        return None
-
     def _provider(self) -> core.ProviderTerms | None:
         record = self.root.get("provider")
         if not isinstance(record, Record) or not record.whole:
@@ -154,15 +143,15 @@ class _Builder:
             values["carry_forward_below"] = Money.of(amount, named)
         values["address"] = tuple(values.get("address", ()))
         values["texts"] = tuple(sorted(values.get("texts", {}).items()))
-        return self._made(record.node, {}, lambda: core.ProviderTerms(**values))
+        return self.made(record.node, {}, lambda: core.ProviderTerms(**values))
 
     def _tax(self) -> core.TaxTable:
         rates: list[core.TaxRate] = []
         nodes: list[Node] = []
         renamed = {"tax_class": "class", "valid_from": "from", "valid_until": "until"}
-        names = _same(core.TaxRate, renamed)
+        names = same_names(core.TaxRate, renamed)
         for record in self.root.get("tax", ()):
-            rate = record.whole and self._made(record.node, renamed, partial(core.TaxRate, **record.some(**names)))
+            rate = record.whole and self.made(record.node, renamed, partial(core.TaxRate, **record.some(**names)))
             if rate:
                 rates.append(rate)
                 nodes.append(record.node)
@@ -185,7 +174,7 @@ class _Builder:
         for key, record in table.values.items():
             if not record.whole:
                 continue
-            made = self._made(record.node, {}, partial(core.NumberSeries, key, **record.values))
+            made = self.made(record.node, {}, partial(core.NumberSeries, key, **record.values))
             if made is None:
                 continue
             out[key] = made
@@ -209,7 +198,7 @@ class _Builder:
             values["max_rate"] = rate
         elif "max_rate" in values:
             return None
-        return self._made(record.node, {"interval_s": "interval"}, lambda: core.Meter(key=key, **values))
+        return self.made(record.node, {"interval_s": "interval"}, lambda: core.Meter(key=key, **values))
 
     def _rate(self, record: Record, of: Unit) -> Fraction | None:
         """A meter's greatest rate in its own unit a second: bits become bytes where bytes are counted."""
@@ -256,7 +245,7 @@ class _Builder:
         base = self._base(version, code) if "base" in version.values else None
         if not (version.whole and "name" in plan.values) or None in charges or ("base" in version.values and not base):
             return None
-        return self._made(
+        return self.made(
             version.node,
             {"valid_from": "from"},
             lambda: core.PlanVersion(
@@ -277,10 +266,10 @@ class _Builder:
         measure = self._measure(version)
         if measure is None:
             return None
-        price, spend = self._price(version, measure.unit, code), self._spend(version, code)
+        price, spend = self.price(version, measure.unit, code), self._spend(version, code)
         if price is None or spend is None:
             return None
-        return self._made(
+        return self.made(
             version.node,
             _MEASURE,
             lambda: core.Pool(
@@ -306,10 +295,10 @@ class _Builder:
         if not record.whole:
             return None
         amount, named, months = record["price"]
-        if not self._same_currency(record.place("price"), named, code):
+        if not self.same_currency(record.place("price"), named, code):
             return None
-        names = _same(core.BaseFee, {})
-        return self._made(node, {"amount": "price"}, lambda: core.BaseFee(amount, months, **record.some(**names)))
+        names = same_names(core.BaseFee, {})
+        return self.made(node, {"amount": "price"}, lambda: core.BaseFee(amount, months, **record.some(**names)))
 
     def _charge(self, key: str, record: Record, code: str) -> core.UsageCharge | None:
         if not record.whole:
@@ -319,7 +308,7 @@ class _Builder:
             return None
         price: core.PriceModel | None
         if "price" in record.values:
-            price = self._price(record, measure.unit, code)
+            price = self.price(record, measure.unit, code)
         elif "pool" in record.values:
             price = core.PerUnit(Fraction(0))  # the pool's price applies; the member has none of its own
         else:
@@ -331,7 +320,7 @@ class _Builder:
         spend = self._spend(record, code)
         if price is None or spend is None or isinstance(allowance, Faulty) or isinstance(commitment, Faulty):
             return None
-        return self._made(
+        return self.made(
             record.node,
             _MEASURE | {"allowance": "included"},
             lambda: core.UsageCharge(
@@ -350,16 +339,16 @@ class _Builder:
         in_unit = record.get("unit") or self._unit_of(record)
         percentile: core.PercentileTerms | None = None
         if (said := record.get("percentile")) is not None:
-            percentile = self._made(said.node, {}, lambda: core.PercentileTerms(**said.values))
+            percentile = self.made(said.node, {}, lambda: core.PercentileTerms(**said.values))
             if percentile is None:
                 return None
         step: Fraction | None = None
         if "round_to" in record.values:
-            converted = self._to(record, "round_to", record["round_to"], in_unit)
+            converted = self.to(record, "round_to", record["round_to"], in_unit)
             if converted is None:
                 return None
             step = converted
-        return self._made(
+        return self.made(
             record.node,
             _MEASURE,
             lambda: core.Measure(
@@ -385,103 +374,27 @@ class _Builder:
             return None
         node = record.place("included")
         values = dict(said.values) if isinstance(said, Record) else {"quantity": said}
-        return self._made(node, {}, lambda: core.Allowance(**values)) or Faulty()
+        return self.made(node, {}, lambda: core.Allowance(**values)) or Faulty()
 
     def _commitment(self, record: Record, code: str) -> "core.Commitment | Faulty | None":
         said = record.get("commitment")
         if said is None:
             return None
         amount, named, _ = said["fee"]
-        if not self._same_currency(said.place("fee"), named, code):
+        if not self.same_currency(said.place("fee"), named, code):
             return Faulty()
         values = {**said.values, "fee": amount}
-        return self._made(said.node, {}, lambda: core.Commitment(**values)) or Faulty()
+        return self.made(said.node, {}, lambda: core.Commitment(**values)) or Faulty()
 
     def _spend(self, record: Record, code: str) -> dict[str, Any] | None:
         out: dict[str, Any] = {}
         for key in ("minimum_spend", "maximum_spend"):
             if key in record.values:
                 amount, named = record[key]
-                if not self._same_currency(record.place(key), named, code):
+                if not self.same_currency(record.place(key), named, code):
                     return None
                 out[key] = amount
         return out
-
-    def _same_currency(self, node: Node, named: str, code: str) -> bool:
-        if named != code:
-            self.reading.fault(node, f"a price in {named}", f"{code}, the currency of this version")
-        return named == code
-
-    # prices
-
-    def _price(self, record: Record, per: Unit, code: str) -> core.PriceModel | None:
-        said, node = record["price"], record.place("price")
-        if isinstance(said, UnitPrice):
-            price = self._per_unit(node, said, per, code)
-            return None if price is None else self._made(node, {"unit_price": ""}, lambda: core.PerUnit(price))
-        return self._model(said, per, code)
-
-    def _model(self, said: Record, per: Unit, code: str) -> core.PriceModel | None:
-        model = said["model"]
-        values: dict[str, Any] = {}
-        sound = True
-        for key, value in said.values.items():
-            if key == "model":
-                continue
-            if key == "tiers":
-                tiers = [self._tier(model, tier, per, code) for tier in value]
-                sound = sound and None not in tiers
-                values[key] = tuple(tiers)
-                continue
-            converted = self._converted(said, key, value, per, code)
-            sound = sound and converted is not None
-            values[key] = converted
-        if not sound:
-            return None
-        if model == "package":
-            values = {"amount": values["price"], "size": values["size"], "free_units": values.get("free", Fraction(0))}
-        elif model == "per_unit":
-            values = {"unit_price": values["price"]}
-        renamed = {"amount": "price", "free_units": "free", "unit_price": "price", "limits": "up_to"}
-        return self._made(said.node, renamed, lambda: _MODELS[model](**values))
-
-    def _tier(self, model: str, tier: Record, per: Unit, code: str) -> Any:
-        values = {key: self._converted(tier, key, value, per, code) for key, value in tier.values.items()}
-        if any(value is None for value in values.values()):
-            return None
-        up_to = values.get("up_to")
-        if model in ("graduated", "volume"):
-            return core.Tier(up_to, values.get("price", Fraction(0)), values.get("flat", Fraction(0)))
-        if model == "graduated_percentage":
-            return core.PercentTier(up_to, values.get("rate", Fraction(0)), values.get("flat", Fraction(0)))
-        if model == "blocks":
-            return core.BlockTier(values["size"], values["price"], values.get("max_blocks"))
-        return core.CapacityTier((("", up_to),) if up_to is not None else (), values["price"])
-
-    def _converted(self, record: Record, key: str, value: Any, per: Unit, code: str) -> Any:
-        """As core takes it: quantities in the measure's unit, amounts in the version's currency; None: a fault."""
-        node = record.place(key)
-        if isinstance(value, UnitPrice):
-            return self._per_unit(node, value, per, code)
-        if isinstance(value, Quantity):
-            return self._to(record, key, value, per)
-        if isinstance(value, tuple):
-            return value[0] if self._same_currency(node, value[1], code) else None
-        return value
-
-    def _per_unit(self, node: Node, price: UnitPrice, per: Unit, code: str) -> Fraction | None:
-        if not self._same_currency(node, price.currency, code):
-            return None
-        if price.per.dimension is not per.dimension:
-            self.reading.fault(node, f"a price for a {price.per.name}", f"for a {per.name}, or {_like(per)}")
-            return None
-        return price.amount * per.size / price.per.size
-
-    def _to(self, record: Record, key: str, quantity: Quantity, per: Unit) -> Fraction | None:
-        if quantity.unit.dimension is not per.dimension:
-            self.reading.fault(record.place(key), str(quantity), f"a quantity in {per.name}, or {_like(per)}")
-            return None
-        return quantity.to(per).value
 
     # between the parts
 
@@ -500,33 +413,11 @@ class _Builder:
                 node = self.places.get(prefix + found[2], node)
                 if found[3] is not None and (charges := node.at("charges")) and isinstance(charges.value, dict):
                     node = list(charges.value.values())[int(found[3])]
-                node = node.at(_rename(found[4], _MEASURE)) or node
+                node = node.at(rename(found[4], _MEASURE)) or node
             self.reading.fault(node, fault.message)
 
 
 _MEASURE = {"measure.": "", "measure": "", "valid_from": "from", "round_step": "round_to", "round_rule": "rounding"}
-_MODELS: dict[str, Any] = {
-    "per_unit": core.PerUnit,
-    "graduated": core.Graduated,
-    "volume": core.Volume,
-    "package": core.Package,
-    "percentage": core.Percentage,
-    "graduated_percentage": core.GraduatedPercentage,
-    "blocks": core.TieredBlocks,
-    "capacity": core.Capacity,
-    "dynamic": core.Dynamic,
-}
-
-
-def _rename(path: str, renamed: dict[str, str]) -> str:
-    for theirs, ours in renamed.items():
-        path = re.sub(rf"(^|(?<=[.\]])){re.escape(theirs)}(?=$|[.\[]|(?<=\.))", ours, path)
-    return path
-
-
-def _same(kind: type, renamed: dict[str, str]) -> dict[str, str]:
-    """The fields of a core class and our keys for them."""
-    return {name: renamed.get(name, name) for name in kind.__dataclass_fields__}  # type: ignore[attr-defined]
 
 
 def _quantities(record: Record) -> Iterator[Unit]:
@@ -554,15 +445,3 @@ def _units(values: Iterable[Any], kind: type[UnitPrice] | type[Quantity]) -> Ite
             yield from _units(value.values.values(), kind)
         elif isinstance(value, list):
             yield from _units(value, kind)
-
-
-def _like(per: Unit) -> str:
-    """Another unit of the same dimension, as an example."""
-    examples = {
-        Dimension.DATA: "TB",
-        Dimension.RATE: "Gbit/s",
-        Dimension.DATA_TIME: "GB-month",
-        Dimension.TIME: "h",
-        Dimension.COUNT: "another count",
-    }
-    return examples[per.dimension]

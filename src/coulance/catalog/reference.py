@@ -5,6 +5,7 @@ from fractions import Fraction
 
 from coulance.catalog import fields as f
 from coulance.catalog import provider_file as p
+from coulance.catalog import values as v
 from coulance_core.catalog import terms as core
 
 _TABLES: tuple[tuple[str, f.Table, tuple[type, ...]], ...] = (
@@ -41,7 +42,7 @@ def _reference() -> Iterator[str]:
         short = f" Short: `{_plain(table.short)}`." if table.short is not None else ""
         yield from (f"### `{heading}`", "", f"{table.title[0].upper()}{table.title[1:]}.{short}", "")
         yield from _rows(table, kinds)
-    yield from ("### Price models", "", f"Short, for one price a unit: `{_plain(f.Price())}`.", "")
+    yield from ("### Price models", "", f"Short, for one price a unit: `{_plain(v.Price())}`.", "")
     for name, table in p.PRICE_MODELS.items():
         yield from (f'#### `model = "{name}"`', "", f"{table.title[0].upper()}{table.title[1:]}.", "")
         plain = tuple(field for field in table.fields if field.key != "model")
@@ -92,7 +93,7 @@ def notation(kind: f.Kind | None) -> str:
         case f.ListOf():
             return "a list of tables" if isinstance(kind.kind, f.Table) else "a list of texts"
         case f.Variants():
-            return f"`{_plain(f.Price())}`, or a table with a `model`"
+            return f"`{_plain(v.Price())}`, or a table with a `model`"
         case f.Table():
             return f"`{_plain(kind.short)}`, or a table" if kind.short is not None else "a table"
         case p.Texts():
@@ -108,19 +109,19 @@ def _plain(kind: f.Kind | None) -> str:
             return "2026-01-31"
         case f.Exact():
             return "95"
-        case f.UnitName():
+        case v.UnitName():
             return '"GB"'
         case f.Zone():
             return '"Europe/Amsterdam"'
-        case f.CurrencyCode():
+        case v.CurrencyCode():
             return '"EUR"'
-        case f.Percent():
+        case v.Percent():
             return '"21 %"'
-        case f.Price():
+        case v.Price():
             return '"0.10 EUR/GB"'
-        case f.Amount():
+        case v.Amount():
             return '"5.00 EUR"'
-        case f.Amounts():
+        case v.Amounts():
             return '"5 min"' if kind.dimensions else '"1000 GB"'
         case p.Fee():
             return '"6.00 EUR/month"'

@@ -181,6 +181,11 @@ class _Planning:
             if before is not None and before.currency != values["currency"]:
                 found = f"account {name!r} is kept in {before.currency}"
                 row.fault(self.faults, "currency", found, before.currency)
+            for column in ("billing_day", "zone"):
+                if before is not None and self.closed_period and getattr(before, column) != values[column]:
+                    found = f"account {name!r} was billed to {self.closed_period} by {getattr(before, column)}"
+                    expected = f"{getattr(before, column)}: another would bill days twice, or not at all"
+                    row.fault(self.faults, column, found, expected)
             self._item("account", name, before, values)
             self.write_accounts.append(values)
 
@@ -378,12 +383,20 @@ class _Planning:
             before = have.get(key)
             if before is None:
                 self._put(Item("series", key, "created"))
+                plans = {span[0] for span in self.write_spans.get(service, ())}
+                if plans and not any(self._measures(plan, meter) for plan in plans):
+                    named = listed(sorted(plans))
+                    self.result.notes.append(f"series {key!r} counts {meter}, which {named} does not charge for")
                 self.write_series.append((key, service, meter))
             elif (names.get(before.service_id), before.meter) != (service, meter):
                 found = f"series {key!r} counts for another service or meter already"
                 row.fault(self.faults, "series", found, "a new key for new samples: its past stays where it is")
             else:
                 self._put(Item("series", key, "unchanged"))
+
+    def _measures(self, plan: str, meter: str) -> bool:
+        versions = self.catalog.plans.get(plan, ())
+        return any(charge.measure.meter == meter for version in versions for charge in version.charges)
 
     # what comes of it
 
