@@ -129,9 +129,12 @@ def _import_file(
         if not len(block.columns):
             continue
         answer = operations.ingest_batch(columns=block.columns, source=f"file:{path.name}", recorded_at=clock.now())
-        totals["blocks_seen_before"] += answer.resent
-        for name in _OUTCOMES:
-            totals[name] += getattr(answer, name)
+        if answer.resent:
+            totals["rows_seen_before"] += answer.rows
+            totals["rejected_rows"] += answer.rejected_rows
+        else:
+            for name in _OUTCOMES:
+                totals[name] += getattr(answer, name)
         faults += [
             {"place": block.place(fault.row), "reason": f"{fault.field}: {fault.reason}"} for fault in answer.rejected
         ]
@@ -144,7 +147,7 @@ def _tell(one: dict[str, object]) -> None:
         Console(stderr=True, highlight=False, soft_wrap=True).print(f"[red]{one['error']}[/red]")
         return
     console.print(f"[bold]{one['file']}[/bold]: {one.get('rows', 0)} rows")
-    for name in ("blocks_seen_before", *_OUTCOMES, "unreadable_rows"):
+    for name in ("rows_seen_before", *_OUTCOMES, "unreadable_rows"):
         if one.get(name):
             console.print(f"  {name.replace('_', ' ')}: {one[name]}")
     left, faults = one["left_out"], one["faults"]

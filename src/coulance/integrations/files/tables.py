@@ -44,6 +44,8 @@ def read_csv(path: Path, options: TableOptions) -> Iterator[Block]:
     if missing:
         raise UnableToReadFileError(f"{path.name}:1", f"there is no column {missing[0]!r}; it has {', '.join(header)}")
     keep = [i for i, name in enumerate(names) if name in NAMES]
+    if not keep:
+        raise UnableToReadFileError(f"{path.name}:1", f"expected columns such as {', '.join(NAMES)}; none is there")
     skipped: list[tuple[int, int, str]] = []
 
     def invalid(row: pv.InvalidRow) -> str:
@@ -83,7 +85,13 @@ def read_csv(path: Path, options: TableOptions) -> Iterator[Block]:
                 for number, have, text in now
                 if text.strip()
             ]
-            yield _block(path, table, options, lines, lost)
+            empty = np.logical_and.reduce([np.asarray(column.is_null()) for column in table.columns])
+            if empty.any():
+                table, lines = table.filter(pa.array(~empty)), lines[~empty]
+            block = _block(path, table, options, lines, lost)
+            if empty.any():
+                block.left_out["empty rows"] = int(empty.sum())
+            yield block
     except (pa.ArrowException, UnicodeDecodeError) as fault:
         raise UnableToReadFileError(path.name, f"not readable as CSV in UTF-8: {fault}") from fault
 
