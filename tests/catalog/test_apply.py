@@ -73,7 +73,7 @@ def test_a_new_version_is_a_change_for_the_services_of_its_plan(db: Any, edited:
     assert proposal.faults == ()
     [change] = proposal.changes
     assert (change.plan, change.since) == ("vps-s", date(2027, 1, 1))
-    assert "base.amount: 6 -> 7.25" in str(change)
+    assert "base.price: 6 -> 7.25" in str(change)
     assert "base +1.25 EUR a month for each unit" in str(change)
     assert _apply(file).changed
     assert [v.valid_from.year for v in queries.catalog().plans["vps-s"]] == [2026, 2027]
@@ -83,12 +83,12 @@ def test_a_new_version_is_a_change_for_the_services_of_its_plan(db: Any, edited:
 REFUSED = [
     pytest.param(
         "plans/vps.toml", '"6.00 EUR/month"', '"6.50 EUR/month"', {},
-        "plans/vps.toml:13:8", "vps-s@2026-01-01 is published and cannot be edited (base.amount: 6 -> 6.5)",
+        "plans/vps.toml:13:8", "vps-s@2026-01-01 is published and cannot be edited (base.price: 6 -> 6.5)",
         id="a price edited in place",
     ),
     pytest.param(
         "plans/vps.toml", '"1000 GB"          # a part', '"900 GB"          # a part', {},
-        "plans/vps.toml:19:12", "allowance.quantity: 1000 GB -> 900 GB", id="an allowance edited in place",
+        "plans/vps.toml:19:12", "included.quantity: 1000 GB -> 900 GB", id="an allowance edited in place",
     ),
     pytest.param(
         "plans/vps.toml", 'price = "0.008 EUR/GB"\n\n[plans.fleet', 'price = "0.007 EUR/GB"\n\n[plans.fleet', {},

@@ -88,13 +88,13 @@ def test_from_a_file_to_customers(coulance: Any, tmp_path: Path) -> None:
     vps.write_text(vps.read_text() + '\n[[plans.fleet-node.versions]]\nfrom = 2027-03-01\nbase = "9.75 EUR/month"\n')
     answer = coulance("plan", str(root))
     assert "2 service(s): node-1003a, node-1003b" in answer
-    assert "base fees together: +1.5 EUR a month" in answer
+    assert "base fees together: +1.50 EUR a month" in answer
     told = json.loads(coulance("plan", str(root), "--json"))
     assert told["changes"][0]["services"] == ["node-1003a", "node-1003b"]
 
     vps.write_text(vps.read_text().replace("6.00 EUR/month", "7.00 EUR/month"))
     refused = coulance("apply", str(root), status=1)
-    assert "vps-s@2026-01-01 is published and cannot be edited (base.amount: 6 -> 7)" in refused
+    assert "vps-s@2026-01-01 is published and cannot be edited (base.price: 6 -> 7)" in refused
     assert '13 | base = "7.00 EUR/month"' in refused
     bad = tmp_path / "accounts.csv"
     bad.write_text("account,name,kind,country\n9,Nobody,business,nl\n")

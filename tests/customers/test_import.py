@@ -1,11 +1,13 @@
 """Importing customers from CSV: shown first, whole or not at all, the same again changes nothing."""
 
+import threading
 from collections.abc import Callable
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
+from django.db import connection
 
 from coulance.catalog import operations as catalog_operations
 from coulance.catalog import queries as catalog
@@ -215,3 +217,32 @@ def test_a_thousand_customers_are_a_few_statements(run: Run, db: Any) -> None:
         plan = run(all=sheet(*rows))
     assert plan.count("account", "created") == 1000
     assert len(ran) < 40
+
+
+def test_two_imports_at_once_take_turns(committed_db: Any, tmp_path: Path) -> None:
+    catalog_operations.apply_catalog(file=read_provider_file(EXAMPLE), actor="tests", at=AT)
+    path = tmp_path / "all.csv"
+    path.write_text(sheet(ACCOUNT, CONTACT, SERVICE, SERIES))
+    terms, sold = catalog.catalog(), catalog.plans_sold()
+    start = threading.Barrier(3)
+    writes: list[int] = []
+
+    def run() -> None:
+        faults = Faults()
+        rows = read_files([path], faults)
+        start.wait()
+        try:
+            plan = import_customers(
+                rows=rows, faults=faults, catalog=terms, sold=sold, apply=True, actor="tests", at=AT
+            )
+            writes.append(plan.writes)
+        finally:
+            connection.close()
+
+    threads = [threading.Thread(target=run) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(writes) == [0, 0, 4], "the first creates, the others find it there"
+    assert len(services.services()) == 1

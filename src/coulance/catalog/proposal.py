@@ -5,16 +5,17 @@ whose day lies in a period that is closed.
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, is_dataclass, replace
 from datetime import date
+from fractions import Fraction
 from typing import Any
 
 from coulance.catalog.faults import Fault, Faults, Place
 from coulance.catalog.reader import ProviderFile
 from coulance.catalog.toml_tree import Node
 from coulance_core.catalog import terms as core
-from coulance_core.catalog.codec import digest, to_json
-from coulance_core.kernel import Unit, round_to, show
+from coulance_core.catalog.codec import digest
+from coulance_core.kernel import Money, Quantity, Rounding, Unit, show
 
 Version = core.PlanVersion | core.Pool
 
@@ -74,6 +75,25 @@ def propose_changes(
     return Proposal(False, tuple(comparing.changes), comparing.faults.sorted(), tuple(comparing.versions))
 
 
+def fee_change(before: Version | None, after: Version, units: int = 1) -> Money | None:
+    """How much more so many units cost in base fees, a month; none where one of the two has no base fee."""
+    if not (isinstance(before, core.PlanVersion) and isinstance(after, core.PlanVersion)):
+        return None
+    if before.base is None or after.base is None:
+        return None
+    each = after.base.amount / after.base.interval_months - before.base.amount / before.base.interval_months
+    return Money.of(each * units, after.currency, Rounding.HALF_UP)
+
+
+def signed(money: Money) -> str:
+    """With its sign, whichever it is.
+
+    >>> signed(Money(150, "EUR"))
+    '+1.50 EUR'
+    """
+    return f"{'+' if money.minor > 0 else ''}{money}"
+
+
 @dataclass(slots=True)
 class _Comparing:
     file: ProviderFile
@@ -101,14 +121,14 @@ class _Comparing:
         if self.old is None:
             self.changes.append(Change(f"the first provider file: {self.new.provider.name}"))
             return
-        for line in difference(to_json(self.old.provider), to_json(self.new.provider)):
+        for line in difference(_full(self.old.provider), _full(self.new.provider)):
             self.changes.append(Change(f"provider: {line}"))
         if self.old.provider.currency != self.new.provider.currency:
             found = f"the currency was {self.old.provider.currency} when this was first applied"
             self._fault("provider", "currency", found, f"{self.old.provider.currency}: the books are kept in it")
         for key in sorted({*self.old.series, *self.new.series}):
             before, after = self.old.series.get(key), self.new.series.get(key)
-            for line in difference(before and to_json(before), after and to_json(after)):
+            for line in difference(before and _full(before), after and _full(after)):
                 self.changes.append(Change(f"series {key}: {line}"))
         before_rates = {_rate_key(rate): rate for rate in self.old.tax.rates}
         after_rates = {_rate_key(rate): rate for rate in self.new.tax.rates}
@@ -119,7 +139,7 @@ class _Comparing:
             elif will is None:
                 self.changes.append(Change(f"tax: rate {name} is taken out; documents issued keep it"))
             else:
-                for line in difference(to_json(was), to_json(will)):
+                for line in difference(_full(was), _full(will)):
                     self.changes.append(Change(f"tax: {name}: {line}; documents issued keep what they say"))
 
     def _meters(self) -> None:
@@ -131,7 +151,7 @@ class _Comparing:
             if key not in old:
                 self.changes.append(Change(f"new meter {key} ({meter.kind} of {meter.unit.name})"))
                 continue
-            lines = list(difference(to_json(old[key]), to_json(meter)))
+            lines = list(difference(_full(old[key]), _full(meter)))
             for line in lines:
                 self.changes.append(Change(f"meter {key}: {line}"))
             for name in ("kind", "unit", "scale"):
@@ -172,7 +192,7 @@ class _Comparing:
                 self._edited(version, before)
             else:
                 before = next(v for v in known if v.valid_from == version.valid_from)
-                for line in difference(to_json(before), to_json(version)):
+                for line in difference(_full(before), _full(version)):
                     self.changes.append(Change(f"{version.version}: {line}"))
         for version in known:
             if all(version.valid_from != other.valid_from for other in versions):
@@ -198,16 +218,19 @@ class _Comparing:
             self._fault(version.version, "from", found, f"a day from {self.closed_until} on")
 
     def _fee_change(self, before: Version | None, after: Version) -> Iterator[str]:
-        if isinstance(before, core.PlanVersion) and isinstance(after, core.PlanVersion) and before.base and after.base:
-            change = after.base.amount / after.base.interval_months - before.base.amount / before.base.interval_months
-            if change:
-                sign = "+" if change > 0 else ""
-                yield f"base {sign}{show(round_to(change, 2))} {after.currency} a month for each unit"
+        change = fee_change(before, after)
+        if change is not None and change.minor:
+            yield f"base {signed(change)} a month for each unit"
 
     def _edited(self, version: Version, before: Version) -> None:
         lines = list(difference(_bare(before), _bare(version)))
         found = f"{version.version} is published and cannot be edited ({'; '.join(lines) or 'its terms differ'})"
-        self._fault(version.version, _first_path(lines), found, "it as it was, and a new version from a later day")
+        self._fault(
+            version.version,
+            lines[0].split(": ")[0] if lines else "",
+            found,
+            "it as it was, and a new version from a later day",
+        )
 
     def _left_out(self) -> None:
         if self.old is None:
@@ -244,22 +267,47 @@ def _rate_key(rate: core.TaxRate) -> str:
     return f"{rate.country} {rate.tax_class}{kind} from {rate.valid_from}"
 
 
+# core's names for what the provider file calls otherwise
 _OURS = {
-    "base.amount": "base.price",
-    "allowance": "included",
-    "measure.": "",
+    "amount": "price",
     "unit_price": "price",
+    "allowance": "included",
+    "round_step": "round_to",
+    "round_rule": "rounding",
+    "interval_months": "months",
+    "interval_s": "interval",
+    "free_units": "free",
 }
+
+
+def _full(terms: Any) -> Any:
+    """Terms as plain values for comparison, defaults included, under the names of the provider file."""
+    if is_dataclass(terms) and not isinstance(terms, Unit | Quantity | Money):
+        out: dict[str, Any] = {}
+        for each in fields(terms):
+            value = getattr(terms, each.name)
+            if each.name == "measure":
+                out |= _full(value)
+            elif value is not None:
+                out[_OURS.get(each.name, each.name)] = _full(value)
+        return out
+    if isinstance(terms, tuple):
+        return [_full(item) for item in terms]
+    if isinstance(terms, Fraction):
+        return show(terms)
+    return terms.name if isinstance(terms, Unit) else str(terms)
 
 
 def _bare(version: Version) -> dict[str, Any]:
     """A version's terms for comparison: charges by their key, no identity, no texts."""
-    out = to_json(version)
+    out: dict[str, Any] = _full(version)
     for key in ("plan", "key", "name", "description", "valid_from"):
         out.pop(key, None)
-    if "charges" in out:
+    if isinstance(version, core.PlanVersion):
+        charges = {charge["key"]: charge for charge in out["charges"]}
         out["charges"] = {
-            charge["key"]: {k: v for k, v in charge.items() if k not in ("key", "name")} for charge in out["charges"]
+            key: {name: value for name, value in charge.items() if name not in ("key", "name")}
+            for key, charge in charges.items()
         }
     return out
 
@@ -292,11 +340,3 @@ def _words(value: Any) -> str:
     if isinstance(value, list):
         return "[" + ", ".join(_words(v) for v in value) + "]"
     return str(value)
-
-
-def _first_path(lines: list[str]) -> str:
-    """Our key for the first difference, to point at its line."""
-    path = lines[0].split(": ")[0] if lines else ""
-    for theirs, ours in _OURS.items():
-        path = path.replace(theirs, ours)
-    return path

@@ -188,8 +188,8 @@ def _show(proposal: "Proposal", read: "ProviderFile", today: date, as_json: bool
 
 def _touched(change: "Change", read: "ProviderFile", today: date) -> tuple[list[str], str]:
     """The services that a change touches, and what it does to their base fees together, a month."""
+    from coulance.catalog.proposal import fee_change, signed
     from coulance.services.queries import services_on_plan
-    from coulance_core.kernel import round_to, show
 
     if not change.plan or change.since is None or read.catalog is None:
         return [], ""
@@ -198,10 +198,6 @@ def _touched(change: "Change", read: "ProviderFile", today: date) -> tuple[list[
     after = next(v for v in versions if v.valid_from == change.since)
     earlier = [v for v in versions if v.valid_from < change.since]
     before = earlier[-1] if earlier else None
-    if before is None or before.base is None or after.base is None:
-        return [user.service for user in users], ""
-    each = after.base.amount / after.base.interval_months - before.base.amount / before.base.interval_months
-    units = sum(user.quantity if after.base.per_unit else 1 for user in users)
-    total = round_to(each * units, 2)
-    sign = "+" if total > 0 else ""
-    return [user.service for user in users], f"{sign}{show(total)} {after.currency}" if total else ""
+    units = sum(user.quantity if after.base is None or after.base.per_unit else 1 for user in users)
+    together = fee_change(before, after, units)
+    return [user.service for user in users], signed(together) if together is not None and together.minor else ""

@@ -1,0 +1,162 @@
+"""Kinds for numbers with a unit: currencies, money, prices, quantities, percentages."""
+
+import re
+from dataclasses import dataclass
+from fractions import Fraction
+
+from coulance.catalog.faults import listed, nearest
+from coulance.catalog.fields import FAULTY, NUMBER, Faulty, Json, Reading
+from coulance.catalog.toml_tree import Node
+from coulance_core.kernel import Currency, Dimension, Quantity, Unit, UnitError, UnitPrice, currency, unit
+from coulance_core.kernel.quantity import unit_names
+
+
+@dataclass(frozen=True, slots=True)
+class Percent:
+    """A percentage: `"21 %"`."""
+
+    def read(self, node: Node, reading: Reading) -> Fraction | Faulty:
+        if not isinstance(node.value, str):
+            return reading.wrong(node, 'a percentage, such as "21 %"')
+        if not (found := re.fullmatch(rf"({NUMBER}) ?%", node.value)):
+            return reading.fault(node, repr(node.value), 'a percentage, such as "21 %"')
+        return Fraction(found[1])
+
+    def schema(self) -> Json:
+        return {"type": "string", "pattern": rf"^{NUMBER} ?%$"}
+
+
+@dataclass(frozen=True, slots=True)
+class CurrencyCode:
+    """An ISO 4217 currency."""
+
+    def read(self, node: Node, reading: Reading) -> Currency | Faulty:
+        if not isinstance(node.value, str):
+            return reading.wrong(node, 'a currency, such as "EUR"')
+        try:
+            return currency(node.value)
+        except ValueError:
+            close = node.value.upper() if _is_currency(node.value.upper()) else ""
+            return reading.fault(node, repr(node.value), 'an ISO 4217 currency, such as "EUR"', close)
+
+    def schema(self) -> Json:
+        return {"type": "string", "pattern": "^[A-Z]{3}$"}
+
+
+def _is_currency(code: str) -> bool:
+    try:
+        currency(code)
+    except ValueError:
+        return False
+    return True
+
+
+@dataclass(frozen=True, slots=True)
+class UnitName:
+    """The name of a unit."""
+
+    def read(self, node: Node, reading: Reading) -> Unit | Faulty:
+        if not isinstance(node.value, str):
+            return reading.wrong(node, 'a unit, such as "GB" or "Mbit/s"')
+        return _unit(node.value, node, reading)
+
+    def schema(self) -> Json:
+        return {"type": "string", "enum": list(unit_names())}
+
+
+_ALSO_CALLED = {
+    **{n.casefold(): n for n in reversed(unit_names())},
+    **dict.fromkeys(("byte", "bytes"), "B"),
+    **{f"{prefix}bps": f"{prefix.upper()}bit/s" for prefix in "mgt"},
+    **{f"{prefix}b/s": f"{prefix.upper()}bit/s" for prefix in "mgt"},
+    **{f"{name}s": name for name in ("seat", "event", "request", "domain", "user", "instance", "day")},
+    "hour": "h",
+    "hours": "h",
+    "minute": "min",
+    "minutes": "min",
+    "second": "s",
+    "seconds": "s",
+    "gigabyte": "GB",
+    "terabyte": "TB",
+    "mailboxes": "mailbox",
+    "kbps": "kbit/s",
+}
+
+
+def _unit(name: str, node: Node, reading: Reading) -> Unit | Faulty:
+    try:
+        return unit(name)
+    except UnitError:
+        close = _ALSO_CALLED.get(name.casefold()) or nearest(name, unit_names())
+        return reading.fault(node, f"unknown unit {name!r}", "B, GB, TB, GiB, Mbit/s, GB-month, seat, h, ...", close)
+
+
+@dataclass(frozen=True, slots=True)
+class Amount:
+    """An exact amount of money: `"5.00 EUR"`. Gives the amount in major units and the currency's code."""
+
+    fine: bool = False
+    """Whether it may be finer than the currency's minor unit, as an amount for each event may."""
+
+    def read(self, node: Node, reading: Reading) -> "tuple[Fraction, str] | Faulty":
+        if not isinstance(node.value, str):
+            return reading.wrong(node, 'an amount, such as "5.00 EUR"')
+        if not (found := re.fullmatch(rf"({NUMBER}) ([A-Za-z]{{3}})", node.value)):
+            return reading.fault(node, repr(node.value), 'an amount, such as "5.00 EUR"')
+        return _money(found[1], found[2], self.fine, node, reading)
+
+    def schema(self) -> Json:
+        return {"type": "string", "pattern": f"^{NUMBER} [A-Z]{{3}}$"}
+
+
+def _money(number: str, code: str, fine: bool, node: Node, reading: Reading) -> "tuple[Fraction, str] | Faulty":
+    try:
+        exponent = currency(code).exponent
+    except ValueError:
+        close = code.upper() if _is_currency(code.upper()) else ""
+        return reading.fault(node, f"unknown currency {code!r}", 'an ISO 4217 currency, such as "EUR"', close)
+    if not fine and len(number.partition(".")[2].rstrip("0")) > exponent:
+        return reading.fault(node, f"{number} {code} is finer than the currency", f"at most {exponent} decimals")
+    return Fraction(number), code
+
+
+@dataclass(frozen=True, slots=True)
+class Price:
+    """A price for one of a unit: `"0.10 EUR/GB"`."""
+
+    def read(self, node: Node, reading: Reading) -> UnitPrice | Faulty:
+        expected = 'a price for a unit, such as "0.10 EUR/GB"'
+        if not isinstance(node.value, str):
+            return reading.wrong(node, expected)
+        if not (found := re.fullmatch(rf"({NUMBER}) ([A-Za-z]{{3}})/(.+)", node.value)):
+            return reading.fault(node, repr(node.value), expected)
+        money, per = _money(found[1], found[2], True, node, reading), _unit(found[3], node, reading)
+        if isinstance(money, Faulty) or isinstance(per, Faulty):
+            return FAULTY
+        return UnitPrice(money[0], money[1], per)
+
+    def schema(self) -> Json:
+        return {"type": "string", "pattern": f"^{NUMBER} [A-Z]{{3}}/.+$"}
+
+
+@dataclass(frozen=True, slots=True)
+class Amounts:
+    """A quantity: `"1000 GB"`."""
+
+    dimensions: tuple[Dimension, ...] = ()
+
+    def read(self, node: Node, reading: Reading) -> Quantity | Faulty:
+        expected = 'a number and a unit, such as "1000 GB"'
+        if not isinstance(node.value, str):
+            return reading.wrong(node, expected)
+        if not (found := re.fullmatch(rf"({NUMBER}) (\S+)", node.value)):
+            return reading.fault(node, repr(node.value), expected)
+        per = _unit(found[2], node, reading)
+        if isinstance(per, Faulty):
+            return FAULTY
+        if self.dimensions and per.dimension not in self.dimensions:
+            return reading.fault(node, f"{found[2]!r} measures {per.dimension}", f"a {listed(self.dimensions)}")
+        return Quantity(Fraction(found[1]), per)
+
+    def schema(self) -> Json:
+        return {"type": "string", "pattern": rf"^{NUMBER} \S+$"}
