@@ -34,6 +34,19 @@ class _Sample(msgspec.Struct, forbid_unknown_fields=True, gc=False, rename={"in_
     since: int | str | None = None
 
 
+class _Traffic(msgspec.Struct, forbid_unknown_fields=True, gc=False, rename={"in_": "in"}):
+    """A row of the usual kind: whole numbers in and out."""
+
+    series: str
+    at: int
+    in_: int
+    out: int
+
+
+class _TrafficBatch(msgspec.Struct, forbid_unknown_fields=True):
+    samples: list[_Traffic]
+
+
 class _RowBatch(msgspec.Struct, forbid_unknown_fields=True):
     samples: list[_Sample]
 
@@ -69,6 +82,7 @@ class _Shape(msgspec.Struct):
 _NAMES = (("series", "series"), ("at", "at"), ("in_", "in"), ("out", "out"), ("value", "value"), ("item", "item"))
 _plain = msgspec.json.Decoder(_Columns)
 _mixed = msgspec.json.Decoder(_AnyColumns)
+_traffic = msgspec.json.Decoder(_TrafficBatch)
 _rows = msgspec.json.Decoder(_RowBatch)
 _shape = msgspec.json.Decoder(_Shape)
 
@@ -89,7 +103,19 @@ def decode_json(body: bytes) -> Columns:
     try:
         if not bytes(_shape.decode(body).samples):
             return _from_columns(body)
-        samples = _rows.decode(body).samples
+        try:
+            traffic = _traffic.decode(body).samples
+        except msgspec.ValidationError:
+            samples = _rows.decode(body).samples
+        else:
+            return operations.from_lists(
+                {
+                    "series": [one.series for one in traffic],
+                    "at": [one.at for one in traffic],
+                    "in": [one.in_ for one in traffic],
+                    "out": [one.out for one in traffic],
+                }
+            )
     except msgspec.ValidationError as fault:
         message, _, path = str(fault).partition(" - at ")
         raise operations.UnableToReadBatchError(path.strip("`") or "body", message) from fault
