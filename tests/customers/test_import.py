@@ -17,6 +17,7 @@ from coulance.customers import queries as customers
 from coulance.flows.customer_file import read_files
 from coulance.flows.import_customers import ImportPlan, UnableToImportCustomersError, import_customers
 from coulance.services import queries as services
+from coulance.services.operations import end_service
 from tests.catalog import EXAMPLE
 
 AT = datetime(2026, 10, 5, 12, 0, tzinfo=UTC)
@@ -170,6 +171,14 @@ def test_billed_days_end_on_the_accounts_own_billing_day(run: Run) -> None:
     with pytest.raises(UnableToImportCustomersError, match="had before 2026-10-15, which is billed"):
         run(all=sheet(*before, {**before[0], "plan": "vps-m", "from": "2026-10-14"}), closed="2026-09")
     assert run(all=sheet(*before, {**before[0], "plan": "vps-m", "from": "2026-10-15"}), closed="2026-09").writes == 1
+
+
+def test_an_empty_cell_does_not_bring_an_ended_service_back(run: Run) -> None:
+    text = sheet(ACCOUNT, SERVICE)
+    run(all=text)
+    end_service(service="s1", on=date(2026, 9, 1))
+    assert run(all=text).writes == 0
+    assert services.service("s1").ended_on == date(2026, 9, 1)
 
 
 def test_what_is_probably_not_meant_is_noted(run: Run) -> None:

@@ -246,7 +246,10 @@ class _Planning:
             values = {c: row.values[c] for c in ("name", "kind", "started_on", "ended_on", "pool")}
             values["external_id"] = name
             if before is not None:
-                values |= {c: getattr(before, c) for c in ("ended_on", "pool") if c not in row.given}
+                if "pool" not in row.given:
+                    values["pool"] = before.pool
+                if values["ended_on"] is None:  # nobody brings an ended service back by leaving a cell empty
+                    values["ended_on"] = before.ended_on
                 if owners.get(before.account_id) != owner:
                     found = f"service {name!r} belongs to another account"
                     row.fault(self.faults, "account", found, "the account it is with; end it, and start one")
