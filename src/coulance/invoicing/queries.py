@@ -9,6 +9,7 @@ from typing import Any
 
 from django.db import connection
 
+from coulance.customers import queries as customers
 from coulance.invoicing.carried import line_from_json
 from coulance.invoicing.crediting import SPAN_COLUMNS, span_of
 from coulance.invoicing.errors import UnableToFindDocumentError
@@ -305,15 +306,14 @@ def chunks_left(*, run: int) -> int:
 
 def parked(*, run: int | None = None) -> list[ParkedRow]:
     """Accounts left out and not taken up again, by account; of one run, or of all."""
-    return [
-        ParkedRow(*row)
-        for row in _fetch(
-            "SELECT p.run_id, p.account_id, a.external_id, p.reason, p.detail, p.parked_at"
-            " FROM invoicing_parked_account p JOIN customers_account a ON a.id = p.account_id"
-            " WHERE p.resolved_at IS NULL AND (%s::bigint IS NULL OR p.run_id = %s) ORDER BY a.external_id, p.run_id",
-            [run, run],
-        )
-    ]
+    rows = _fetch(
+        "SELECT run_id, account_id, reason, detail, parked_at FROM invoicing_parked_account"
+        " WHERE resolved_at IS NULL AND (%s::bigint IS NULL OR run_id = %s) ORDER BY run_id",
+        [run, run],
+    )
+    refs = {row.id: row.external_id for row in customers.accounts({row[1] for row in rows})} if rows else {}
+    found = [ParkedRow(run_id, account, refs[account], *rest) for run_id, account, *rest in rows]
+    return sorted(found, key=lambda one: (one.account_ref, one.run))
 
 
 def billed_spans(*, services: Iterable[int], since: date | None = None) -> dict[int, tuple[BilledSpan, ...]]:

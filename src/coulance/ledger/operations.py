@@ -7,6 +7,7 @@ from uuid import UUID
 
 from django.db import connection
 
+from coulance.customers import queries as customers
 from coulance.ledger import reading
 from coulance.platform.db import copy_lines, copy_text, next_ids
 from coulance_core.kernel import Money, require_aware
@@ -68,19 +69,29 @@ def parties_for(*, accounts: Iterable[int]) -> dict[int, bytes]:
     """
     wanted = sorted(set(accounts))
     _require_transaction("parties_for")
+    found = _parties(wanted)
+    missing = [account for account in wanted if account not in found]
+    if not missing:
+        return found
+    new = customers.accounts(
+        missing
+    )  # sorted by id: two writers make them in one order, and cannot lock each other out
+    if len(new) != len(missing):
+        unknown = sorted(set(missing) - {row.id for row in new})
+        raise UnableToPostError(f"no such account: {', '.join(map(str, unknown[:5]))}")
     with connection.cursor() as cursor:
         cursor.execute(
-            "INSERT INTO ledger_party (account_id, pseudonym) SELECT id, pseudonym FROM customers_account a"
-            " WHERE id = ANY(%s) AND NOT EXISTS (SELECT 1 FROM ledger_party p WHERE p.account_id = a.id)"
-            " ORDER BY id ON CONFLICT DO NOTHING",
-            [wanted],
+            "INSERT INTO ledger_party (account_id, pseudonym) SELECT * FROM unnest(%s::bigint[], %s::uuid[])"
+            " ON CONFLICT (account_id) DO NOTHING",
+            [[row.id for row in new], [row.pseudonym for row in new]],
         )
-        cursor.execute("SELECT account_id, pseudonym FROM ledger_party WHERE account_id = ANY(%s)", [wanted])
-        found = {account: pseudonym.bytes for account, pseudonym in cursor.fetchall()}
-    missing = [account for account in wanted if account not in found]
-    if missing:
-        raise UnableToPostError(f"no such account: {', '.join(map(str, missing[:5]))}")
-    return found
+    return found | _parties(missing)
+
+
+def _parties(accounts: Sequence[int]) -> dict[int, bytes]:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT account_id, pseudonym FROM ledger_party WHERE account_id = ANY(%s)", [list(accounts)])
+        return {account: pseudonym.bytes for account, pseudonym in cursor.fetchall()}
 
 
 def post_entries(*, entries: Sequence[Entry], at: datetime) -> PostedEntries:
