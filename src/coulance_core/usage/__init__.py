@@ -1,1 +1,1 @@
-"""Samples become figures: counters to deltas, slots, percentiles, aggregates, de-duplication."""
+"""Samples become figures: counters to deltas, slots, percentiles, aggregates."""
