@@ -284,6 +284,8 @@ def test_an_erased_person_leaves_a_sound_chain_that_leads_nowhere(booked: int) -
         assert cursor.fetchone() == (0,)
     assert list(check_ledger()) == []
     assert balance(account=booked) == {}
+    with pytest.raises(UnableToPostError, match="were erased"):
+        book(booked, "document/after")
     assert sum(row.balance.minor for row in trial_balance()) == 0
     with pytest.raises(UnableToEraseError, match="no books"), transaction.atomic():
         erase_party(account=booked, at=AT)

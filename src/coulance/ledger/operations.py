@@ -65,7 +65,7 @@ def _require_transaction(what: str) -> None:
 def parties_for(*, accounts: Iterable[int]) -> dict[int, bytes]:
     """The pseudonym of each account (customers' database ids), made where there is none yet.
 
-    Raises `UnableToPostError` naming accounts that do not exist.
+    Raises `UnableToPostError` naming accounts that do not exist, or were erased.
     """
     wanted = sorted(set(accounts))
     _require_transaction("parties_for")
@@ -73,19 +73,22 @@ def parties_for(*, accounts: Iterable[int]) -> dict[int, bytes]:
     missing = [account for account in wanted if account not in found]
     if not missing:
         return found
-    new = customers.accounts(
-        missing
-    )  # sorted by id: two writers make them in one order, and cannot lock each other out
+    # Sorted by id: two writers make parties in one order, and cannot lock each other out.
+    new = customers.accounts(missing)
     if len(new) != len(missing):
         unknown = sorted(set(missing) - {row.id for row in new})
         raise UnableToPostError(f"no such account: {', '.join(map(str, unknown[:5]))}")
     with connection.cursor() as cursor:
         cursor.execute(
             "INSERT INTO ledger_party (account_id, pseudonym) SELECT * FROM unnest(%s::bigint[], %s::uuid[])"
-            " ON CONFLICT (account_id) DO NOTHING",
+            " ON CONFLICT DO NOTHING",
             [[row.id for row in new], [row.pseudonym for row in new]],
         )
-    return found | _parties(missing)
+    found |= _parties(missing)
+    for account in missing:
+        if account not in found:  # its pseudonym is there, and leads to nobody any more
+            raise UnableToPostError(f"the books of account {account} were erased: nothing more is booked for it")
+    return found
 
 
 def _parties(accounts: Sequence[int]) -> dict[int, bytes]:
