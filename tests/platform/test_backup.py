@@ -8,13 +8,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import psycopg
 import pytest
 
 from coulance.platform import backup
 from coulance.platform.instance import Instance
 from coulance.platform.postgres import EmbeddedPostgres
-from tests.support.instances import coulance, new_home
+from tests.support.instances import coulance, coulance_many, new_home
 
 pytestmark = pytest.mark.slow
 
@@ -105,22 +104,33 @@ def test_an_instance_in_use_is_replaced_only_by_force_and_never_by_half(
     original: Path, file: Path, tmp_path: Path
 ) -> None:
     wrong = json.loads(_members(file)[0][1])["rows"] | {"platform_operator": 7}
-    bad = _write(tmp_path / "bad", _edited(_members(file), rows=wrong))
+    members = _members(file)
+    newer = [*json.loads(members[0][1])["migrations"], "usage.0999_later"]
+    cases = {
+        file: "this instance is not empty (",
+        _write(tmp_path / "server", _edited(members, server="99")): "was made on PostgreSQL 99",
+        _write(tmp_path / "newer", _edited(members, migrations=newer)): "newer than this one (it has usage.0999_later",
+        _write(tmp_path / "bucket", _edited(members, segments_elsewhere="s3://a/b")): "set COULANCE_SEGMENTS=s3://a/b",
+        _write(tmp_path / "short", _edited(members, rows=wrong)): (
+            "the restored table platform_operator has 1 rows, and the backup says 7"
+        ),
+    }
     with _instance("bert") as home:
         before = _contents(home)
-
-        refused = coulance(home, "restore", str(file), check=False)
-        assert refused.returncode == 1
-        assert "this instance is not empty (" in refused.stderr
-
-        (home / "segments" / "mine").write_text("kept")
-        failed = coulance(home, "restore", "--force", str(bad), check=False)
-        assert failed.returncode == 1
-        assert "the restored table platform_operator has 1 rows, and the backup says 7" in failed.stderr
+        answers = coulance_many(
+            home, *(("restore", *([] if path == file else ["--force"]), str(path)) for path in cases)
+        )
+        for (status, _, said), expected in zip(answers, cases.values(), strict=True):
+            assert status == 1
+            assert expected in said
         assert _contents(home) == before
-        assert _segments(home) == {"mine": b"kept"}
 
-        coulance(home, "restore", "--force", str(file))
+        (home / "segments" / "mine").write_text("in the way")
+        ((refused, _, why), (forced, _, _)) = coulance_many(
+            home, ("restore", str(file)), ("restore", "--force", str(file))
+        )
+        assert (refused, forced) == (1, 0)
+        assert "holds samples" in why
         assert _contents(home) == _contents(original) != before
         assert sorted(_segments(home)) == ["2026/10/a.parquet", "2026/10/b.parquet"]
 
@@ -181,23 +191,21 @@ def test_damage_of_every_kind_is_told_before_anything_is_touched(file: Path, tmp
         assert refused.returncode == 1
         assert refused.stderr.startswith("Error: ")
         assert not home.exists()
-        newer = _write(tmp_path / "newer", _edited(members, server="99"))
-        refused = coulance(home, "restore", str(newer), check=False)
-        assert "was made on PostgreSQL 99" in refused.stderr
 
 
-def test_whoever_removes_segments_waits_for_a_backup_to_end(original: Path) -> None:
-    from coulance.platform.db import lock_key
-
-    here = Instance(original)
-    server = _database(original)
-    server.start()
-    try:
-        key = [lock_key(*backup.SEGMENT_FILES)]
-        with server.connect() as other, backup._files_stay(here):
-            assert other.execute("SELECT pg_try_advisory_lock(%s)", key).fetchone() == (False,)
-        with server.connect() as other:
-            assert other.execute("SELECT pg_try_advisory_lock(%s)", key).fetchone() == (True,)
-            assert isinstance(other, psycopg.Connection)
-    finally:
-        server.stop()
+def test_segments_on_another_disk_come_along_and_a_bucket_is_named(original: Path, tmp_path: Path) -> None:
+    far = tmp_path / "far"
+    far.mkdir(mode=0o700)
+    (far / "x.parquet").write_bytes(b"far away")
+    coulance(original, "backup", str(tmp_path / "disk"), COULANCE_SEGMENTS=str(far))
+    manifest = backup.check_backup(tmp_path / "disk")
+    assert [member.name for member in manifest.members] == ["database.dump", "segments/x.parquet"]
+    said = coulance(original, "backup", str(tmp_path / "bucket"), COULANCE_SEGMENTS="s3://kept/here").stdout
+    assert "The segments lie in s3://kept/here and are not in the file" in said
+    assert backup.check_backup(tmp_path / "bucket").segments_elsewhere == "s3://kept/here"
+    assert backup.check_backup(tmp_path / "bucket").segments == 0
+    with new_home() as home:
+        near = tmp_path / "near"
+        coulance(home, "restore", str(tmp_path / "disk"), COULANCE_SEGMENTS=str(near))
+        assert (near / "x.parquet").read_bytes() == b"far away"
+        assert not [path for path in tmp_path.iterdir() if path.name.startswith(".coulance")]

@@ -111,6 +111,24 @@ def test_the_doctor_finds_it_well(up: Up) -> None:
     assert "ok     worker: alive" in seen.stdout
 
 
+def test_a_backup_is_taken_meanwhile_and_a_restore_is_refused(up: Up) -> None:
+    file = up.home.with_suffix(".backup")
+    try:
+        assert "rows in" in coulance(up.home, "backup", str(file)).stdout
+        refused = coulance(up.home, "restore", "--force", str(file), check=False)
+        assert refused.returncode == 1
+        assert f"Coulance is already running in {up.home}" in refused.stderr
+        assert up.health()["ok"]
+    finally:
+        file.unlink(missing_ok=True)
+
+
+def test_static_files_are_served(up: Up) -> None:
+    with urllib.request.urlopen(f"http://127.0.0.1:{up.port}/static/ninja/swagger-ui.css", timeout=5) as answer:
+        assert answer.headers["Content-Type"].startswith("text/css")
+        assert len(answer.read()) > 1000
+
+
 def test_the_database_listens_on_no_network(up: Up) -> None:
     family = {up.state()["database"], *(c.pid for c in psutil.Process(up.state()["database"]).children())}
     listening = [c for pid in family for c in psutil.Process(pid).net_connections("inet") if c.status == "LISTEN"]

@@ -42,15 +42,49 @@ def environment(home: Path, **extra: str) -> dict[str, str]:
 
 def coulance(home: Path, *arguments: str, check: bool = True, **extra: str) -> subprocess.CompletedProcess[str]:
     """Run one command to its end."""
-    return subprocess.run(
+    done = subprocess.run(
         [sys.executable, "-m", "coulance.cli.main", *arguments],
         env=environment(home, **extra),
         cwd=ROOT,
         capture_output=True,
         text=True,
-        check=check,
+        check=False,
         timeout=120,
     )
+    assert not check or done.returncode == 0, done.stdout + done.stderr
+    return done
+
+
+_MANY = """
+import contextlib, io, json, sys
+from coulance.cli.main import main
+answers = []
+for arguments in json.loads(sys.argv[1]):
+    sys.argv = ["coulance", *arguments]
+    out, err, status = io.StringIO(), io.StringIO(), 0
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        try:
+            main()
+        except SystemExit as end:
+            status = end.code or 0
+    answers.append([status, out.getvalue(), err.getvalue()])
+print(json.dumps(answers))
+"""
+
+
+def coulance_many(home: Path, *commands: tuple[str, ...]) -> list[tuple[int, str, str]]:
+    """Run commands one after another in one process, which loads Django once: (status, stdout, stderr) of each."""
+    done = subprocess.run(
+        [sys.executable, "-c", _MANY, json.dumps(commands)],
+        env=environment(home),
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=300,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return [(status, out, err) for status, out, err in json.loads(done.stdout)]
 
 
 def free_port() -> int:

@@ -29,6 +29,8 @@ def backup(file: Path, with_secrets: bool) -> None:
         + (", secrets" if made.has_secrets else "")
         + f"; {size:,.1f} MB"
     )
+    if made.segments_elsewhere:
+        click.echo(f"The segments lie in {made.segments_elsewhere} and are not in the file: see to it that it is kept.")
 
 
 @click.command()

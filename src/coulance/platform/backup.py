@@ -7,9 +7,9 @@ The file is a tar:
     segments/...         the sealed samples, byte for byte
     secrets/...          only with secrets=True
 
-Consistency: a segment file is complete before the row that names it commits, and is never changed. So the dump is taken
-first, and the files that are there after it include all that it names; for as long as a backup takes, it holds
-`SEGMENT_FILES` shared, and whoever removes segment files must hold it exclusively.
+Consistency: a segment file is complete before the row that names it commits, is never changed, and stays for days after
+it was superseded. So the dump is taken first, and the files that are there after it include all that it names. Segments
+that lie in an object store (COULANCE_SEGMENTS) are not in the file: the store keeps them, and the manifest says where.
 
 Restoring checks the whole file against its manifest before anything is touched, then restores into a database of its
 own name and renames that into place in one transaction, so that a failure half-way leaves the instance as it was.
@@ -20,6 +20,7 @@ import io
 import json
 import os
 import secrets
+import shutil
 import subprocess
 import tarfile
 import tempfile
@@ -31,17 +32,15 @@ from pathlib import Path, PurePosixPath
 from typing import IO, Any
 
 import psycopg
+from django.db.migrations.loader import MigrationLoader
 from psycopg import sql
 
 from coulance.platform import binaries
-from coulance.platform.db import lock_key
 from coulance.platform.instance import Instance
 from coulance.platform.layout import make_private
 from coulance_core.kernel import require_aware
 
 SCHEMA = "coulance.backup/1"
-SEGMENT_FILES = ("segments", "files")
-"""The advisory lock on the set of segment files (`db.advisory_lock(*SEGMENT_FILES)`): take it before removing any."""
 _MANIFEST = "manifest.json"
 _DUMP = "database.dump"
 _BLOCK = 1024 * 1024
@@ -75,6 +74,8 @@ class Manifest:
     migrations: tuple[str, ...]
     rows: dict[str, int]
     members: tuple[Member, ...]
+    segments_elsewhere: str = ""
+    """The object store that keeps the segments, when they are not in here."""
 
     @property
     def segments(self) -> int:
@@ -97,10 +98,16 @@ def make_backup(*, here: Instance, to: Path, at: datetime, version: str, with_se
         raise UnableToBackUpError(f"{to} exists already; give a name that doesn't")
     if not to.parent.is_dir():
         raise UnableToBackUpError(f"{to.parent} is not a directory")
-    with (
-        _files_stay(here),
-        tempfile.TemporaryDirectory(prefix=".coulance-backup-", dir=to.parent) as scratch,
-    ):
+    try:
+        manifest = _write(here, to, at, version, with_secrets=with_secrets)
+    except OSError as fault:
+        raise UnableToBackUpError(f"the backup could not be written: {fault}") from fault
+    _note(here, at)
+    return manifest
+
+
+def _write(here: Instance, to: Path, at: datetime, version: str, *, with_secrets: bool) -> Manifest:
+    with tempfile.TemporaryDirectory(prefix=".coulance-backup-", dir=to.parent) as scratch:
         dump = Path(scratch) / _DUMP
         with _snapshot(here) as (connection, snapshot):
             _run_client(here, "pg_dump", "--format=custom", "--no-owner", "--no-acl", f"--snapshot={snapshot}",
@@ -109,7 +116,11 @@ def make_backup(*, here: Instance, to: Path, at: datetime, version: str, with_se
             migrations = _migrations(connection)
             server = str(connection.info.server_version // 10000)
         files = [(_DUMP, dump)]
-        files += [(f"segments/{path.relative_to(here.segments_dir)}", path) for path in _files_in(here.segments_dir)]
+        elsewhere = here.segments_url or "" if here.segments_are_remote else ""
+        if not elsewhere:
+            files += [
+                (f"segments/{path.relative_to(here.segments_dir)}", path) for path in _files_in(here.segments_dir)
+            ]
         if with_secrets:
             files += [(f"secrets/{path.name}", path) for path in _files_in(here.secrets_dir)]
         manifest = Manifest(
@@ -120,6 +131,7 @@ def make_backup(*, here: Instance, to: Path, at: datetime, version: str, with_se
             migrations,
             rows,
             tuple(_describe(name, path) for name, path in files),
+            elsewhere,
         )
         whole = Path(scratch) / "whole"
         with os.fdopen(os.open(whole, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as output:
@@ -133,14 +145,7 @@ def make_backup(*, here: Instance, to: Path, at: datetime, version: str, with_se
             output.flush()
             os.fsync(output.fileno())
         whole.rename(to)
-    _note(here, at)
     return manifest
-
-
-def read_manifest(file: Path) -> Manifest:
-    """The manifest of a backup, without checking the rest. Raises UnableToRestoreError for what is no backup."""
-    with _opened(file) as tar:
-        return _manifest_of(tar, file)
 
 
 def check_backup(file: Path) -> Manifest:
@@ -176,9 +181,23 @@ def restore_backup(*, here: Instance, file: Path, force: bool = False) -> Manife
         raise UnableToRestoreError(
             f"the backup was made on PostgreSQL {manifest.server}, and this server is {server}: use one as new"
         )
+    if unknown := sorted(set(manifest.migrations) - _known_migrations()):
+        raise UnableToRestoreError(
+            f"the backup was made by Coulance {manifest.version}, which is newer than this one (it has {unknown[0]}, "
+            "which this one doesn't know): install that version or a later one first"
+        )
+    if manifest.segments_elsewhere and here.segments_url != manifest.segments_elsewhere:
+        raise UnableToRestoreError(
+            f"the segments of this backup lie in {manifest.segments_elsewhere}; "
+            f"set COULANCE_SEGMENTS={manifest.segments_elsewhere} and try again"
+        )
+    if here.segments_are_remote and manifest.segments:
+        raise UnableToRestoreError("this backup holds its segments; restore it without COULANCE_SEGMENTS")
     if not force:
         _refuse_full(here)
-    with tempfile.TemporaryDirectory(prefix=".coulance-restore-", dir=here.home) as scratch:
+    # Beside the segments, which are renamed into place: that works within one file system only.
+    here.segments_dir.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".coulance-restore-", dir=here.segments_dir.parent) as scratch:
         unpacked = Path(scratch)
         _unpack(file, manifest, unpacked)
         name = f"{here.database_settings()['NAME']}_restoring_{secrets.token_hex(4)}"
@@ -192,7 +211,9 @@ def restore_backup(*, here: Instance, file: Path, force: bool = False) -> Manife
         for path in _files_in(unpacked / "secrets"):
             # The password belongs to this server's role, not to the data; only keys that sign data come back.
             if path.name != "database_password":
-                path.replace(here.secrets_dir / path.name)
+                shutil.copy(path, draft := here.secrets_dir / f".{path.name}.restored")
+                draft.chmod(0o600)
+                draft.replace(here.secrets_dir / path.name)
     return manifest
 
 
@@ -205,13 +226,6 @@ def last_backup(here: Instance) -> datetime | None:
 
 
 # Making
-
-
-@contextmanager
-def _files_stay(here: Instance) -> Iterator[None]:
-    with _connect(here) as connection:
-        connection.execute("SELECT pg_advisory_lock_shared(%s)", [lock_key(*SEGMENT_FILES)])
-        yield
 
 
 @contextmanager
@@ -302,7 +316,7 @@ def _manifest_of(tar: tarfile.TarFile, file: Path) -> Manifest:
         members = tuple(Member(str(m["name"]), int(m["size"]), str(m["sha256"])) for m in known["members"])
         manifest = Manifest(
             known["schema"], known["made_at"], known["version"], known["server"], tuple(known["migrations"]),
-            dict(known["rows"]), members,
+            dict(known["rows"]), members, str(known.get("segments_elsewhere", "")),
         )  # fmt: skip
     except (ValueError, KeyError, TypeError) as fault:
         raise UnableToRestoreError(f"{file} has a manifest that can't be read: {fault}") from fault
@@ -335,6 +349,12 @@ def _unpack(file: Path, manifest: Manifest, to: Path) -> None:
 
 
 # Restoring
+
+
+def _known_migrations() -> set[str]:
+    loader = MigrationLoader(None, ignore_no_migrations=True)
+    replaced = {key for migration in loader.disk_migrations.values() for key in migration.replaces}
+    return {f"{app}.{name}" for app, name in {*loader.disk_migrations, *replaced}}
 
 
 def _refuse_full(here: Instance) -> None:

@@ -75,6 +75,8 @@ class Instance:
 
     home: Path
     database_url: str | None = None
+    segments_url: str | None = None
+    """Where segments lie when not in the home: a path, or an object store such as s3://bucket/prefix."""
 
     @property
     def secrets_dir(self) -> Path:
@@ -83,8 +85,15 @@ class Instance:
 
     @property
     def segments_dir(self) -> Path:
-        """Directory of the sealed sample segments, 0700."""
+        """Directory of the sealed sample segments, 0700; empty when they lie in an object store."""
+        if self.segments_url and not self.segments_are_remote:
+            return Path(urlsplit(self.segments_url).path or self.segments_url).absolute()
         return self.home / "segments"
+
+    @property
+    def segments_are_remote(self) -> bool:
+        """Whether segments lie in an object store, whose keeper backs them up."""
+        return bool(self.segments_url) and urlsplit(self.segments_url).scheme not in {"", "file"}
 
     @property
     def run_dir(self) -> Path:
@@ -178,9 +187,10 @@ def _make_secret(path: Path) -> None:
 
 
 def current() -> Instance:
-    """The instance this process works for, from COULANCE_HOME and DATABASE_URL."""
+    """The instance this process works for, from COULANCE_HOME, DATABASE_URL and COULANCE_SEGMENTS."""
     home = os.environ.get("COULANCE_HOME")
     return Instance(
         home=(Path(home).expanduser() if home else _default_home()).absolute(),
         database_url=os.environ.get("DATABASE_URL") or None,
+        segments_url=os.environ.get("COULANCE_SEGMENTS") or None,
     )

@@ -299,9 +299,16 @@ def _sleep_until_woken(wake: int, at_most_s: float) -> None:
         os.read(wake, 64)
 
 
-def instance_parts(*, host: str, port: int, workers: int, threads: int) -> list[Part]:
-    """The web server and the worker, as programs of this Python. They find the instance through the environment."""
+def instance_parts(*, host: str, port: int, workers: int, threads: int, collect: int | None = None) -> list[Part]:
+    """The web server and the worker, as programs of this Python. They find the instance through the environment.
+
+    With `collect` (seconds) the local collector runs beside them.
+    """
     environment = {**os.environ, "COULANCE_SUPERVISED": "1", "PYTHONUNBUFFERED": "1"}
     web = [sys.executable, "-m", "coulance.platform.web_server", host, str(port), str(workers), str(threads)]
     worker = [sys.executable, "-m", "coulance.platform.worker"]
-    return [Part("web", web, environment), Part("worker", worker, environment)]
+    parts = [Part("web", web, environment), Part("worker", worker, environment)]
+    if collect is not None:
+        collector = [sys.executable, "-m", "coulance.cli.main", "collect", "--every", str(collect)]
+        parts.append(Part("collector", collector, environment))
+    return parts
