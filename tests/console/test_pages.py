@@ -114,6 +114,7 @@ def test_services_are_searched_filtered_and_show_their_use(browser: Any, shop: S
     assert 'href="/services/port-7"' not in page
     assert "1,412.6\u00a0GB" in page
     assert "141 %" in page
+    assert page.count('class="chart-spark"') == 1
     assert "No services match" in body(browser.get("/services?q=nothing-like-it"))
     assert "No services match" in body(browser.get("/services?kind=colo"))
     assert 'href="/services/port-7"' in body(browser.get("/services?kind=vps"))

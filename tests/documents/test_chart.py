@@ -3,13 +3,14 @@
 import itertools
 import xml.etree.ElementTree as ET
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import numpy as np
 import pytest
-from tests.documents import samples
 
 from coulance.invoicing import chart, svg
 from coulance.invoicing.chart_marks import Area, Band, Bars, Bracket, ChartModel, Note, Role, Rule
+from tests.documents import samples
 
 SVG = "{http://www.w3.org/2000/svg}"
 
@@ -173,3 +174,20 @@ def test_level_points_hold_the_highest_of_each_bucket() -> None:
     points = chart.level_points(at, value, 60, 10, limit=100)
     assert len(points) <= 100
     assert points[-1][1] == pytest.approx(199.9)
+
+
+@pytest.mark.parametrize("make", [samples.quota_item, samples.port_item, samples.storage_item, samples.seats_item])
+def test_a_sparkline_is_small_and_well_formed(make: Any) -> None:
+    picture = svg.sparkline(model_of(make()))
+    assert ET.fromstring(picture).get("aria-label")
+    assert len(picture) < 9000
+
+
+def test_a_day_is_as_wide_in_another_zone_and_no_wider_when_the_next_is_missing() -> None:
+    item = samples.quota_item()
+    item["chart"]["points"] = [p for i, p in enumerate(item["chart"]["points"]) if i != 10]
+    for zone in (samples.ZONE, ZoneInfo("UTC"), ZoneInfo("America/New_York")):
+        made = chart.model(item, zone=zone)
+        assert made is not None
+        for start, end, _, _ in marks(made, Bars)[0].bars:
+            assert 86400 <= end - start <= 25 * 3600

@@ -10,10 +10,10 @@ import pikepdf
 import pypdf
 import pytest
 import typst
-from tests.documents import samples
 
 from coulance.invoicing import pdf
 from coulance_core.kernel import Explanation
+from tests.documents import samples
 
 HOSTILE = [
     '#image("/etc/passwd")',

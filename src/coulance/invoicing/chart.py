@@ -40,6 +40,10 @@ from coulance_core.kernel import exact
 __all__ = ["MOST_POINTS", "ChartModel", "Role", "daily_points", "level_points", "model", "pool", "rate_points"]
 
 
+LONGEST_DAY_S = 25 * 3600.0
+"""A civil day with its clock put back: a bar is no longer than that when the next day has no samples."""
+
+
 def model(item: Mapping[str, Any], *, zone: ZoneInfo, language: str = "en") -> ChartModel | None:
     """The picture of one usage item, or `None` when the item has no points.
 
@@ -164,7 +168,7 @@ def _quota(f: _Facts) -> ChartModel:
     total, running = 0.0, [(f.start, 0.0)]
     days: list[tuple[float, float, float]] = []
     for i, (t, value) in enumerate(zip(f.times, f.counted, strict=True)):
-        until = min(f.times[i + 1] if i + 1 < len(f.times) else f.end, _next_midnight(t, f.zone), f.end)
+        until = min(f.times[i + 1] if i + 1 < len(f.times) else f.end, t + LONGEST_DAY_S, f.end)
         if total and running[-1][0] < t:
             running.append((t, total))  # a day without samples adds nothing
         total += value
@@ -378,12 +382,6 @@ def _epoch(value: object, zone: ZoneInfo, default: float) -> float:
     except ValueError:
         return default
     return (instant.replace(tzinfo=zone) if instant.tzinfo is None else instant).timestamp()
-
-
-def _next_midnight(epoch: float, zone: ZoneInfo) -> float:
-    local = datetime.fromtimestamp(epoch, zone)
-    tomorrow = local.date() + timedelta(days=1)
-    return datetime(tomorrow.year, tomorrow.month, tomorrow.day, tzinfo=zone).timestamp()
 
 
 def _value_ticks(high: float, most: int) -> list[float]:

@@ -166,6 +166,17 @@ def runs_page(*, limit: int = 12, offset: int = 0) -> list[RunRow]:
     ]
 
 
+def largest(*, run: int, kind: str = "overage_invoice", limit: int = 8) -> list[ListedDocument]:
+    """The documents of a run with the largest totals."""
+    return [
+        _listed(row)
+        for row in _fetch(
+            f"{_COLUMNS} {_FROM} WHERE d.run_id = %s AND d.kind = %s ORDER BY d.gross DESC, d.id LIMIT %s",
+            [run, kind, limit],
+        )
+    ]
+
+
 def count_runs() -> int:
     """How many runs there are."""
     return int(_fetch("SELECT count(*) FROM invoicing_run", [])[0][0])

@@ -58,6 +58,49 @@ def svg(model: chart.ChartModel, *, height: float = 210.0) -> str:
     return "".join(out)
 
 
+def sparkline(model: chart.ChartModel, *, wide: float = 140.0, tall: float = 30.0) -> str:
+    """The picture's shape alone, for a row of a list: days or rate, the part beyond the limit in its own colour."""
+    alt = escape(glyphs.safe(model.alt), quote=True)
+    head = (
+        f'<svg xmlns="http://www.w3.org/2000/svg" class="chart-spark" viewBox="0 0 {wide:g} {tall:g}" width="{wide:g}"'
+        f' height="{tall:g}" role="img" aria-label="{alt}">'
+    )
+    out = [head]
+    if model.panels:
+        panel = model.panels[-1]
+        scale_x, scale_y = wide / (model.end - model.start or 1.0), (tall - 1) / panel.top
+        for mark in panel.marks:
+            if isinstance(mark, chart.Bars):
+                boxes = "".join(
+                    f"M{(a - model.start) * scale_x + 0.4:.1f},{tall - low * scale_y:.1f}V{tall - high * scale_y:.1f}"
+                    f"H{(b - model.start) * scale_x - 0.4:.1f}V{tall - low * scale_y:.1f}Z"
+                    for a, b, low, high in mark.bars
+                )
+                out.append(f'<path class="bar {mark.role}" d="{boxes}" fill="{_LINE[mark.role]}"/>')
+            elif isinstance(mark, chart.Area) and mark.role is not chart.Role.GAP:
+                xy = [((x - model.start) * scale_x, tall - y * scale_y) for x, y in mark.points]
+                xy = _stairs(xy) if mark.step else xy
+                base = tall - mark.base * scale_y
+                shape = f"M{xy[0][0]:.1f},{base:.1f}L{_path(_coarse(xy))}L{xy[-1][0]:.1f},{base:.1f}Z"
+                out.append(f'<path class="bar {mark.role}" d="{shape}" fill="{_LINE[mark.role]}"/>')
+            elif isinstance(mark, chart.Rule) and mark.role is chart.Role.LIMIT:
+                y = tall - min(mark.value, panel.top) * scale_y
+                out.append(_line(0, y, wide, y, "rule limit", _LINE[mark.role], 1, "3 2"))
+    out.append("</svg>")
+    return "".join(out)
+
+
+def _coarse(xy: list[tuple[float, float]]) -> list[tuple[float, float]]:
+    """One point a unit of width, the highest: a row of a list has no room for more."""
+    kept: list[tuple[float, float]] = []
+    for x, y in xy:
+        if kept and int(kept[-1][0]) == int(x):
+            kept[-1] = (kept[-1][0], min(kept[-1][1], y))
+        else:
+            kept.append((x, y))
+    return kept
+
+
 def text_width(text: str, size: float = SIZE) -> float:
     """About how wide a text is; serif and sans differ by less than the margins we keep."""
     narrow = sum(c in "iljtfr.,:;|'()[] \u00a0\u2009\u202f" for c in text)
@@ -92,7 +135,7 @@ def _legend(model: chart.ChartModel) -> str:
         else:
             out.append(_rect(x, 4.5, 12, 9, f"fill {role}", _FILL[role], _LINE[role]))
         out.append(_text(x + 17, 13, label, "start", _INK, "legend"))
-        x += 17 + text_width(label) + 20
+        x += 17 + text_width(label) * 1.2 + 14  # pages use a wider face than paper
     return "".join(out)
 
 

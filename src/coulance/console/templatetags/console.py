@@ -60,12 +60,22 @@ def share(seen: int, expected: int) -> str:
 @register.simple_tag
 def picture(item: Mapping[str, Any], zone: str = "UTC", language: str = "en") -> SafeString:
     """The usage picture of an item, inline. Our SVG writer escapes what it is given, so its answer is safe as it is."""
-    try:
-        where = ZoneInfo(zone)
-    except (ZoneInfoNotFoundError, ValueError):
-        where = ZoneInfo("UTC")
-    made = chart.model(item, zone=where, language=language)
+    made = chart.model(item, zone=_zone(zone), language=language)
     return drawn(svg.svg(made)) if made is not None else SafeString("")
+
+
+@register.simple_tag
+def spark(item: Mapping[str, Any], zone: str = "UTC") -> SafeString:
+    """A usage item's picture, small, for a row of a list."""
+    made = chart.model(item, zone=_zone(zone))
+    return drawn(svg.sparkline(made)) if made is not None else SafeString("")
+
+
+def _zone(name: str) -> ZoneInfo:
+    try:
+        return ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError):
+        return ZoneInfo("UTC")
 
 
 @register.filter

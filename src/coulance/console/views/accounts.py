@@ -5,7 +5,7 @@ from django.shortcuts import render
 
 from coulance.console.access import operators_only
 from coulance.console.paging import PER_PAGE, number_asked, page
-from coulance.console.views.services import items_of
+from coulance.console.views.services import listed
 from coulance.customers import listing as customers
 from coulance.customers import queries
 from coulance.invoicing import listing
@@ -38,7 +38,7 @@ def account_detail(request: HttpRequest, external_id: str) -> HttpResponse:
     number = number_asked(request, total)
     found = services.find_services(account=account.id, limit=PER_PAGE, offset=(number - 1) * PER_PAGE)
     statement = listing.latest_statements(accounts=[account.id]).get(account.id)
-    rows = [{"service": row, "items": items_of(statement, row.external_id)} for row in found]
+    rows = [listed(row, statement) for row in found]
     return render(
         request,
         "console/account.html",

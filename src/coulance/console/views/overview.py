@@ -32,6 +32,7 @@ def overview(request: HttpRequest) -> HttpResponse:
             "usage": usage.overview(),
             "last": last,
             "runs": runs,
+            "largest": listing.largest(run=last.id) if last else [],
             "parked": parked[:SHOWN],
             "parked_count": len(parked),
             "quarantined": quarantined[:SHOWN],

@@ -24,7 +24,7 @@ def service_list(request: HttpRequest) -> HttpResponse:
     number = number_asked(request, total)
     found = services.find_services(text=text, kind=kind, limit=PER_PAGE, offset=(number - 1) * PER_PAGE)
     statements = listing.latest_statements(accounts={row.account_id for row in found})
-    rows = [{"service": row, "items": items_of(statements.get(row.account_id), row.external_id)} for row in found]
+    rows = [listed(row, statements.get(row.account_id)) for row in found]
     return render(
         request,
         "console/services.html",
@@ -68,6 +68,12 @@ def service_detail(request: HttpRequest, external_id: str) -> HttpResponse:
             "documents": listing.documents_of_service(service=service.id, limit=24),
         },
     )
+
+
+def listed(service: services.ListedService, statement: Mapping[str, Any] | None) -> dict[str, Any]:
+    """A row of a list of services: the service, its items on a statement, and the zone of their days."""
+    zone = ((statement or {}).get("period") or {}).get("zone") or "UTC"
+    return {"service": service, "items": items_of(statement, service.external_id), "zone": zone}
 
 
 def items_of(statement: Mapping[str, Any] | None, external_id: str) -> list[Item]:
