@@ -94,18 +94,13 @@ def export(form: str, output: Path | None) -> None:
 def seal(until: datetime | None) -> None:
     """Seal the days that are over: nothing more is recorded in them. Prints each day's seal, to publish or keep."""
     with working_database():
-        from django.db import transaction
-
-        from coulance.ledger.operations import seal_day
-        from coulance.ledger.queries import unsealed_days
+        from coulance.ledger.operations import seal_until
         from coulance.platform import clock
 
         now = clock.now()
         last: date = until.date() if until else now.astimezone(UTC).date() - timedelta(days=1)
-        days = unsealed_days(until=last)
-        for day in days:
-            with transaction.atomic():
-                made = seal_day(day=day, at=now)
-            click.echo(f"{day.isoformat()}  {made.entries} entries  {made.seal.hex()}")
-    if not days:
+        sealed = seal_until(day=last, at=now)
+        for made in sealed:
+            click.echo(f"{made.day.isoformat()}  {made.entries} entries  {made.seal.hex()}")
+    if not sealed:
         click.echo(f"No day up to {last.isoformat()} is left to seal.")

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from uuid import UUID
 
-from django.db import connection
+from django.db import connection, transaction
 
 from coulance.customers import queries as customers
-from coulance.ledger import reading
+from coulance.ledger import queries, reading
 from coulance.platform.db import copy_lines, copy_text, next_ids
 from coulance_core.kernel import Money, require_aware
 from coulance_core.ledger import (
@@ -318,6 +318,15 @@ def seal_day(*, day: date, at: datetime) -> DaySeal:
             [day, seal.entries, seal.root, seal.previous, seal.seal, require_aware(at)],
         )
     return seal
+
+
+def seal_until(*, day: date, at: datetime) -> list[DaySeal]:
+    """Seal every day up to `day` that has entries and is not sealed, each in a transaction of its own, oldest first."""
+    sealed = []
+    for open_day in queries.unsealed_days(until=day):
+        with transaction.atomic():
+            sealed.append(seal_day(day=open_day, at=at))
+    return sealed
 
 
 def _midnight(day: date, later: int) -> datetime:
