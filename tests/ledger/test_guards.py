@@ -176,6 +176,12 @@ def test_sealed_days_take_nothing_more_and_show_what_was_changed(booked: int) ->
         cursor.execute("SET LOCAL session_replication_role = replica")
         cursor.execute("UPDATE ledger_entry SET hash = sha256('forged') WHERE source = 'document/1'")
         assert any("root" in fault.message for fault in check_ledger() if fault.where == "day 2026-11-01")
+        cursor.execute("DELETE FROM ledger_day_seal WHERE day = '2026-11-01'")
+        messages = {fault.where: fault.message for fault in check_ledger()}
+        assert "no seal itself" in messages["day 2026-11-01"]
+        assert "does not follow the one before" in messages["day 2026-11-02"]
+        cursor.execute("UPDATE ledger_day_seal SET seal = sha256('forged'), entries = 7")
+        assert {"its seal was forged", "was sealed with 7 entries and has 1"} <= {f.message for f in check_ledger()}
         transaction.set_rollback(True)
 
 

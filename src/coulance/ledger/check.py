@@ -6,13 +6,12 @@ hash, follows every chain, sums every entry and compares every sealed day.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import date
 from typing import Any
 
 from django.db import connection
 
 from coulance.ledger import reading
-from coulance_core.ledger import GENESIS, AccountCodeError, EntryError, entry_hash, seal_of, source_digest, utc_day
+from coulance_core.ledger import GENESIS, AccountCodeError, EntryError, entry_hash, seal_of, source_digest
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,9 +27,7 @@ class LedgerFault:
 
 def check_ledger() -> Iterator[LedgerFault]:
     """Every fault of the journal, as it is found. Nothing is yielded for a sound one. Reads, never writes."""
-    by_day: dict[date, list[bytes]] = {}
     party_id, seq, previous = None, 0, GENESIS
-    sealed = _last_sealed()
     for stored in reading.entries_by_chain():
         where = f"entry {stored.id} (party {stored.party_id}, number {stored.seq})"
         if stored.party_id != party_id:
@@ -41,10 +38,7 @@ def check_ledger() -> Iterator[LedgerFault]:
             yield LedgerFault(where, "does not name the hash of the entry before it: the chain was cut or forked")
         yield from _check_entry(stored, where)
         seq, previous = stored.seq, stored.hash
-        day = utc_day(stored.recorded_at)
-        if sealed is not None and day <= sealed:
-            by_day.setdefault(day, []).append(stored.hash)
-    yield from _check_seals(by_day)
+    yield from _check_seals()
     yield from _check_strays()
 
 
@@ -73,21 +67,14 @@ def _check_entry(stored: reading.StoredEntry, where: str) -> Iterator[LedgerFaul
         yield LedgerFault(where, "its source is gone though its party was not erased")
 
 
-def _last_sealed() -> date | None:
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT max(day) FROM ledger_day_seal")
-        found: date | None = cursor.fetchone()[0]
-        return found
-
-
-def _check_seals(by_day: dict[date, list[bytes]]) -> Iterator[LedgerFault]:
+def _check_seals() -> Iterator[LedgerFault]:
     with connection.cursor() as cursor:
         cursor.execute("SELECT day, entries, root, previous, seal FROM ledger_day_seal ORDER BY day")
         rows: list[Any] = cursor.fetchall()
     previous = GENESIS
     for day, entries, root, stated_previous, seal in rows:
         where = f"day {day.isoformat()}"
-        computed = seal_of(day, by_day.pop(day, []), bytes(stated_previous))
+        computed = seal_of(day, reading.hashes_of_day(day), bytes(stated_previous))
         if bytes(stated_previous) != previous:
             yield LedgerFault(where, "its seal does not follow the one before it")
         if computed.entries != entries:
@@ -97,8 +84,14 @@ def _check_seals(by_day: dict[date, list[bytes]]) -> Iterator[LedgerFault]:
         elif computed.seal != bytes(seal):
             yield LedgerFault(where, "its seal was forged")
         previous = bytes(seal)
-    for day, hashes in sorted(by_day.items()):
-        yield LedgerFault(f"day {day.isoformat()}", f"has {len(hashes)} entries under later seals but no seal itself")
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT (recorded_at AT TIME ZONE 'UTC')::date AS day, count(*) FROM ledger_entry"
+            " WHERE (recorded_at AT TIME ZONE 'UTC')::date < (SELECT max(day) FROM ledger_day_seal)"
+            " AND (recorded_at AT TIME ZONE 'UTC')::date NOT IN (SELECT day FROM ledger_day_seal) GROUP BY 1 ORDER BY 1"
+        )
+        for day, count in cursor.fetchall():
+            yield LedgerFault(f"day {day.isoformat()}", f"has {count} entries under later seals but no seal itself")
 
 
 def _check_strays() -> Iterator[LedgerFault]:

@@ -301,17 +301,12 @@ def seal_day(*, day: date, at: datetime) -> DaySeal:
             raise UnableToSealError(f"the journal is sealed up to {last[0]}, and {day} with it")
         cursor.execute(
             "SELECT min((recorded_at AT TIME ZONE 'UTC')::date) FROM ledger_entry WHERE recorded_at >= %s",
-            [_midnight(last[0], 1) if last else datetime(1, 1, 1, tzinfo=UTC)],
+            [_day_after(last[0]) if last else datetime(1, 1, 1, tzinfo=UTC)],
         )
         (earliest,) = cursor.fetchone()
         if earliest is not None and earliest < day:
             raise UnableToSealError(f"{earliest} has entries and is not sealed: seal it first")
-        cursor.execute(
-            "SELECT hash FROM ledger_entry WHERE recorded_at >= %s AND recorded_at < %s",
-            [_midnight(day, 0), _midnight(day, 1)],
-        )
-        hashes = [bytes(link) for (link,) in cursor.fetchall()]
-        seal = seal_of(day, hashes, bytes(last[1]) if last else GENESIS)
+        seal = seal_of(day, reading.hashes_of_day(day), bytes(last[1]) if last else GENESIS)
         cursor.execute(
             "INSERT INTO ledger_day_seal (day, entries, root, previous, seal, sealed_at)"
             " VALUES (%s, %s, %s, %s, %s, %s)",
@@ -329,8 +324,8 @@ def seal_until(*, day: date, at: datetime) -> list[DaySeal]:
     return sealed
 
 
-def _midnight(day: date, later: int) -> datetime:
-    return datetime(day.year, day.month, day.day, tzinfo=UTC) + timedelta(days=later)
+def _day_after(day: date) -> datetime:
+    return datetime(day.year, day.month, day.day, tzinfo=UTC) + timedelta(days=1)
 
 
 def erase_party(*, account: int, at: datetime) -> None:

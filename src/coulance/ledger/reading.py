@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 from django.db import connection
@@ -102,6 +102,17 @@ def entries_by_chain() -> Iterator[StoredEntry]:
 def entries_by_day() -> Iterator[StoredEntry]:
     """Every entry by the day it counts, then by number; streamed."""
     yield from _stream(_SELECT + " ORDER BY e.effective_on, e.id")
+
+
+def hashes_of_day(day: date) -> list[bytes]:
+    """The hashes of the entries recorded on a UTC day, in no particular order."""
+    start = datetime(day.year, day.month, day.day, tzinfo=UTC)
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT hash FROM ledger_entry WHERE recorded_at >= %s AND recorded_at < %s",
+            [start, start + timedelta(days=1)],
+        )
+        return [bytes(link) for (link,) in cursor.fetchall()]
 
 
 def _stream(statement: str) -> Iterator[StoredEntry]:
