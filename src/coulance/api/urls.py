@@ -2,9 +2,10 @@
 
 from django.urls import URLPattern, URLResolver, path
 
-from coulance.api import usage
+from coulance.api import documents, usage
 from coulance.api.app import api
 
 api.add_router("/usage", usage.router)
+api.add_router("/documents", documents.router)
 
 urlpatterns: list[URLPattern | URLResolver] = [path("", api.urls)]

@@ -26,6 +26,36 @@ def _up() -> click.Command:
     return up
 
 
+def _demo() -> click.Command:
+    from coulance.cli.demo import demo
+
+    return demo
+
+
+def _explain() -> click.Command:
+    from coulance.cli.evidence import explain
+
+    return explain
+
+
+def _export() -> click.Command:
+    from coulance.cli.evidence import export
+
+    return export
+
+
+def _replay() -> click.Command:
+    from coulance.cli.evidence import replay
+
+    return replay
+
+
+def _close() -> click.Command:
+    from coulance.cli.close import close
+
+    return close
+
+
 def _doctor() -> click.Command:
     from coulance.cli.doctor import doctor
 
@@ -112,6 +142,7 @@ def _ledger() -> click.Command:
 
 # In the order in which a person meets them.
 COMMANDS: dict[str, _Entry] = {
+    "demo": _Entry("Show the main job: three months of a made-up provider, from samples to explained invoices.", _demo),
     "up": _Entry("Run Coulance here: database, web and worker, until stopped.", _up),
     "doctor": _Entry("Say what is set, what is missing, and what to do.", _doctor),
     "check": _Entry("Check a provider file: every fault at once, each with its line.", _check),
@@ -122,6 +153,19 @@ COMMANDS: dict[str, _Entry] = {
     "collect": _Entry("Read this machine's own interfaces into the sample store.", _collect),
     "usage": _Entry("Look after the samples: state, quarantine, sealing, proof that nothing is lost.", _usage),
     "ledger": _Entry("Check the books, show balances, export the journal.", _ledger),
+    "close": _Entry(
+        "Settle a month (2026-10) and bill it: overage in arrears, base fees for the next. Ends 1 if any was parked.",
+        _close,
+    ),
+    "explain": _Entry(
+        "Explain an invoice, or one line of it: facts, arithmetic and conventions, recomputed as they are shown.",
+        _explain,
+    ),
+    "export": _Entry("Write out what others need: the samples and terms behind a document.", _export),
+    "replay": _Entry(
+        "Rate an evidence file again, without a database, and compare with its document. Ends 1 on a difference.",
+        _replay,
+    ),
     "operator": _Entry("Make and list the people who may sign in to the console.", _operator),
     "token": _Entry("Make, list and revoke keys to the API.", _token),
     "migrate": _Entry("Bring the database to this version (up does it too).", _migrate),

@@ -29,16 +29,10 @@ def working_database(*, migrated: bool = True) -> Iterator[Instance]:
     """
     here = instance.current()
     here.prepare()
-    server: EmbeddedPostgres | None = None
-    if here.embedded:
-        server = EmbeddedPostgres(layout=here.database_layout(), password=here.secret("database_password") or "")
-        try:
-            server.start()
-        except AlreadyRunningError:
-            server = None
+    server = _server_of_ours(here) if here.embedded else None
     try:
         set_django_up()
-        from django.db import connection
+        from django.db import connections
 
         from coulance.platform import schema
 
@@ -47,7 +41,7 @@ def working_database(*, migrated: bool = True) -> Iterator[Instance]:
         if migrated:
             if schema.is_empty():
                 schema.migrate()
-            elif behind := schema.pending():
+            elif behind := schema.pending(settled=True):
                 raise click.ClickException(
                     f"the database lacks {len(behind)} migration(s) of this version ({behind[0]}, ...); "
                     "run: coulance migrate"
@@ -55,10 +49,31 @@ def working_database(*, migrated: bool = True) -> Iterator[Instance]:
         try:
             yield here
         finally:
-            connection.close()
+            connections.close_all()
     finally:
         if server is not None:
-            server.stop()
+            # Another command may have come to use it while this one worked.
+            server.stop_when_unused()
+
+
+def _server_of_ours(here: Instance) -> EmbeddedPostgres:
+    """The embedded server: started, or joined when another process of ours runs it.
+
+    Whoever runs it may just be starting it, or stopping it: then it is tried again, for half a minute.
+    """
+    server = EmbeddedPostgres(layout=here.database_layout(), password=here.secret("database_password") or "")
+    give_up = time.monotonic() + 30
+    while True:
+        try:
+            server.start()
+        except AlreadyRunningError:
+            if server.join():
+                return server
+            if time.monotonic() > give_up:
+                raise
+            time.sleep(0.1)
+        else:
+            return server
 
 
 def wait_for_database() -> None:

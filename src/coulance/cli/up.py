@@ -19,7 +19,8 @@ def _say(line: str) -> None:
 @click.option("--port", default=8000, show_default=True, type=click.IntRange(1, 65535), help="Port to listen on.")
 @click.option("--workers", default=1, show_default=True, type=click.IntRange(1, 64), help="Web processes.")
 @click.option("--threads", default=8, show_default=True, type=click.IntRange(1, 64), help="Threads in each of them.")
-def up(host: str, port: int, workers: int, threads: int) -> None:
+@click.option("--collect", type=click.IntRange(1, 86_400), help="Meter this machine too, once in so many seconds.")
+def up(host: str, port: int, workers: int, threads: int, collect: int | None) -> None:
     """Run Coulance here: database, web and worker, until stopped.
 
     Everything lives in the instance's directory (COULANCE_HOME). Set DATABASE_URL to use a PostgreSQL server of your
@@ -48,7 +49,7 @@ def up(host: str, port: int, workers: int, threads: int) -> None:
         if done := schema.migrate():
             _say(f"applied {len(done)} migration(s)")
         connections.close_all()
-        parts = supervisor.instance_parts(host=host, port=port, workers=workers, threads=threads)
+        parts = supervisor.instance_parts(host=host, port=port, workers=workers, threads=threads, collect=collect)
         supervisor.Supervisor(here=here, address=address, database=database, parts=parts, say=_say).run(
             on_start=lambda: _say(f"running at {address} with its data in {here.home}; Ctrl-C stops it")
         )

@@ -319,6 +319,8 @@ def _overage(
         return [], ()
     old = [one.line for one in waiting]
     total = Money(sum(line.amount.minor for line in (*lines, *old)), account.currency)
+    if not total.minor and not old:
+        return [], ()  # lines that come to nothing are on the statement; an invoice over 0.00 helps nobody
     below = run.provider.carry_forward_below
     decision = decide_carry(
         total,

@@ -7,6 +7,7 @@ from coulance_core.invoicing.closing import PoolUse, RatedPart, ServiceUse, pool
 from coulance_core.invoicing.documents import ServiceRef
 from coulance_core.kernel import show
 from coulance_core.usage.figures import UsageFigure
+from coulance_core.usage.job import direction_of
 
 Item = dict[str, Any]
 
@@ -14,14 +15,13 @@ Item = dict[str, Any]
 def usage_item(service: ServiceRef, part: RatedPart, chart: Mapping[str, Any] | None, pool: PoolUse | None) -> Item:
     """One part of one charge as a snapshot keeps it. A pool member carries its pool's totals too."""
     figure, charge, rated = part.use.figure, part.use.part.charge, part.rated
-    measure = charge.measure
     item: Item = {
         "service": {"id": service.external_id, "name": service.name},
         "pool": None,
         "charge": charge.name,
         "meter": figure.meter.name,
-        "measure": {"aggregation": measure.aggregation.value, "direction": measure.direction.value},
-        "conventions": list(dict.fromkeys((*figure.conventions, *rated.explanation.conventions))),
+        "measure": _measure(figure),
+        "conventions": [*dict.fromkeys((*rated.explanation.conventions, *_own_conventions(figure)))],
         "period": {"start": figure.period.start.isoformat(), "end": figure.period.end.isoformat()},
         "terms": part.use.part.version.version,
         "allowance": show(rated.included) if charge.allowance is not None else None,
@@ -46,6 +46,23 @@ def usage_item(service: ServiceRef, part: RatedPart, chart: Mapping[str, Any] | 
         item["pool_allowance"] = show(pool.rated.included)
         item["pool_overage"] = show(pool.rated.overage)
     return item
+
+
+_SAID_BY_RATING = ("direction:", "percentile:", "missing samples:")
+
+
+def _own_conventions(figure: UsageFigure) -> list[str]:
+    """What measuring has to say beside rating, which says direction and percentile in plainer words."""
+    return [text for text in figure.conventions if not text.startswith(_SAID_BY_RATING)]
+
+
+def _measure(figure: UsageFigure) -> dict[str, str]:
+    """How samples became the figure; a meter of one value (mailboxes) has no direction to speak of."""
+    measure = figure.measure
+    out = {"aggregation": measure.aggregation.value}
+    if direction_of(measure, figure.meter) is measure.direction:
+        out["direction"] = measure.direction.value
+    return out
 
 
 def _percentile(figure: UsageFigure) -> dict[str, Any] | None:

@@ -120,7 +120,7 @@ def _accounts(rng: np.random.Generator, count: int) -> Iterator[DemoAccount]:
             email=f"billing@{code.lower()}.example",
             contact=person,
             language="nl" if country in ("NL", "BE") and rng.random() < 0.6 else "en",
-            billing_day=15 if i in (17, 90) else 31 if i == 44 else 1,
+            billing_day=15 if i in (17, 90) else 31 if i == 46 else 1,
         )
 
 
@@ -151,7 +151,7 @@ def _with_incident(service: DemoService, i: int) -> DemoService:
 
     def change(**fields: object) -> DemoService:
         values = {name: getattr(service, name) for name in DemoService.__slots__}
-        return DemoService(**(values | fields))  # type: ignore[arg-type]
+        return DemoService(**(values | fields))
 
     match service.kind, i:
         case "vps", 3:

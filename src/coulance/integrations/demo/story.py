@@ -24,7 +24,7 @@ from coulance.flows.import_customers import import_customers
 from coulance.integrations.demo.feed import Batch, batches
 from coulance.integrations.demo.files import unknown_series, write_files
 from coulance.integrations.demo.fleet import OPENING, Fleet, fleet
-from coulance.invoicing import history
+from coulance.invoicing import queries as invoicing
 from coulance.services import operations as services_operations
 from coulance.services import queries as services
 from coulance.usage import operations as usage
@@ -151,9 +151,9 @@ def close(year: int, month: int, at: datetime, tell: Tell, workers: int = 1) -> 
 
 
 def is_closed(year: int, month: int) -> bool:
-    """Whether the month was closed for every account before: then there is nothing to tell."""
-    done = history.accounts_done(period=f"{year:04d}-{month:02d}")
-    return bool(done) and done >= set(customers.account_ids())
+    """Whether the month was closed before: then there is nothing to feed."""
+    run = invoicing.run(period=f"{year:04d}-{month:02d}")
+    return run is not None and run.state == "closed"
 
 
 def months_with_opening() -> Iterator[tuple[int, int]]:

@@ -196,7 +196,7 @@ def _ar1(rng: np.random.Generator, n: int, keep: float, spread: float) -> Floats
     for row in rows:
         row += carry * keep ** np.arange(1, block + 1)
         carry = row[-1]
-    return rows.ravel()[:n]
+    return np.asarray(rows.ravel()[:n], np.float64)
 
 
 def _bytes(mbit: Floats) -> Ints:

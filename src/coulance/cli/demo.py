@@ -1,0 +1,262 @@
+"""`coulance demo`: a newcomer's first minute."""
+
+import contextlib
+import os
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from datetime import timedelta
+from pathlib import Path
+
+import click
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+from rich.table import Table
+from rich.text import Text
+
+CHECKOUT = Path(__file__).resolve().parents[3]
+OPERATOR = "demo"
+
+Tell = Callable[[int, int], None]
+
+
+class Show:
+    """What the demo prints: a line for each step that is done, a bar while one runs."""
+
+    def __init__(self) -> None:
+        self.console = Console(highlight=False, soft_wrap=True)
+        self.started = time.monotonic()
+
+    def say(self, text: str, style: str = "") -> None:
+        """A line."""
+        self.console.print(Text(text, style=style))
+
+    def done(self, text: str) -> None:
+        """A step that is done, with the time so far."""
+        self.console.print(Text(f"{time.monotonic() - self.started:6.1f} s  ", style="dim") + Text(text))
+
+    @contextmanager
+    def bar(self, what: str) -> Iterator[Tell]:
+        """A progress bar on a terminal."""
+        columns = (TextColumn(f"        {what}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
+        with Progress(*columns, console=self.console, transient=True, disable=not self.console.is_terminal) as bar:
+            task = bar.add_task(what, total=None)
+            yield lambda done, total: bar.update(task, completed=done, total=total)
+
+
+@click.command()
+@click.option("--no-serve", is_flag=True, help="End after the summary.")
+@click.option(
+    "--data",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="Feed the series in this directory instead of made-up ones (docs/metering.md says in which form).",
+)
+@click.option("--port", default=8000, show_default=True, type=click.IntRange(1, 65535), help="Port to serve on.")
+@click.option("--workers", default=1, show_default=True, type=click.IntRange(1, 64), help="Processes that close.")
+@click.pass_context
+def demo(ctx: click.Context, no_serve: bool, data: Path | None, port: int, workers: int) -> None:
+    """Show the main job: three months of a made-up provider, from samples to explained invoices."""
+    name = "demo" if data is None else "demo-data"
+    if not (CHECKOUT / "examples" / "provider.toml").is_file():
+        raise click.ClickException(
+            "the demo reads examples/ and runs in a checkout of the project: use make demo there"
+        )
+    os.environ.setdefault("COULANCE_HOME", str(CHECKOUT / "var" / name))
+    # The demo is a world of its own: it never touches a database that the environment happens to name.
+    os.environ.pop("DATABASE_URL", None)
+    show = Show()
+    from coulance.cli.session import working_database
+
+    with working_database() as here:
+        show.done(f"PostgreSQL runs, with its data in {here.home}")
+        live = _live_start() if data is None else []
+        if data is None:
+            _story(show, here.home, workers)
+        else:
+            _real(show, data, workers)
+        documents = _write_pdfs(show, here.home / "documents")
+        if data is None:
+            _live_end(show, live)
+        _summary(show, documents)
+        link = _sign_in()
+    if no_serve:
+        show.say(f"\nTo look at it: coulance --home {os.environ['COULANCE_HOME']} up, and there: operator link demo")
+        return
+    _serve(ctx, show, port, link)
+
+
+def _story(show: Show, home: Path, workers: int) -> None:
+    from coulance.integrations.demo import story
+    from coulance.usage import operations as usage
+
+    made, new = story.set_up(CHECKOUT / "examples" / "provider.toml", home / "files")
+    what = (
+        f"imported {len(made.accounts)} customers and {len(made.services)} services" if new else "customers are there"
+    )
+    show.done(f"examples/provider.toml is applied; {what}")
+    if all(story.is_closed(*month) for month in story.MONTHS):
+        show.done("every month is fed and closed: nothing to do")
+        return
+    files = story.files_of(made)
+    show.done(f"made up {sum(len(f) for f in files):,} readings in {len(files)} collectors' files")
+    before: tuple[int, int] | None = None
+    for year, month in story.months_with_opening():
+        at = story.closing_instant(year, month)
+        with show.bar("feeding samples") as tell:
+            began = time.monotonic()
+            fed = story.feed(files, at.date(), tell)
+            seconds = time.monotonic() - began
+        story.customers_act(made, at.date())
+        replayed = story.assign_unknown(made, at)
+        usage.seal(now=at)
+        words = f"fed {fed.rows:,} readings in {fed.files} files ({fed.rows / max(seconds, 0.001):,.0f} a second)"
+        extras = [
+            f"{count:,} {kind}"
+            for kind, count in (
+                ("resent", fed.duplicate),
+                ("late", fed.late),
+                ("corrected", fed.corrected),
+                ("replayed from quarantine", replayed),
+            )
+            if count
+        ]
+        show.done(words + (f": {', '.join(extras)}" if extras else ""))
+        for one in [m for m in (before, (year, month)) if m is not None]:
+            with show.bar(f"closing {one[0]}-{one[1]:02d}") as tell:
+                report = story.close(*one, at, tell, workers)
+            if report.totals.documents or report.parked:
+                _closed(show, report, again=one == before)
+        before = (year, month)
+
+
+def _closed(show: Show, report: object, *, again: bool) -> None:
+    from coulance.flows.closing.close_period import CloseReport
+    from coulance.flows.closing.report import amounts
+
+    assert isinstance(report, CloseReport)
+    totals = report.totals
+    parts = [
+        f"{totals.documents[kind]} {words} {amounts(dict(totals.net[kind]))}"
+        for kind, words in (("base_invoice", "base"), ("overage_invoice", "overage"), ("credit_note", "credit"))
+        if totals.documents.get(kind)
+    ]
+    whom = "those billed on another day of " if again else ""
+    show.done(
+        f"closed {whom}{report.period} in {report.seconds:.1f} s: {totals.services} services, "
+        f"{totals.samples:,} samples, coverage {float(totals.coverage):.1%}; {', '.join(parts)}"
+    )
+    for parked in report.parked:
+        show.say(f"          parked account {parked.account}: {parked.reason}: {parked.detail}", "yellow")
+
+
+def _real(show: Show, data: Path, workers: int) -> None:
+    from coulance.integrations.demo import real
+
+    real.tell(
+        data,
+        CHECKOUT / "examples" / "real-series.toml",
+        say=show.done,
+        closed=lambda report: _closed(show, report, again=False),
+        bar=show.bar,
+        workers=workers,
+    )
+
+
+def _write_pdfs(show: Show, folder: Path) -> list[Path]:
+    """Every invoice and credit note as a PDF; those that are there stay. Two threads: typst does not hold the GIL."""
+    from coulance.invoicing import queries as invoicing
+    from coulance.invoicing.pdf import render
+
+    folder.mkdir(parents=True, exist_ok=True)
+    wanted = [
+        row.number
+        for kind in ("base_invoice", "overage_invoice", "credit_note")
+        for row in invoicing.documents(kind=kind, state="issued", limit=100_000)
+        if row.number
+    ]
+    missing = [number for number in wanted if not (folder / f"{number}.pdf").exists()]
+    began = time.monotonic()
+
+    def write(task: tuple[str, dict[str, object]]) -> None:
+        number, snapshot = task
+        part = folder / f".{number}.part"
+        part.write_bytes(render(snapshot))
+        part.rename(folder / f"{number}.pdf")
+
+    with show.bar("writing PDFs") as tell, ThreadPoolExecutor(2) as pool:
+        tasks = ((number, invoicing.document(number=number).snapshot) for number in missing)
+        for done, _ in enumerate(pool.map(write, tasks), 1):
+            tell(done, len(missing))
+    seconds = time.monotonic() - began
+    if missing:
+        show.done(f"wrote {len(missing)} PDFs in {seconds:.1f} s ({len(missing) / seconds:.0f} a second), to {folder}")
+    return [folder / f"{number}.pdf" for number in wanted]
+
+
+def _live_start() -> list[str]:
+    """Meter this very machine too: its own interfaces become a service, read now and once more at the end."""
+    from coulance.catalog import queries as catalog
+    from coulance.integrations.demo import live
+    from coulance.platform import clock
+
+    with contextlib.suppress(catalog.UnableToFindCatalogError):
+        catalog.catalog()
+        return live.read(clock.now())
+    return []
+
+
+def _live_end(show: Show, before: list[str]) -> None:
+    from coulance.integrations.demo import live
+    from coulance.platform import clock
+
+    now = clock.now()
+    live.register(now)
+    live.read(now)
+    if not before:
+        time.sleep(1.1)
+        live.read(clock.now())
+    for line in live.told(clock.now()):
+        show.done(line)
+
+
+def _summary(show: Show, documents: list[Path]) -> None:
+    from coulance.integrations.demo import summary
+
+    table = Table(box=None, pad_edge=False, show_header=False)
+    for name, value in summary.totals():
+        table.add_row(Text(name, style="dim"), Text(value))
+    show.say("")
+    show.console.print(table)
+    stories = summary.stories()
+    if stories:
+        show.say("\nSome of them:", "bold")
+        for title, words in stories:
+            show.console.print(Text(f"  {title:<22}", style="cyan") + Text(words))
+    show.say(f"\n{len(documents)} PDFs; it all took {time.monotonic() - show.started:.0f} s.")
+
+
+def _sign_in() -> str:
+    from coulance.platform import clock, operators
+
+    at = clock.now()
+    if not any(person.name == OPERATOR for person in operators.operators()):
+        operators.make_operator(name=OPERATOR, email="", password=None, at=at, actor="demo")
+    return operators.make_link(name=OPERATOR, at=at, actor="demo", lasts=timedelta(hours=12))
+
+
+def _serve(ctx: click.Context, show: Show, port: int, link: str) -> None:
+    """Serve what was made, and go on metering this machine, until Ctrl-C."""
+    from coulance.cli.up import up
+    from coulance.platform import supervisor
+
+    for candidate in range(port, port + 10):
+        try:
+            supervisor.require_free_port("127.0.0.1", candidate)
+        except RuntimeError:
+            continue
+        port = candidate
+        break
+    show.say(f"\nOpen http://127.0.0.1:{port}/sign-in/{link}", "bold green")
+    show.say("(the link signs you in once; Ctrl-C stops)\n")
+    ctx.invoke(up, host="127.0.0.1", port=port, workers=1, threads=8, collect=15)
