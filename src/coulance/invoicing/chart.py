@@ -75,6 +75,7 @@ class _Facts:
         if item["chart"].get("unit") not in (None, "", self.unit):
             self.unit = item["chart"]["unit"]
             item = {k: v for k, v in item.items() if k not in ("allowance", "commit", "used", "overage", "percentile")}
+        self.caption = words.unit(self.unit)
         self.limit = _number(item.get("allowance"))
         self.limit_key = "chart_allowance"
         if self.limit is None or (_number(item.get("commit")) or 0) > self.limit:
@@ -192,7 +193,7 @@ def _quota(f: _Facts) -> ChartModel:
         marks.append(Note(crossing, limit, f.words("chart_crossed", when=f.when(crossing)), Role.LIMIT))
     high = max(total, limit or 0.0) * 1.1 or 1.0
     ticks = _value_ticks(high, 4)
-    main = Panel(0.7, high, tuple((v, f.words.number(Fraction(v))) for v in ticks), f.unit, tuple(marks))
+    main = Panel(0.7, high, tuple((v, f.words.number(Fraction(v))) for v in ticks), f.caption, tuple(marks))
     normal, late = _day_bars(days, limit)
     day_high = max((v for _, _, v in days), default=0.0)
     strip_marks: tuple[Mark, ...] = tuple(Bars(b, r) for b, r in ((normal, Role.USE), (late, Role.OVER)) if b)
@@ -267,7 +268,7 @@ def _rate(f: _Facts) -> ChartModel:
         (Role.GAP, f.words("chart_gap") if gaps else ""),
     )
     ticks = tuple((v, f.words.number(Fraction(v))) for v in _value_ticks(high, 5))
-    panel = Panel(1.0, high, ticks, f.unit, tuple(marks))
+    panel = Panel(1.0, high, ticks, f.caption, tuple(marks))
     alt = _alt(f, figure, limit, over, None)
     return ChartModel("rate", f.start, f.end, f.time_ticks(), (panel,), legend, alt)
 
@@ -299,7 +300,7 @@ def _level(f: _Facts) -> ChartModel:
         (Role.USE, f.counted_name()),
         (Role.GAP, f.words("chart_gap") if gaps else ""),
     )
-    panel = Panel(1.0, high, ticks, f.unit, tuple(marks))
+    panel = Panel(1.0, high, ticks, f.caption, tuple(marks))
     return ChartModel("level", f.start, f.end, f.time_ticks(), (panel,), legend, _alt(f, figure, limit, over, None))
 
 

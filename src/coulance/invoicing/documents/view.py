@@ -117,11 +117,13 @@ class _Document:
         if seller.get("vat_id"):
             ids.append(w("vat_id", id=seller["vat_id"]))
         if seller.get("registration"):
-            ids.append(w("registration", id=seller["registration"]))
+            # A register's own name before the number ("KvK 24123456") says it better than our word would.
+            known = str(seller["registration"])[:1].isalpha()
+            ids.append(seller["registration"] if known else w("registration", id=seller["registration"]))
         return {
             "name": str(seller.get("name") or ""),
             "address": _texts([*(seller.get("address") or ()), self._abroad(seller)]),
-            "contact": _texts(seller.get(k) for k in ("email", "phone", "website")),
+            "contact": _texts([seller.get("email"), seller.get("phone"), _bare(seller.get("website"))]),
             "ids": ids,
             "bank": _texts([_groups(seller.get("iban")), seller.get("bic")]),
         }
@@ -435,7 +437,7 @@ class _Document:
         if isinstance(measure, Mapping):
             if measure.get("words"):
                 how.append(str(measure["words"]))
-            else:
+            elif not item.get("conventions"):
                 keys = (f"aggregation_{measure.get('aggregation')}", f"direction_{measure.get('direction')}")
                 how.append(", ".join(w(k) for k in keys if w.has(k)))
         flags = [f"{str(k).replace('_', ' ').lower()} {w.number(v)}" for k, v in (item.get("flags") or {}).items() if v]
@@ -559,6 +561,11 @@ def _positive(value: object) -> bool:
 
 def _texts(values: Iterable[object]) -> list[str]:
     return [str(v) for v in values if v]
+
+
+def _bare(address: object) -> str:
+    """A web address as people write it."""
+    return str(address or "").removeprefix("https://").removeprefix("http://").rstrip("/")
 
 
 def _groups(iban: object) -> str:

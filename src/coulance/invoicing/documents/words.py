@@ -5,6 +5,7 @@ absent: a test holds each key in each language with the same placeholders. Forma
 nothing here rounds money.
 """
 
+import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -23,6 +24,9 @@ TABLE: Mapping[str, Mapping[str, str]] = tomllib.loads(Path(__file__).with_name(
 
 # Sign, whether a space follows it: only signs that no other currency of the list shares.
 _SIGNS = {"EUR": "€", "GBP": "£"}
+
+
+_INSTANT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d)?\+00:00")
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +84,7 @@ class Words:
         try:
             number = exact(value)
         except (TypeError, ValueError):
-            return value
+            return value.replace("T", " ").replace("+00:00", " UTC") if _INSTANT.fullmatch(value) else value
         text = show(number)
         if "/" in text or len(text) > 26:
             near = self.digits(show(round_to(number, 8, Rounding.HALF_UP)))
