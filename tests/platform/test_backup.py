@@ -209,3 +209,20 @@ def test_segments_on_another_disk_come_along_and_a_bucket_is_named(original: Pat
         coulance(home, "restore", str(tmp_path / "disk"), COULANCE_SEGMENTS=str(near))
         assert (near / "x.parquet").read_bytes() == b"far away"
         assert not [path for path in tmp_path.iterdir() if path.name.startswith(".coulance")]
+
+
+def test_segments_come_back_when_the_swap_of_the_database_fails() -> None:
+    def swap_and_fail(here: Instance, unpacked: Path) -> None:
+        with backup._swapped_segments(here, unpacked):
+            assert _segments(here.home) == {"theirs": b"new"}
+            raise RuntimeError("no swap")
+
+    with new_home() as home:
+        here = Instance(home)
+        here.prepare()
+        (here.segments_dir / "mine").write_text("kept")
+        (home / "unpacked" / "segments").mkdir(parents=True)
+        (home / "unpacked" / "segments" / "theirs").write_text("new")
+        with pytest.raises(RuntimeError, match="no swap"):
+            swap_and_fail(here, home / "unpacked")
+        assert _segments(home) == {"mine": b"kept"}

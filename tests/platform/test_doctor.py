@@ -91,7 +91,7 @@ def test_the_database_is_judged(db: Any, here: Instance, monkeypatch: pytest.Mon
     found = _by_topic(database_findings.database(here, at=AT))
     assert found["clock"].state is State.WARN
     assert found["backup"].seen == "last made 2496 day(s) ago"
-    monkeypatch.setattr(schema, "pending", lambda: ["usage.0002_more"])
+    monkeypatch.setattr(schema, "pending", lambda **_: ["usage.0002_more"])
     found = _by_topic(database_findings.database(here, at=AT))
     assert (found["migrations"].state, found["migrations"].seen) == (State.FAULT, "1 pending")
     monkeypatch.setattr(schema, "server_version", lambda: "14.9")

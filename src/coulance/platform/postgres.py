@@ -75,6 +75,7 @@ class EmbeddedPostgres:
         self._settings = dict(settings or {})
         self._process: subprocess.Popen[bytes] | None = None
         self._lock: int | None = None
+        self._use: int | None = None
 
     @property
     def log(self) -> Path:
@@ -151,6 +152,40 @@ class EmbeddedPostgres:
         if self._lock is not None:
             os.close(self._lock)
             self._lock = None
+        if self._use is not None:
+            os.close(self._use)
+            self._use = None
+
+    def join(self) -> bool:
+        """Use the server that another process of ours runs; `stop()` then lets go of it. False when none answers.
+
+        From here on its owner's `stop_when_unused` waits for us.
+        """
+        use = os.open(self._layout.base / "postgres.users", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(use, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            self.connect("postgres").close()
+        except (BlockingIOError, psycopg.OperationalError):
+            os.close(use)
+            return False
+        self._use = use
+        return True
+
+    def stop_when_unused(self, *, patience_s: float = 600.0) -> None:
+        """Stop the server once nobody has joined it any more; after so long, stop it all the same."""
+        use = os.open(self._layout.base / "postgres.users", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            give_up = time.monotonic() + patience_s
+            while self.is_running() and time.monotonic() < give_up:
+                try:
+                    fcntl.flock(use, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                except BlockingIOError:
+                    time.sleep(0.1)
+                else:
+                    break  # nobody is there, and nobody can come while we hold this
+            self.stop()
+        finally:
+            os.close(use)
 
     # The steps of a start
 

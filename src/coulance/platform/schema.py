@@ -1,5 +1,8 @@
 """The state of the database against this version of the programs: supported server, pending migrations, migrating."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from django.core.management import call_command
 from django.db import connection
 from django.db.migrations.executor import MigrationExecutor
@@ -40,24 +43,34 @@ def is_empty() -> bool:
     return bool(row and row[0])
 
 
-def pending() -> list[str]:
-    """Migrations of this version that the database lacks, as app.name, in the order in which they will run."""
-    executor = MigrationExecutor(connection)
-    return [
-        f"{migration.app_label}.{migration.name}"
-        for migration, _ in executor.migration_plan(executor.loader.graph.leaf_nodes())
-    ]
-
-
-def migrate() -> list[str]:
-    """Apply what is pending and return its names. Two at once: the second waits and finds nothing left to do."""
+@contextmanager
+def _sole_migrator() -> Iterator[None]:
     key = lock_key("coulance", "migrate")
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_advisory_lock(%s)", [key])
         try:
-            behind = pending()
-            if behind:
-                call_command("migrate", verbosity=0, interactive=False)
+            yield
         finally:
             cursor.execute("SELECT pg_advisory_unlock(%s)", [key])
+
+
+def pending(*, settled: bool = False) -> list[str]:
+    """Migrations of this version that the database lacks, as app.name, in the order in which they will run.
+
+    With `settled`, first waits for a migration that is going on.
+    """
+    executor = MigrationExecutor(connection)
+    plan = executor.migration_plan(executor.loader.graph.leaf_nodes())
+    if plan and settled:
+        with _sole_migrator():
+            return pending()
+    return [f"{migration.app_label}.{migration.name}" for migration, _ in plan]
+
+
+def migrate() -> list[str]:
+    """Apply what is pending and return its names. Two at once: the second waits and finds nothing left to do."""
+    with _sole_migrator():
+        behind = pending()
+        if behind:
+            call_command("migrate", verbosity=0, interactive=False)
     return behind
