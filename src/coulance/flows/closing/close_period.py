@@ -19,6 +19,7 @@ from coulance.catalog import queries as catalog
 from coulance.customers import queries as customers
 from coulance.flows.closing.chunk import AccountDrafts, Parked, draft_chunk
 from coulance.flows.closing.terms import Closing
+from coulance.flows.closing.worker import work
 from coulance.invoicing import history
 from coulance.invoicing import operations as invoicing
 from coulance.invoicing import queries as documents
@@ -276,7 +277,7 @@ def _run_parallel(run: Closing, run_id: int, workers: int, progress: Progress | 
     connection.close()  # a connection belongs to one process
     processes = [
         context.Process(
-            target=_worker,
+            target=work,
             args=(run.year, run.month, run.at, run.fence, dict(run.national), run_id, results),
             daemon=True,
         )
@@ -308,22 +309,8 @@ def _run_parallel(run: Closing, run_id: int, workers: int, progress: Progress | 
     return totals
 
 
-def _worker(
-    year: int,
-    month: int,
-    at: datetime,
-    fence: int,
-    national: dict[str, NationalRate],
-    run_id: int,
-    results: "multiprocessing.Queue[Totals | BaseException]",
-) -> None:
-    import django
-
-    django.setup()
-    try:
-        run = Closing(year, month, at, catalog.catalog(), fence, national)
-        results.put(_run(run, run_id, None))
-    except BaseException as error:
-        results.put(error if isinstance(error, Exception) else RuntimeError(repr(error)))
-    finally:
-        connection.close()
+def take_part(
+    *, year: int, month: int, at: datetime, fence: int, national: Mapping[str, NationalRate], run: int
+) -> Totals:
+    """A worker's share of a run that another process opened: chunk after chunk, until none is left."""
+    return _run(Closing(year, month, at, catalog.catalog(), fence, national), run, None)
