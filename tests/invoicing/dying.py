@@ -7,7 +7,7 @@ from typing import Any
 
 import django
 
-STEPS = ("numbers", "entries", "postings", "carried", "closed")
+STEPS = ("numbers", "entries", "carried", "closed")
 
 
 def main(step: str, run: int) -> None:
@@ -21,25 +21,21 @@ def main(step: str, run: int) -> None:
 
     if step == "numbers":
         numbering._book = die  # type: ignore[assignment]
-    elif step in ("entries", "postings"):
-        copy_lines, dies_at = ledger.copy_lines, f"ledger_{'posting' if step == 'entries' else 'none'}"
+    elif step == "entries":
+        copy_lines = ledger.copy_lines
 
-        def copy_then_die(*, table: str, **rest: Any) -> None:
-            if table == dies_at:
+        def copy_or_die(*, table: str, **rest: Any) -> None:
+            if table == "ledger_posting":
                 die()
             copy_lines(table=table, **rest)
-            if step == "postings" and table == "ledger_posting":
-                die()
 
-        ledger.copy_lines = copy_then_die
+        ledger.copy_lines = copy_or_die
     elif step == "carried":
         numbering._book_carried = die  # type: ignore[assignment]
     else:
         from django.db import connection
 
-        commit = connection._commit
         connection._commit = die  # everything is written; the power goes just before COMMIT
-        assert commit is not die
     numbering.assign_numbers(run=run, series=SERIES, at=AT)
 
 

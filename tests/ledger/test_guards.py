@@ -56,6 +56,7 @@ def attack(
             cursor.execute(POSTING, (1000, 3, "cash:stolen", 500, "EUR"))
 
 
+FIRST = "(SELECT id FROM ledger_entry WHERE source = 'document/1')"
 GOOD = ((1, "receivable", 5, "EUR"), (2, "revenue:base", -5, "EUR"))
 
 
@@ -87,7 +88,7 @@ def test_a_good_entry_by_hand_is_taken_and_the_audit_finds_its_forged_hash(booke
         (lambda: attack(*GOOD, seq=1), "ledger_entry_no_fork"),
         (lambda: attack(*GOOD, seq=3), "does not follow"),
         (lambda: attack(*GOOD, previous=b"\x01" * 32), "does not follow"),
-        (lambda: sql(POSTING, 1, 4, "cash:stolen", 5, "EUR"), "no place"),
+        (lambda: sql(POSTING.replace("(%s", f"({FIRST}", 1), 4, "cash:stolen", 5, "EUR"), "no place"),
         (lambda: sql(POSTING, 77, 1, "cash:stolen", 5, "EUR"), "no place"),
         (lambda: sql("UPDATE ledger_posting SET amount = amount + 1"), "refused"),
         (lambda: sql("UPDATE ledger_posting SET account = 'cash:stolen' WHERE no = 2"), "refused"),
@@ -128,19 +129,22 @@ def test_an_entry_cannot_claim_a_transaction_to_come(booked: int) -> None:
 
 def test_what_a_superuser_does_behind_the_guards_is_found(booked: int) -> None:
     book(booked, "document/2", "document/3")
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT id FROM ledger_entry ORDER BY source")
+        ids = [0, *(entry for (entry,) in cursor.fetchall())]  # {1} is the entry of document/1
     cases = {
-        "UPDATE ledger_posting SET amount = amount * 2 WHERE entry_id = 2": "does not give its hash",
-        "UPDATE ledger_posting SET amount = amount + 1 WHERE entry_id = 2 AND no = 1": "is no proper entry",
-        "DELETE FROM ledger_entry WHERE id = 2": "entries are missing",
-        "DELETE FROM ledger_posting WHERE entry_id = 3": "says it has 3 postings and has 0",
-        "UPDATE ledger_entry SET recorded_at = recorded_at + interval '1 day' WHERE id = 1": "does not give its hash",
-        "UPDATE ledger_entry SET previous_hash = hash WHERE id = 3": "does not name the hash",
-        "UPDATE ledger_entry SET source = 'document/9' WHERE id = 1": "does not give its source hash",
+        "UPDATE ledger_posting SET amount = amount * 2 WHERE entry_id = {2}": "does not give its hash",
+        "UPDATE ledger_posting SET amount = amount + 1 WHERE entry_id = {2} AND no = 1": "is no proper entry",
+        "DELETE FROM ledger_entry WHERE id = {2}": "entries are missing",
+        "DELETE FROM ledger_posting WHERE entry_id = {3}": "says it has 3 postings and has 0",
+        "UPDATE ledger_entry SET recorded_at = recorded_at + interval '1 day' WHERE id = {1}": "does not give its hash",
+        "UPDATE ledger_entry SET previous_hash = hash WHERE id = {3}": "does not name the hash",
+        "UPDATE ledger_entry SET source = 'document/9' WHERE id = {1}": "does not give its source hash",
     }
     for statement, message in cases.items():
         with transaction.atomic(), connection.cursor() as cursor:
             cursor.execute("SET LOCAL session_replication_role = replica")
-            cursor.execute(statement)
+            cursor.execute(statement.format(*ids))
             assert any(message in str(fault) for fault in check_ledger()), statement
             transaction.set_rollback(True)
     assert list(check_ledger()) == []
@@ -247,7 +251,7 @@ def test_reversal_is_the_one_correction_and_comes_once(booked: int) -> None:
 def test_a_reversal_by_hand_must_mirror(booked: int) -> None:
     statement = (
         ENTRY.replace("postings,\n", "postings, reverses_id,\n", 1)
-        .replace("%(postings)s,", "%(postings)s, 1,")
+        .replace("%(postings)s,", "%(postings)s, id,")
         .replace("'adjustment'", "'reversal'")
     )
 
