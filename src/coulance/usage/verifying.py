@@ -128,13 +128,13 @@ def _day_tally(found: Iterable[tuple[int, int, bytes | memoryview]]) -> Tally:
 
 def compare(counted: Tally, samples: Tally) -> list[Disagreement]:
     """Where two tallies (grouped) differ."""
-    out: list[Disagreement] = []
-    left = {(s, d): i for i, (s, d) in enumerate(zip(counted.series.tolist(), counted.day.tolist(), strict=True))}
     if len(counted) == len(samples) and all(
         np.array_equal(getattr(counted, name), getattr(samples, name))
         for name in ("series", "day", "n", "v_in", "v_out")
     ):
-        return out
+        return []
+    out: list[Disagreement] = []
+    left = {(s, d): i for i, (s, d) in enumerate(zip(counted.series.tolist(), counted.day.tolist(), strict=True))}
     right = {(s, d): i for i, (s, d) in enumerate(zip(samples.series.tolist(), samples.day.tolist(), strict=True))}
     for series, day in sorted(left.keys() | right.keys()):
         i, j = left.get((series, day)), right.get((series, day))
