@@ -191,3 +191,12 @@ def test_a_day_is_as_wide_in_another_zone_and_no_wider_when_the_next_is_missing(
         assert made is not None
         for start, end, _, _ in marks(made, Bars)[0].bars:
             assert 86400 <= end - start <= 25 * 3600
+
+
+def test_gb_months_stand_at_the_mean_level_that_makes_them() -> None:
+    item = samples.storage_item() | {"unit": "GB-month", "used": "374.8", "allowance": "350", "overage": "24.8"}
+    made = model_of(item)
+    month = 730 * 3600 / (samples.END.timestamp() - samples.START.timestamp())  # 745 hours: the clock goes back
+    assert [r.value for r in marks(made, Rule)] == pytest.approx([350 * month, 374.8 * month])
+    assert "included 350 GB-month" in marks(made, Rule)[0].label.replace("\u00a0", " ")
+    assert made.panels[0].caption == "GB"

@@ -69,7 +69,9 @@ def test_an_overage_invoice_says_amount_date_reason_and_how_to_pay() -> None:
 
 def test_a_percentile_line_names_commit_and_figure_and_a_pool_its_members() -> None:
     text = text_of(pdf.render(samples.rich_overage_invoice()))
-    assert "Port AMS-7 reached 362.7 Mbit/s where 200 Mbit/s was committed: 162.7 Mbit/s over at €1.20 per" in text
+    assert (
+        "Port AMS-7 reached 362.7 Mbit/s at the 95th percentile where 200 Mbit/s was committed: 162.7 Mbit/s over"
+    ) in text
     assert "And 2 more, in the lines below." in text
     assert "1 to 30 September 2026 · late samples" in text
     pool = text_of(pdf.render(samples.pool_invoice()))

@@ -71,11 +71,14 @@ class _Facts:
         measure = item.get("measure")
         self.direction = measure.get("direction", "") if isinstance(measure, Mapping) else ""
         self.aggregation = measure.get("aggregation", "") if isinstance(measure, Mapping) else ""
-        self.unit: str = item.get("unit") or item["chart"].get("unit") or ""
-        if item["chart"].get("unit") not in (None, "", self.unit):
-            self.unit = item["chart"]["unit"]
+        drawn = str(item["chart"].get("unit") or item.get("unit") or "")
+        self.unit = str(item.get("unit") or drawn)
+        self.place = _place(self.unit, drawn, item.get("period") or {}, zone)
+        """Where a figure stands on the picture's scale: 1 in one unit, the time's share for a level kept over time."""
+        if self.place is None:  # units that can't be compared: the picture without its lines
+            self.unit, self.place = drawn, 1.0
             item = {k: v for k, v in item.items() if k not in ("allowance", "commit", "used", "overage", "percentile")}
-        self.caption = words.unit(self.unit)
+        self.caption = words.unit(drawn)
         self.limit = _number(item.get("allowance"))
         self.limit_key = "chart_allowance"
         if self.limit is None or (_number(item.get("commit")) or 0) > self.limit:
@@ -279,22 +282,24 @@ def _level(f: _Facts) -> ChartModel:
     points = list(zip(f.times, f.counted, strict=True))
     limit, figure = f.limit, f.used
     over = f.over
-    high = max([y for _, y in points] + [limit or 0.0, figure or 0.0]) * 1.12 or 1.0
+    place = f.place or 1.0
+    lines = [(limit or 0.0) * place, (figure or 0.0) * place]
+    high = max([y for _, y in points] + lines) * 1.12 or 1.0
     marks: list[Mark] = [Band(a, b, Role.GAP) for a, b in gaps]
     for run in _runs(points, gaps, f):
         steps = tuple(run)
         marks.append(Area(steps, Role.USE, step=True))
         if limit is not None:
-            parts = _above(_stairs(steps), limit)
-            marks += [Area(part, Role.OVER, base=limit, outline=False) for part in parts]
+            parts = _above(_stairs(steps), limit * place)
+            marks += [Area(part, Role.OVER, base=limit * place, outline=False) for part in parts]
     if limit is not None:
-        marks.append(Rule(limit, f.words(f.limit_key, value=f.say(limit)), Role.LIMIT))
+        marks.append(Rule(limit * place, f.words(f.limit_key, value=f.say(limit)), Role.LIMIT))
     if figure is not None:
         key = {"time_weighted": "chart_average", "peak": "chart_peak"}.get(f.aggregation, "used_plain")
         said = {"used": f.say(figure)} if key == "used_plain" else {"value": f.say(figure)}
-        marks.append(Rule(figure, f.words(key, **said), Role.FIGURE_OVER if over else Role.FIGURE))
+        marks.append(Rule(figure * place, f.words(key, **said), Role.FIGURE_OVER if over else Role.FIGURE))
         if over and limit is not None:
-            marks.append(Bracket(limit, figure, f.words("chart_over", value=f.say(over)), Role.OVER))
+            marks.append(Bracket(limit * place, figure * place, f.words("chart_over", value=f.say(over)), Role.OVER))
     ticks = tuple((v, f.words.number(Fraction(v))) for v in _value_ticks(high, 5))
     legend = f.legend(
         (Role.USE, f.counted_name()),
@@ -344,6 +349,20 @@ def pool(items: Sequence[Mapping[str, Any]], *, name: str, language: str = "en",
 
 
 # --- helpers ------------------------------------------------------------------------------------------------------
+
+
+def _place(unit: str, drawn: str, period: Mapping[str, Any], zone: ZoneInfo) -> float | None:
+    """What turns a figure in `unit` into a height in `drawn`: 1 when they are one unit, a mean level for GB-months."""
+    if unit == drawn:
+        return 1.0
+    level, _, time = unit.rpartition("-")
+    start, end = _epoch(period.get("start"), zone, 0.0), _epoch(period.get("end"), zone, 0.0)
+    if level != drawn or time not in _TIMES or end <= start:
+        return None
+    return _TIMES[time] / (end - start)
+
+
+_TIMES = {"s": 1.0, "h": 3600.0, "day": 86400.0, "month": 730 * 3600.0}
 
 
 def _service_name(item: Mapping[str, Any]) -> str:

@@ -211,7 +211,7 @@ def _(mark: chart.Area, canvas: _Canvas) -> str:
     closed = f"M{xy[0][0]:.1f},{base:.1f}L{_path(xy)}L{xy[-1][0]:.1f},{base:.1f}Z"
     out = f'<path class="fill {mark.role}" d="{closed}" fill="{_FILL[mark.role]}"/>'
     if mark.outline:
-        width = 1.6 if len(xy) < 100 else 0.9
+        width = 1.6 if len(xy) < 100 and mark.role is not chart.Role.NOT_COUNTED else 0.9
         out += (
             f'<path class="line {mark.role}" d="M{_path(xy)}" fill="none" stroke="{_LINE[mark.role]}"'
             f' stroke-width="{width}" stroke-linejoin="round"/>'

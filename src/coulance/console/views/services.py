@@ -8,8 +8,10 @@ from django.shortcuts import render
 
 from coulance.console.access import operators_only
 from coulance.console.paging import PER_PAGE, number_asked, page
+from coulance.console.views.recent import recent
 from coulance.customers import queries as customers
 from coulance.invoicing import chart, listing, svg
+from coulance.platform import clock
 from coulance.services import listing as services
 from coulance.services import queries
 
@@ -52,6 +54,7 @@ def service_detail(request: HttpRequest, external_id: str) -> HttpResponse:
         period = periods[0] if periods else ""
     statement = listing.latest_statements(accounts=[account.id], period_name=period).get(account.id) if period else None
     items = items_of(statement, external_id)
+    series = queries.series_of([service.id]).get(service.id, ())
     return render(
         request,
         "console/service.html",
@@ -64,7 +67,8 @@ def service_detail(request: HttpRequest, external_id: str) -> HttpResponse:
             "items": items,
             "pools": _pools(statement, items),
             "subscriptions": queries.subscriptions([service.id]).get(service.id, ()),
-            "series": queries.series_of([service.id]).get(service.id, ()),
+            "recent": recent(series, zone=account.zone, at=clock.now()),
+            "series": series,
             "documents": listing.documents_of_service(service=service.id, limit=24),
         },
     )

@@ -244,9 +244,11 @@ class _Document:
                 "over_pool", who=pool, used=w.amount_of(used, unit), allowance=w.amount_of(allowance, unit), over=over
             )
         elif item is not None and item.get("used") is not None and item.get("unit") == unit:
-            limit, key = (item["commit"], "over_commit") if item.get("commit") else (item.get("allowance"), "over_sum")
+            limit = item.get("commit") or item.get("allowance")
+            key = "over_percentile" if item.get("percentile") else "over_commit" if item.get("commit") else "over_sum"
+            none = "over_percentile_none" if item.get("percentile") else "over_none"
             said = {"who": who, "used": w.amount_of(item["used"], unit), "over": over}
-            start = w(key, allowance=w.amount_of(limit, unit), **said) if limit else w("over_none", who=who, over=over)
+            start = w(key, allowance=w.amount_of(limit, unit), **said) if limit else w(none, who=who, over=over)
         else:
             start = f"{who}: {over}"
         price = line.get("unit_price")
