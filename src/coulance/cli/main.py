@@ -44,6 +44,12 @@ def _export() -> click.Command:
     return export
 
 
+def _credit() -> click.Command:
+    from coulance.cli.credit import credit
+
+    return credit
+
+
 def _replay() -> click.Command:
     from coulance.cli.evidence import replay
 
@@ -156,6 +162,9 @@ COMMANDS: dict[str, _Entry] = {
     "close": _Entry(
         "Settle a month (2026-10) and bill it: overage in arrears, base fees for the next. Ends 1 if any was parked.",
         _close,
+    ),
+    "credit": _Entry(
+        "Give a credit note on an invoice: all that is left of it, or some lines; asks before it does.", _credit
     ),
     "explain": _Entry(
         "Explain an invoice, or one line of it: facts, arithmetic and conventions, recomputed as they are shown.",

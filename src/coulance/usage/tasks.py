@@ -1,4 +1,7 @@
-"""Jobs that look after the samples: sealing each hour, compaction and proof each night. Private to the room."""
+"""Jobs that look after the samples: sealing each hour, compaction and proof each night. Private to the room.
+
+Every command loads the jobs of every room, so what is heavy is imported when a job runs.
+"""
 
 import logging
 
@@ -6,7 +9,6 @@ from procrastinate import RetryStrategy
 from procrastinate.contrib.django import app
 
 from coulance.platform import clock
-from coulance.usage import operations, queries
 
 _log = logging.getLogger(__name__)
 
@@ -15,6 +17,8 @@ _log = logging.getLogger(__name__)
 @app.task(queueing_lock="usage.seal", lock="usage.segments", retry=RetryStrategy(max_attempts=3, wait=60))
 def seal(timestamp: int) -> None:  # noqa: ARG001 - periodic
     """Turn the last hour's batches into segments."""
+    from coulance.usage import operations
+
     operations.seal(now=clock.now())
 
 
@@ -22,6 +26,8 @@ def seal(timestamp: int) -> None:  # noqa: ARG001 - periodic
 @app.task(queueing_lock="usage.compact", lock="usage.segments", retry=RetryStrategy(max_attempts=3, wait=300))
 def compact(timestamp: int) -> None:  # noqa: ARG001 - periodic
     """Merge the day's segments, and remove files whose time is over."""
+    from coulance.usage import operations
+
     operations.compact(now=clock.now())
     operations.collect_garbage(now=clock.now())
 
@@ -30,6 +36,8 @@ def compact(timestamp: int) -> None:  # noqa: ARG001 - periodic
 @app.task(queueing_lock="usage.verify")
 def verify(timestamp: int) -> None:  # noqa: ARG001 - periodic
     """Count everything again, and say loudly when something differs: the job fails, and doctor shows it."""
+    from coulance.usage import queries
+
     faults = list(queries.verify())
     for fault in faults:
         _log.error("usage: %s", fault)
