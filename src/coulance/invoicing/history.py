@@ -30,6 +30,15 @@ class UsageLine(NamedTuple):
     invoice: str
     line: int
     net: int
+    settled: str
+
+
+class SettledMark(NamedTuple):
+    """Up to which mark of the sample store an account's period was settled last."""
+
+    account: int
+    period_name: str
+    watermark: int
 
 
 def accounts_done(*, period: str, purpose: str = "close") -> set[int]:
@@ -39,8 +48,11 @@ def accounts_done(*, period: str, purpose: str = "close") -> set[int]:
             "SELECT unnest(c.accounts) FROM invoicing_run_chunk c JOIN invoicing_run r ON r.id = c.run_id"
             " WHERE r.period = %s AND r.purpose = %s AND c.done_at IS NOT NULL"
             " EXCEPT SELECT p.account_id FROM invoicing_parked_account p JOIN invoicing_run r ON r.id = p.run_id"
-            " WHERE r.period = %s AND r.purpose = %s AND p.resolved_at IS NULL",
-            [period, purpose, period, purpose],
+            " WHERE r.period = %s AND r.purpose = %s AND p.resolved_at IS NULL"
+            # One that is taken up again is in a done chunk too, from when it was parked.
+            " EXCEPT SELECT unnest(c.accounts) FROM invoicing_run_chunk c JOIN invoicing_run r ON r.id = c.run_id"
+            " WHERE r.period = %s AND r.purpose = %s AND c.done_at IS NULL",
+            [period, purpose] * 3,
         )
         return {account for (account,) in cursor.fetchall()}
 
@@ -57,16 +69,18 @@ def run_progress(*, run: int) -> tuple[int, int]:
     return int(done), int(total)
 
 
-def oldest_watermark(*, accounts: Collection[int]) -> int | None:
-    """The mark of the sample store up to which every one of these accounts was settled at least; none if none was."""
+def settled_marks(*, accounts: Collection[int], since: str) -> list[SettledMark]:
+    """The mark of the sample store that each of these accounts' periods, from the one named `since`, was settled by.
+
+    The newest of the period's figures: whoever settles a part of a period again has looked at all of it.
+    """
     with connection.cursor() as cursor:
         cursor.execute(
-            "SELECT min(newest) FROM (SELECT max(watermark::bigint) AS newest FROM invoicing_settled_figure"
-            " WHERE account_id = ANY(%s) GROUP BY account_id, period_name) settled",
-            [list(accounts)],
+            "SELECT account_id, period_name, max(watermark::bigint) FROM invoicing_settled_figure"
+            " WHERE account_id = ANY(%s) AND period_name >= %s GROUP BY 1, 2 ORDER BY 2, 1",
+            [list(accounts), since],
         )
-        found = cursor.fetchone()[0]
-    return None if found is None else int(found)
+        return [SettledMark(*row) for row in cursor.fetchall()]
 
 
 def base_lines(*, services: Collection[int]) -> list[BaseLine]:
@@ -86,7 +100,7 @@ def usage_lines(*, accounts: Collection[int], start: datetime, end: datetime) ->
     """Issued lines above zero that charged usage of [start, end) to these accounts, newest first."""
     with connection.cursor() as cursor:
         cursor.execute(
-            "SELECT d.account_id, l.service_id, l.pool, l.charge, d.number, l.no, l.net"
+            "SELECT d.account_id, l.service_id, l.pool, l.charge, d.number, l.no, l.net, l.settled"
             " FROM invoicing_document d JOIN invoicing_document_line l ON l.document_id = d.id"
             " WHERE d.account_id = ANY(%s) AND d.kind = 'overage_invoice' AND d.state = 'issued' AND l.net > 0"
             " AND l.period_start >= %s AND l.period_end <= %s ORDER BY d.issued_on DESC, d.id DESC, l.no",

@@ -196,7 +196,7 @@ def rate_usage(
             rounding=rounding,
         )
         pools.append(PoolUse(group, pool, rated_pool, tuple(ref for ref, _ in members)))
-        lines.extend(bill_line(line, None) for line in rated_pool.lines)
+        lines.extend(bill_line(line, None, settled=pool_key(pools[-1])) for line in rated_pool.lines)
     return tuple(used), tuple(pools), tuple(lines)
 
 
@@ -242,8 +242,10 @@ def pool_key(pool: PoolUse) -> str:
     return f"pool:{pool.pool.key}" + (f"/{pool.group}" if pool.group else "")
 
 
-def bill_line(line: PricedLine, service: ServiceRef | None, *, span: BilledSpan | None = None) -> BillLine:
-    """A priced line on its way to a document."""
+def bill_line(
+    line: PricedLine, service: ServiceRef | None, *, span: BilledSpan | None = None, settled: str = ""
+) -> BillLine:
+    """A priced line on its way to a document. `settled` is a pool's settlement: groups of one pool are told apart."""
     return BillLine(
         kind=line.kind.value,
         description=line.description,
@@ -269,6 +271,7 @@ def _rate(use: PartUse, service: str, period: Period, zone: ZoneInfo, rounding: 
 
     def rate(what: Figure | Fraction) -> RatedCharge:
         return rate_charge(
+        settled=settled,
             part.charge,
             what,
             period=period,

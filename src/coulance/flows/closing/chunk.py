@@ -41,12 +41,12 @@ from coulance_core.invoicing.closing import (
     PartUse,
     ServiceFacts,
     close_account,
-    pool_key,
     wanted,
 )
 from coulance_core.kernel import Money, Period, anchored_date
 from coulance_core.kernel.period import add_months
 from coulance_core.rating.base import BilledSpan
+from coulance_core.rating.lines import PricedLine
 from coulance_core.rating.segments import SubscriptionSpan
 
 
@@ -228,7 +228,7 @@ def _documents(
     waiting: Sequence[OpenCarry],
 ) -> AccountDrafts:
     account = row.account
-    national = national_rate(run, account)
+    _same_currency(account, (*closing.base, *closing.overage, *late.lines), [due.line for _, due in closing.credits])
     seller, buyer = Seller.of(run.provider), buyer_of(account)
     tax = TaxTerms(run.catalog.tax, run.provider.prices, run.provider.tax_rounding, run.provider.rounding)
 
@@ -246,11 +246,12 @@ def _documents(
             issued_on=run.issued_on,
             tax_point=tax_point,
             payment_days=run.provider.payment_days,
-            national=national,
+            # A statement has no tax to state: whoever owes nothing is not held up by a rate.
+            national=None if kind is DocumentKind.USAGE_STATEMENT else national_rate(run, account),
         )
 
     # Credit notes first: what they give back may be charged again, on other terms, by what follows.
-    notes, less = credit_notes(run, account.id, base=closing.credits, decreases=late.decreases)
+    notes, less = credit_notes(run, account.id, base=closing.credits, decreases=late.decreases, waits=waiting)
     out: list[NewDocument] = list(notes)
     if closing.base:
         following = run.next_period(account.billing_day, zone)
@@ -263,7 +264,7 @@ def _documents(
     overage, carried = _overage(run, account, lines, waiting, active=_goes_on(row, period, zone))
     if overage:
         billed_for = {(line.service.external_id, line.charge) for line in overage if line.service is not None}
-        billed_for |= {(pool_key(pool), "") for pool in closing.pools for line in overage if line.pool == pool.pool.key}
+        billed_for |= {(line.settled, "") for line in overage if line.pool}
         items = items_of(closing.services, closing.pools, charts, only=billed_for)
         draft = document(DocumentKind.OVERAGE_INVOICE, overage, period, run.name, last_day)
         out.append(NewDocument(account=account.id, draft=draft, usage=items))
@@ -308,6 +309,19 @@ def _goes_on(row: AccountForClose, period: Period, zone: ZoneInfo) -> bool:
 
 def _overage(
     run: Closing,
+def _same_currency(account: AccountRow, lines: Sequence[BillLine], given_back: Sequence[PricedLine]) -> None:
+    """Refuse lines in another currency than the account's, before their amounts are added up."""
+    for what, code, terms in (
+        *((line.description, line.amount.currency, line.plan_version) for line in lines),
+        *((line.description, line.net.currency, line.terms) for line in given_back),
+    ):
+        if code != account.currency:
+            raise DocumentError(
+                f"{what!r} is priced in {code} ({terms}), and the account's currency is {account.currency}: "
+                f"move the service to a plan in {account.currency}, or to an account in {code}"
+            )
+
+
     account: AccountRow,
     lines: Sequence[BillLine],
     waiting: Sequence[OpenCarry],

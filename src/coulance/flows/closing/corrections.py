@@ -15,11 +15,21 @@ from coulance.flows.closing.terms import Closing
 from coulance.invoicing import history
 from coulance.invoicing import queries as invoicing
 from coulance.invoicing.crediting import creditable
-from coulance.invoicing.queries import SettledRow
+from coulance.invoicing.queries import OpenCarry, SettledRow
 from coulance.invoicing.writing import NewDocument, NewFigure
 from coulance.services.queries import AccountForClose
 from coulance.usage import queries as usage
-from coulance_core.invoicing import BillLine, CreditRequest, CreditType, DocumentDraft, Issued, ServiceRef, credit_note
+from coulance_core.catalog.terms import MeterKind, PriceBasis
+from coulance_core.invoicing import (
+    BillLine,
+    CreditRequest,
+    CreditType,
+    DocumentDraft,
+    Issued,
+    NationalRate,
+    ServiceRef,
+    credit_note,
+)
 from coulance_core.invoicing.closing import (
     PartUse,
     PoolUse,
@@ -28,14 +38,17 @@ from coulance_core.invoicing.closing import (
     bill_line,
     pool_key,
     rate_usage,
+    settlements,
     wanted,
 )
 from coulance_core.invoicing.corrections import OpenLine, Share, spread_credit
-from coulance_core.kernel import Explanation, Money, Period, anchored_date, civil_midnight
+from coulance_core.kernel import Explanation, Money, Period, Rounding, civil_midnight, exact
 from coulance_core.kernel.period import add_months
+from coulance_core.kernel.rounding import round_int
 from coulance_core.rating.base import BilledSpan, DueSpan
 from coulance_core.rating.charges import RatedCharge
 from coulance_core.rating.late import LateResult, Settled, rate_late
+from coulance_core.usage.levels import HOLD_INTERVALS
 
 _EPOCH = date(1970, 1, 1)
 
@@ -67,34 +80,59 @@ def late_usage(
     Looks back as far as late use may be billed, and a year at least, since a decrease is credited however it is capped.
     """
     accounts = [row.account.id for row in group if row.account.id in facts]
-    since = history.oldest_watermark(accounts=accounts) if accounts else None
-    if since is None:
-        return {}
-    owner = {s.id: (row, service) for row in group for service in row.services for s in service.series}
     back = max(run.provider.back_billing_cap_months, 12) + 1
-    first = civil_midnight(anchored_date(*add_months(run.year, run.month, -back), 1), zone)
-    last = max((run.period(row.account.billing_day, zone).end for row in group), default=first)
-    touched = usage.touched_since(revision=since, series=sorted(owner), period=Period(first, max(first, last)))
-    days: dict[int, list[tuple[int, date, int]]] = {}
+    year, month = add_months(run.year, run.month, -back)
+    marks: dict[str, dict[int, int]] = {}
+    for mark in history.settled_marks(accounts=accounts, since=f"{year:04d}-{month:02d}") if accounts else ():
+        if mark.period_name != run.name:
+            marks.setdefault(mark.period_name, {})[mark.account] = mark.watermark
+    by_id = {row.account.id: row for row in group}
+    out: dict[int, Late] = {}
+    for name, settled in marks.items():
+        period = _named(run, name, group[0].account.billing_day, zone)
+        moved = _moved(run, [by_id[account] for account in settled], settled, period, zone)
+        if not moved:
+            continue
+        figures: dict[int, list[SettledRow]] = {}
+        for figure in invoicing.settled_figures(accounts=list(moved), period_name=name):
+            figures.setdefault(figure.account, []).append(figure)
+        for account, touched in moved.items():
+            late = out.setdefault(account, Late())
+            _again(run, by_id[account], facts[account], figures[account], touched, name, period, zone, late)
+    return {account: late for account, late in out.items() if late.figures}
+
+
+def _named(run: Closing, name: str, billing_day: int, zone: ZoneInfo) -> Period:
+    year, month = (int(part) for part in name.split("-"))
+    return replace(run, year=year, month=month).period(billing_day, zone)
+
+
+def _moved(
+    run: Closing, rows: Sequence[AccountForClose], settled: Mapping[int, int], period: Period, zone: ZoneInfo
+) -> dict[int, set[int]]:
+    """By account, the services with samples that count for the period and came after its mark in `settled`.
+
+    A reading shortly before or after the period may count for it: a level that still holds, the end of a gap.
+    """
+    owner = {
+        s.id: (row.account.id, service.id, s.meter) for row in rows for service in row.services for s in service.series
+    }
+    if not owner:
+        return {}
+    reach = {meter: _days_around(run, meter) for meter in {meter for *_, meter in owner.values()}}
+    start, end = period.dates(zone)
+    before, after = (max(days[i] for days in reach.values()) for i in (0, 1))
+    around = Period(civil_midnight(start - before, zone), civil_midnight(end + after, zone))
+    touched = usage.touched_since(revision=min(settled.values()), series=sorted(owner), period=around)
+    moved: dict[int, set[int]] = {}
     for series, day, revision in zip(
         touched.series.tolist(), touched.day.tolist(), touched.revision.tolist(), strict=True
     ):
-        row, service = owner[series]
-        if row.account.id in facts:
-            days.setdefault(row.account.id, []).append((service.id, _EPOCH + timedelta(days=day), revision))
-    if not days:
-        return {}
-    settled: dict[int, list[SettledRow]] = {}
-    for figure in invoicing.settled_figures(accounts=list(days)):
-        if figure.period_name != run.name:
-            settled.setdefault(figure.account, []).append(figure)
-    by_id = {row.account.id: row for row in group}
-    out: dict[int, Late] = {}
-    for account, changes in days.items():
-        late = _late_of(run, by_id[account], facts[account], settled.get(account, ()), changes, zone)
-        if late.figures:
-            out[account] = late
-    return out
+        account, service, meter = owner[series]
+        early, late = reach[meter]
+        if start - early <= _EPOCH + timedelta(days=day) < end + late and revision > settled[account]:
+            moved.setdefault(account, set()).add(service)
+    return moved
 
 
 def _late_of(
@@ -144,7 +182,7 @@ def _again(
     used, pools, _ = rate_usage(run.catalog, facts, uses, period=period, zone=zone)
     by_service = {one.service.id: one for one in used}
     by_pool = {pool_key(pool): pool for pool in pools}
-    for figure in figures:
+    for figure in (*figures, *_never_settled(row, figures, used, pools, name)):
         if figure.service is not None:
             service_use = by_service.get(figure.service)
             if figure.service not in moved or service_use is None:
@@ -234,7 +272,7 @@ def _record(
 ) -> None:
     """Keep what is known now as the figure's next revision, with what was billed for it all in all."""
     if result.line is not None:
-        line = bill_line(result.line, service)
+        line = bill_line(result.line, service, settled=figure.pool)
         if result.line.net.minor > 0:
             late.lines.append(line)
         else:
@@ -272,46 +310,62 @@ class _Give:
 
 
 class _Invoices:
-    """Invoices as they stand while this run's own notes on them pile up."""
+    """Invoices as they stand while this run's own notes on them pile up.
 
-    def __init__(self) -> None:
-        self._issued: dict[str, tuple[Issued, date]] = {}
+    Amounts to give back are prices as the provider states them, with tax where theirs include it; a credit note wants
+    them without. The last of a line takes all that is left of it, so that rounding strands no cent.
+    """
+
+    def __init__(self, prices: PriceBasis, rounding: Rounding) -> None:
+        self._gross, self._rounding = prices is PriceBasis.GROSS, rounding
+        self._issued: dict[str, tuple[Issued, date, NationalRate | None]] = {}
         self._promised: dict[tuple[str, int], int] = {}
 
-    def _of(self, number: str) -> tuple[Issued, date]:
+    def _of(self, number: str) -> tuple[Issued, date, NationalRate | None]:
         if number not in self._issued:
             _, issued, tax_point = creditable(number)
-            self._issued[number] = issued, tax_point
+            self._issued[number] = issued, tax_point, _national_of(number)
         return self._issued[number]
 
     def take(self, candidates: Iterable[tuple[str, int]], amount: int) -> tuple[tuple[Share, ...], int]:
-        """Shares of `amount` on these lines, first to last, and what none of them has left."""
-        open_lines = []
+        """Shares (net) of `amount` (a price) on these lines, first to last, and what none of them has left."""
+        open_lines: list[OpenLine] = []
+        net_left: dict[tuple[str, int], tuple[int, Fraction]] = {}
         for number, no in candidates:
-            issued, _ = self._of(number)
+            issued, *_ = self._of(number)
             line = next(own for own in issued.lines if own.no == no)
-            open_lines.append(OpenLine(number, no, issued.left(line) - self._promised.get((number, no), 0)))
+            left = issued.left(line) - self._promised.get((number, no), 0)
+            factor = 1 + line.tax_rate / 100 if self._gross else Fraction(1)
+            net_left[number, no] = left, factor
+            open_lines.append(OpenLine(number, no, round_int(left * factor, self._rounding)))
         shares, rest = spread_credit(amount, open_lines)
         for share in shares:
             key = share.invoice, share.line
-            self._promised[key] = self._promised.get(key, 0) + share.amount
-        return shares, rest
+            left, factor = net_left[key]
+            net = min(round_int(share.amount / factor, self._rounding), left)
+            if self._gross and share.amount + 1 >= round_int(left * factor, self._rounding):
+                net = left
+            if net:
+                self._promised[key] = self._promised.get(key, 0) + net
+                out.append(Share(share.invoice, share.line, net))
+        return tuple(out), rest
 
     def note(self, run: Closing, gives: Sequence[_Give]) -> DocumentDraft:
         """One credit note for gifts on different lines of one invoice, of one type."""
         number = gives[0].invoice
-        issued, tax_point = self._of(number)
+        issued, tax_point, national = self._of(number)
         by_line = {give.line: give for give in gives}
         draft = credit_note(
             issued,
             lines=[CreditRequest(no, Money(by_line[no].amount, issued.currency)) for no in sorted(by_line)],
             credit_type=gives[0].credit_type,
             reason="; ".join(dict.fromkeys(give.reason for give in gives)),
+        out: list[Share] = []
             issued_on=run.issued_on,
             tax_point=tax_point,
             rule=run.provider.rounding,
         )
-        self._issued[number] = issued.after(draft), tax_point
+        self._issued[number] = issued.after(draft), tax_point, national
         lines = []
         for line in draft.lines:
             give = by_line[line.credits or 0]
@@ -321,13 +375,20 @@ class _Invoices:
 
 
 def credit_notes(
-    run: Closing, account: int, *, base: Sequence[tuple[ServiceRef, DueSpan]], decreases: Sequence[Decrease]
+    run: Closing,
+    account: int,
+    *,
+    base: Sequence[tuple[ServiceRef, DueSpan]],
+    decreases: Sequence[Decrease],
+    waits: Sequence[OpenCarry] = (),
 ) -> tuple[list[NewDocument], list[BillLine]]:
     """Credit notes for base days not had and for usage billed too much.
+            national=national,
 
-    Also lines below zero for what no invoice has billed yet, because it was carried forward: they lower what waits.
+    Also lines below zero for what no invoice has billed yet, because it was carried forward: they lower what `waits`.
+    What was given back before, by hand, is found on neither, and is not given back again.
     """
-    invoices = _Invoices()
+    invoices = _Invoices(run.provider.prices, run.provider.rounding)
     gives: list[_Give] = []
     waiting: list[BillLine] = []
     known = history.base_lines(services=[ref.id for ref, _ in base if ref.id is not None]) if base else []
@@ -335,6 +396,28 @@ def credit_notes(
         span = due.span
         lines = [
             (one.invoice, one.line)
+def _national_of(number: str) -> NationalRate | None:
+    """The rate that an invoice stated its tax in a second currency by: what lowers it states it by the same."""
+    stated = invoicing.document(number=number).snapshot.get("national")
+    if stated is None:
+        return None
+    on = date.fromisoformat(stated["date"])
+    return NationalRate(stated["currency"], exact(stated["rate"]), on, stated.get("source", ""))
+
+
+def _carried(decrease: Decrease, waits: Iterable[OpenCarry]) -> int:
+    """What of the decrease's charge and period waits for an invoice, in minor units."""
+    row, period = decrease.settled, decrease.period
+    found = 0
+    for one in waits:
+        line = one.line
+        service = line.service.id if line.service else None
+        inside = period.start <= line.period.start and line.period.end <= period.end
+        if inside and (service, line.settled) == (row.service, row.pool) and (row.pool or line.charge == row.charge):
+            found += line.amount.minor
+    return max(found, 0)
+
+
             for one in known
             if (one.service, one.key) == (ref.id, span.key)
             and (one.cycle_start, one.cycle_end) == (span.cycle_start, span.cycle_end)
@@ -359,8 +442,7 @@ def credit_notes(
         lines = [
             (one.invoice, one.line)
             for one in history.usage_lines(accounts=[account], start=decrease.period.start, end=decrease.period.end)
-            if (one.service, one.charge, one.pool) == (row.service, row.charge, "")
-            or (row.service is None and one.pool and row.pool.split("/")[0] == f"pool:{one.pool}")
+            if (one.service, one.settled) == (row.service, row.pool) and (row.pool or one.charge == row.charge)
         ]
         shares, rest = invoices.take(lines, decrease.amount)
         line = decrease.line
@@ -368,8 +450,8 @@ def credit_notes(
             _Give(share.invoice, share.line, share.amount, CreditType.CORRECTION, line.description, line.explanation)
             for share in shares
         )
-        if rest:
-            waiting.append(replace(line, amount=Money(-rest, line.amount.currency)))
+        if lower := min(rest, _carried(decrease, waits)):
+            waiting.append(_lowering(line, decrease.amount, lower))
     return [NewDocument(account, invoices.note(run, own)) for own in _notes(gives)], waiting
 
 
@@ -386,3 +468,18 @@ def _notes(gives: Sequence[_Give]) -> list[list[_Give]]:
         else:
             notes.append([give])
     return notes
+def _lowering(line: BillLine, whole: int, lower: int) -> BillLine:
+    """A line that lowers what waits by `lower`, of a decrease of `whole`."""
+    code = line.amount.currency
+    if whole == lower:
+        return line
+    why = (
+        Explanation.build("invoicing.lowers_carried", terms=line.plan_version)
+        .fact("lower", Money(lower, code).amount, code, "the part of the decrease that no invoice has billed yet")
+        .step("net", "negate", "lower", unit=code)
+        .child(line.explanation)
+        .freeze()
+    )
+    return replace(line, amount=Money(-lower, code), explanation=why)
+
+

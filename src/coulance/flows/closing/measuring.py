@@ -21,6 +21,7 @@ from coulance_core.rating.segments import ChargePart
 from coulance_core.usage.aggregate import figures_many
 from coulance_core.usage.figures import UsageFigure
 from coulance_core.usage.job import direction_of, read_deltas
+from coulance_core.usage.levels import HOLD_INTERVALS
 from coulance_core.usage.samples import Ints, Samples
 
 LOT = 256
@@ -73,7 +74,14 @@ def lead_seconds(meter: Meter, what: Measure) -> int:
         return 800 * _DAY
     if meter.gap is GapPolicy.SAME_HOUR_MEDIAN:
         return 28 * _DAY
-    return {MeterKind.DELTA: meter.interval_s, MeterKind.COUNTER: _DAY, MeterKind.GAUGE: 7 * _DAY}[meter.kind]
+    if meter.kind is MeterKind.GAUGE:
+        return max(7 * _DAY, HOLD_INTERVALS * meter.interval_s)
+    return _DAY if meter.kind is MeterKind.COUNTER else meter.interval_s
+
+
+def trail_seconds(meter: Meter) -> int:
+    """How long after a period samples matter: a counter's next reading tells what went through before the end."""
+    return _DAY if meter.kind is MeterKind.COUNTER else 0
 
 
 def _measure_lot(
@@ -83,7 +91,9 @@ def _measure_lot(
     series = np.array([s for s, _ in pairs], np.int64)
     owners = np.array([o for _, o in pairs], np.int64)
     if series.size:
-        samples = usage.series_samples(series=series, period=active, lead_s=lead_seconds(meter, what)).samples
+        samples = usage.series_samples(
+            series=series, period=active, lead_s=lead_seconds(meter, what), trail_s=trail_seconds(meter)
+        ).samples
     else:
         empty = np.zeros(0, np.int64)
         samples = Samples(empty, empty, empty, np.zeros(1, np.int64))
