@@ -12,6 +12,7 @@ import pytest
 import typst
 
 from coulance.invoicing import pdf
+from coulance.invoicing.documents.view import view
 from coulance_core.kernel import Explanation
 from tests.documents import samples
 
@@ -78,6 +79,16 @@ def test_a_percentile_line_names_commit_and_figure_and_a_pool_its_members() -> N
     assert "The services of pool europe together used 7,745.6 GB of 6,000 GB included: 1,745.6 GB over" in pool
     for i in range(12):
         assert f"shop-{i + 1:02}.example" in pool
+
+
+def test_pictures_stand_dearest_first_on_an_invoice() -> None:
+    shown = view(samples.rich_overage_invoice())
+    assert [p["title"].split(" – ")[0] for p in shown["pictures"]] == [
+        "Port AMS-7",
+        "web-01.korenaar.example",
+        "Mail for korenaar.example",
+        "Backup bucket",
+    ]
 
 
 def test_a_credit_note_is_in_favour_and_names_its_invoice() -> None:

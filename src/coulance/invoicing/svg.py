@@ -127,7 +127,8 @@ def _open(model: chart.ChartModel, height: float) -> str:
 
 
 def _legend(model: chart.ChartModel) -> str:
-    out, x = [], LEFT
+    caption = model.panels[0].caption if model.panels else ""
+    out, x = [], max(LEFT, text_width(caption) * 1.2 + 12)
     for role, label in model.legend:
         thin = role in (chart.Role.OTHER,)
         if thin:
@@ -167,7 +168,8 @@ class _Canvas:
             out.append(_text(LEFT - 6, y + 3.6, label, "end"))
         if len(self.panel.ticks) > 1:
             out.append(_text(LEFT - 6, bottom + 3.6, "0", "end"))
-            out.append(_text(LEFT - 6, 13, self.panel.caption, "end"))
+            narrow = text_width(self.panel.caption) * 1.2 < LEFT - 6
+            out.append(_text(LEFT - 6 if narrow else 0, 13, self.panel.caption, "end" if narrow else "start"))
         else:
             out.append(_text(self.right + 8, bottom - self.tall / 2 + 4, self.panel.caption, "start"))
         out.extend(_draw(mark, self) for mark in self.panel.marks)

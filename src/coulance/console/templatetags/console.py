@@ -14,6 +14,9 @@ from coulance.invoicing.documents.words import Words, ratio_percent
 from coulance_core.kernel import Money, exact
 
 register = template.Library()
+
+SPARKS = 140
+"""Points of a picture in a row of a list: it is that wide."""
 _EN = Words.of("en")
 
 
@@ -67,6 +70,11 @@ def picture(item: Mapping[str, Any], zone: str = "UTC", language: str = "en") ->
 @register.simple_tag
 def spark(item: Mapping[str, Any], zone: str = "UTC") -> SafeString:
     """A usage item's picture, small, for a row of a list."""
+    points = (item.get("chart") or {}).get("points") or ()
+    if len(points) > 2 * SPARKS:
+        every = -(-len(points) // SPARKS)
+        fewer = [max(points[i : i + every], key=lambda p: max(p[1:])) for i in range(0, len(points), every)]
+        item = {**item, "chart": {**item["chart"], "points": fewer}}
     made = chart.model(item, zone=_zone(zone))
     return drawn(svg.sparkline(made)) if made is not None else SafeString("")
 

@@ -7,7 +7,7 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
 
 from coulance.console.access import operators_only
-from coulance.console.paging import PER_PAGE, number_asked, page
+from coulance.console.paging import number_asked, page
 from coulance.console.views.recent import recent
 from coulance.customers import queries as customers
 from coulance.invoicing import chart, listing, svg
@@ -17,13 +17,16 @@ from coulance.services import queries
 
 Item = Mapping[str, Any]
 
+PER_PAGE = 25
+"""Fewer than other lists: each row has its picture."""
+
 
 @operators_only
 def service_list(request: HttpRequest) -> HttpResponse:
     """Services by id, searched and filtered, each with the figures of its newest statement."""
     text, kind = request.GET.get("q", "").strip()[:100], request.GET.get("kind", "")
     total = services.count_services(text=text, kind=kind)
-    number = number_asked(request, total)
+    number = number_asked(request, total, PER_PAGE)
     found = services.find_services(text=text, kind=kind, limit=PER_PAGE, offset=(number - 1) * PER_PAGE)
     statements = listing.latest_statements(accounts={row.account_id for row in found})
     rows = [listed(row, statements.get(row.account_id)) for row in found]
@@ -32,7 +35,7 @@ def service_list(request: HttpRequest) -> HttpResponse:
         "console/services.html",
         {
             "here": "services",
-            "page": page(request, rows, number, total),
+            "page": page(request, rows, number, total, PER_PAGE),
             "q": text,
             "kind": kind,
             "kinds": services.kinds(),

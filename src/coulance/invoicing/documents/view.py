@@ -7,6 +7,7 @@ out. Whatever a customer typed stays text: neither side evaluates it.
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -337,7 +338,9 @@ class _Document:
     # --- use ---
 
     def _pictures(self, usage: Sequence[Mapping[str, Any]]) -> list[View]:
-        """A picture a usage item, members of a pool on one; on an invoice, only of what is on its lines."""
+        """A picture a usage item, members of a pool on one; on an invoice only of what it charges, dearest first."""
+        if self.snapshot["kind"] != "usage_statement":
+            usage = sorted(usage, key=self._charged, reverse=True)
         shown: list[View] = []
         pools: dict[str, list[Mapping[str, Any]]] = {}
         for item in usage:
@@ -368,6 +371,11 @@ class _Document:
     def _billed(self, item: Mapping[str, Any]) -> bool:
         """Whether a line of this document rests on the item."""
         return any(_item_of(line, [item]) is not None for line in self.snapshot["lines"])
+
+    def _charged(self, item: Mapping[str, Any]) -> Fraction:
+        """What the document's lines charge for the item."""
+        mine = [line for line in self.snapshot["lines"] if _item_of(line, [item]) is not None]
+        return sum((exact(str(line.get("net") or 0)) for line in mine), Fraction(0))
 
     def _item_title(self, item: Mapping[str, Any]) -> str:
         service = (item.get("service") or {}).get("name")
