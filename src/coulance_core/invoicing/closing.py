@@ -105,6 +105,10 @@ class AccountClosing:
     settlements: tuple[Settlement, ...]
 
 
+BaseKnown = dict[tuple[object, ...], tuple[DueSpan, ...]]
+"""What base fees came to, by the facts they follow from; for one catalog. See `close_account`."""
+
+
 def wanted(catalog: Catalog, service: ServiceFacts, period: Period, zone: ZoneInfo) -> tuple[ChargePart, ...]:
     """The parts of a service's period that need a figure each, in the order `close_account` takes them.
 
@@ -123,28 +127,34 @@ def close_account(
     zone: ZoneInfo,
     billing_day: int,
     base_since: date,
+    known: BaseKnown | None = None,
 ) -> AccountClosing:
     """Everything due for `period` of one account. `figures` holds, by a service's external id, its `wanted` parts.
 
     Base cycles begun up to the day the period ends, that day included, are due; cycles that ended by `base_since` are
-    not looked at.
+    not looked at. `known` remembers base fees between accounts of one catalog: most services have a plan, a start and
+    a history that others have too, and what is due in advance depends on nothing else.
     """
     rounding = catalog.provider.rounding
     through = period.end.astimezone(zone).date()
     base: list[BillLine] = []
     given_back: list[tuple[ServiceRef, DueSpan]] = []
+    due_of = {} if known is None else known
     for service in services:
-        for due in base_due(
-            catalog,
-            _billable(service),
-            service.billed,
-            billing_day=billing_day,
-            zone=zone,
-            since=base_since,
-            through=through,
-            rounding=rounding,
-            service=service.ref.external_id,
-        ):
+        same = (service.spans, service.billed, service.billed_until, through, base_since, billing_day, zone.key)
+        found = due_of.get(same)
+        if found is None:
+            found = due_of[same] = base_due(
+                catalog,
+                _billable(service),
+                service.billed,
+                billing_day=billing_day,
+                zone=zone,
+                since=base_since,
+                through=through,
+                rounding=rounding,
+            )
+        for due in found:
             if due.span.credit:
                 given_back.append((service.ref, due))
             else:
@@ -261,6 +271,7 @@ def bill_line(
         charge=line.charge,
         plan_version=line.terms,
         span=span,
+        settled=settled,
     )
 
 
@@ -271,7 +282,6 @@ def _rate(use: PartUse, service: str, period: Period, zone: ZoneInfo, rounding: 
 
     def rate(what: Figure | Fraction) -> RatedCharge:
         return rate_charge(
-        settled=settled,
             part.charge,
             what,
             period=period,

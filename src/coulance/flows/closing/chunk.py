@@ -49,6 +49,9 @@ from coulance_core.rating.base import BilledSpan
 from coulance_core.rating.lines import PricedLine
 from coulance_core.rating.segments import SubscriptionSpan
 
+MOST_KNOWN = 20_000
+"""Base fees that are remembered: enough for every plan, start and history that is common."""
+
 
 class Parked(NamedTuple):
     """An account that could not be billed: a short code, and what to know about it."""
@@ -79,7 +82,9 @@ def draft_chunk(run: Closing, accounts: Sequence[int]) -> tuple[list[AccountDraf
     for row in rows:
         by_calendar.setdefault((row.account.zone, row.account.billing_day), []).append(row)
     owned = [service.id for row in rows for service in row.services]
-    billed = invoicing.billed_spans(services=owned)
+    # A month more than base fees look back: periods of an early billing day begin in the month before.
+    oldest = anchored_date(*add_months(run.year, run.month, -14), 1)
+    billed = invoicing.billed_spans(services=owned, since=oldest)
     waiting = invoicing.carried(accounts=[row.account.id for row in rows])
     drafts: list[AccountDrafts] = []
     parked: list[Parked] = []
@@ -130,6 +135,8 @@ def _draft_group(
         uses.setdefault(account, {}).setdefault(name, []).append(PartUse(request.part, got.figure))
         charts[id(got.figure)] = got.chart
     drafts: list[AccountDrafts] = []
+    if len(run.base_known) > MOST_KNOWN:
+        run.base_known.clear()
     late = late_usage(run, group, facts, zone)
     since = anchored_date(*add_months(period.start.astimezone(zone).year, period.start.astimezone(zone).month, -13), 1)
     for row in group:
@@ -144,6 +151,7 @@ def _draft_group(
                 zone=zone,
                 billing_day=billing_day,
                 base_since=since,
+                known=run.base_known,
             )
             drafts.append(
                 _documents(
@@ -301,14 +309,6 @@ def _documents(
     )
 
 
-def _goes_on(row: AccountForClose, period: Period, zone: ZoneInfo) -> bool:
-    """Whether anything of the account still runs after the period: if not, nothing small can wait for later."""
-    end = period.end.astimezone(zone).date()
-    return any(service.ended_on is None or service.ended_on > end for service in row.services)
-
-
-def _overage(
-    run: Closing,
 def _same_currency(account: AccountRow, lines: Sequence[BillLine], given_back: Sequence[PricedLine]) -> None:
     """Refuse lines in another currency than the account's, before their amounts are added up."""
     for what, code, terms in (
@@ -322,6 +322,14 @@ def _same_currency(account: AccountRow, lines: Sequence[BillLine], given_back: S
             )
 
 
+def _goes_on(row: AccountForClose, period: Period, zone: ZoneInfo) -> bool:
+    """Whether anything of the account still runs after the period: if not, nothing small can wait for later."""
+    end = period.end.astimezone(zone).date()
+    return any(service.ended_on is None or service.ended_on > end for service in row.services)
+
+
+def _overage(
+    run: Closing,
     account: AccountRow,
     lines: Sequence[BillLine],
     waiting: Sequence[OpenCarry],

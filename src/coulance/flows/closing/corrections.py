@@ -135,27 +135,14 @@ def _moved(
     return moved
 
 
-def _late_of(
-    run: Closing,
-    row: AccountForClose,
-    facts: Sequence[ServiceFacts],
-    settled: Iterable[SettledRow],
-    changes: Sequence[tuple[int, date, int]],
-    zone: ZoneInfo,
-) -> Late:
-    late = Late()
-    by_period: dict[str, list[SettledRow]] = {}
-    for figure in settled:
-        by_period.setdefault(figure.period_name, []).append(figure)
-    for name, figures in sorted(by_period.items()):
-        year, month = (int(part) for part in name.split("-"))
-        period = replace(run, year=year, month=month).period(row.account.billing_day, zone)
-        start, end = period.dates(zone)
-        newest = min(int(figure.watermark) for figure in figures)
-        moved = {service for service, day, revision in changes if start <= day < end and revision > newest}
-        if moved:
-            _again(run, row, facts, figures, moved, name, period, zone, late)
-    return late
+def _days_around(run: Closing, meter: str) -> tuple[timedelta, timedelta]:
+    """How many days before and after a period a meter's readings may count for it. What only estimates is left out."""
+    known = run.catalog.meters.get(meter)
+    if known is None or known.kind is MeterKind.DELTA:
+        return timedelta(0), timedelta(0)
+    if known.kind is MeterKind.GAUGE:
+        return timedelta(days=-(-HOLD_INTERVALS * known.interval_s // 86_400)), timedelta(0)
+    return timedelta(days=1), timedelta(days=1)
 
 
 def _again(
@@ -193,6 +180,34 @@ def _again(
             if pool is None or not moved & {ref.id for ref in pool.members}:
                 continue
             _compare_pool(run, figure, pool, name, period, zone, late)
+
+
+def _never_settled(
+    row: AccountForClose, figures: Iterable[SettledRow], used: Iterable[ServiceUse], pools: Iterable[PoolUse], name: str
+) -> list[SettledRow]:
+    """Charges that the period was closed without, as figures of nothing: their service was entered afterwards."""
+    known = {(figure.service, figure.pool, figure.charge) for figure in figures}
+    return [
+        SettledRow(
+            account=row.account.id,
+            service=one.service.id if one.service else None,
+            pool=pool,
+            charge=charge,
+            period_name=name,
+            revision=0,
+            quantity=Fraction(0),
+            unit=one.unit,
+            n=0,
+            seen=0,
+            expected=0,
+            net=Money(0, one.net.currency),
+            watermark="0",
+            detail={},
+        )
+        for one in settlements(tuple(used), tuple(pools))
+        for pool, charge in [("", one.key) if one.service else (one.key, "")]
+        if (one.service.id if one.service else None, pool, charge) not in known
+    ]
 
 
 def _compare_charge(
@@ -339,6 +354,7 @@ class _Invoices:
             net_left[number, no] = left, factor
             open_lines.append(OpenLine(number, no, round_int(left * factor, self._rounding)))
         shares, rest = spread_credit(amount, open_lines)
+        out: list[Share] = []
         for share in shares:
             key = share.invoice, share.line
             left, factor = net_left[key]
@@ -360,9 +376,9 @@ class _Invoices:
             lines=[CreditRequest(no, Money(by_line[no].amount, issued.currency)) for no in sorted(by_line)],
             credit_type=gives[0].credit_type,
             reason="; ".join(dict.fromkeys(give.reason for give in gives)),
-        out: list[Share] = []
             issued_on=run.issued_on,
             tax_point=tax_point,
+            national=national,
             rule=run.provider.rounding,
         )
         self._issued[number] = issued.after(draft), tax_point, national
@@ -374,28 +390,6 @@ class _Invoices:
         return replace(draft, lines=tuple(lines))
 
 
-def credit_notes(
-    run: Closing,
-    account: int,
-    *,
-    base: Sequence[tuple[ServiceRef, DueSpan]],
-    decreases: Sequence[Decrease],
-    waits: Sequence[OpenCarry] = (),
-) -> tuple[list[NewDocument], list[BillLine]]:
-    """Credit notes for base days not had and for usage billed too much.
-            national=national,
-
-    Also lines below zero for what no invoice has billed yet, because it was carried forward: they lower what `waits`.
-    What was given back before, by hand, is found on neither, and is not given back again.
-    """
-    invoices = _Invoices(run.provider.prices, run.provider.rounding)
-    gives: list[_Give] = []
-    waiting: list[BillLine] = []
-    known = history.base_lines(services=[ref.id for ref, _ in base if ref.id is not None]) if base else []
-    for ref, due in base:
-        span = due.span
-        lines = [
-            (one.invoice, one.line)
 def _national_of(number: str) -> NationalRate | None:
     """The rate that an invoice stated its tax in a second currency by: what lowers it states it by the same."""
     stated = invoicing.document(number=number).snapshot.get("national")
@@ -418,6 +412,27 @@ def _carried(decrease: Decrease, waits: Iterable[OpenCarry]) -> int:
     return max(found, 0)
 
 
+def credit_notes(
+    run: Closing,
+    account: int,
+    *,
+    base: Sequence[tuple[ServiceRef, DueSpan]],
+    decreases: Sequence[Decrease],
+    waits: Sequence[OpenCarry] = (),
+) -> tuple[list[NewDocument], list[BillLine]]:
+    """Credit notes for base days not had and for usage billed too much.
+
+    Also lines below zero for what no invoice has billed yet, because it was carried forward: they lower what `waits`.
+    What was given back before, by hand, is found on neither, and is not given back again.
+    """
+    invoices = _Invoices(run.provider.prices, run.provider.rounding)
+    gives: list[_Give] = []
+    waiting: list[BillLine] = []
+    known = history.base_lines(services=[ref.id for ref, _ in base if ref.id is not None]) if base else []
+    for ref, due in base:
+        span = due.span
+        lines = [
+            (one.invoice, one.line)
             for one in known
             if (one.service, one.key) == (ref.id, span.key)
             and (one.cycle_start, one.cycle_end) == (span.cycle_start, span.cycle_end)
@@ -455,19 +470,6 @@ def _carried(decrease: Decrease, waits: Iterable[OpenCarry]) -> int:
     return [NewDocument(account, invoices.note(run, own)) for own in _notes(gives)], waiting
 
 
-def _notes(gives: Sequence[_Give]) -> list[list[_Give]]:
-    """Gifts by the note they go on: one an invoice and type, another where a line comes again."""
-    notes: list[list[_Give]] = []
-    for give in gives:
-        for note in notes:
-            if (note[0].invoice, note[0].credit_type) == (give.invoice, give.credit_type) and all(
-                give.line != other.line for other in note
-            ):
-                note.append(give)
-                break
-        else:
-            notes.append([give])
-    return notes
 def _lowering(line: BillLine, whole: int, lower: int) -> BillLine:
     """A line that lowers what waits by `lower`, of a decrease of `whole`."""
     code = line.amount.currency
@@ -483,3 +485,16 @@ def _lowering(line: BillLine, whole: int, lower: int) -> BillLine:
     return replace(line, amount=Money(-lower, code), explanation=why)
 
 
+def _notes(gives: Sequence[_Give]) -> list[list[_Give]]:
+    """Gifts by the note they go on: one an invoice and type, another where a line comes again."""
+    notes: list[list[_Give]] = []
+    for give in gives:
+        for note in notes:
+            if (note[0].invoice, note[0].credit_type) == (give.invoice, give.credit_type) and all(
+                give.line != other.line for other in note
+            ):
+                note.append(give)
+                break
+        else:
+            notes.append([give])
+    return notes

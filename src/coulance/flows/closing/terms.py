@@ -7,6 +7,7 @@ from zoneinfo import ZoneInfo
 
 from coulance_core.catalog.terms import Catalog, ProviderTerms
 from coulance_core.invoicing import NationalRate
+from coulance_core.invoicing.closing import BaseKnown
 from coulance_core.kernel import Period, anchored_period
 from coulance_core.kernel.period import add_months
 
@@ -15,7 +16,8 @@ from coulance_core.kernel.period import add_months
 class Closing:
     """What holds for a whole run: which month, when, on which terms, and up to which batch samples are counted.
 
-    `national` are the exchange rates for tax in another currency, by that currency.
+    `national` are the exchange rates for tax in another currency, by that currency. `base_known` remembers base fees
+    between accounts (see core's `close_account`); it is no part of what is decided.
     """
 
     year: int
@@ -24,6 +26,7 @@ class Closing:
     catalog: Catalog
     fence: int
     national: Mapping[str, NationalRate] = field(default_factory=dict)
+    base_known: BaseKnown = field(default_factory=dict, compare=False, repr=False)
 
     @property
     def name(self) -> str:
