@@ -104,7 +104,7 @@ def test_replay_needs_no_database_and_no_django(billed: World, tmp_path: Path) -
 @pytest.mark.parametrize(
     ("name", "change", "message"),
     [
-        ("samples.csv", lambda text: text + "port,soon,1,2\n", "samples.csv line 8945: expected series,at,in,out"),
+        ("samples.csv", lambda text: text + "port,soon,1,2\n", "samples.csv line 8946: expected series,at,in,out"),
         ("services.json", lambda text: text.replace("coulance.evidence/1", "x/9"), "expected 'coulance.evidence/1'"),
         ("terms.json", lambda _: "{", "cannot be read"),
         ("terms.json", lambda text: text.replace('"unit_price"', '"unit_prize"'), "cannot be read"),
