@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime
 
 import numpy as np
+from django.db import connection
 from django.db.models import Count, Max, Sum
 from numpy.typing import NDArray
 
@@ -12,7 +13,7 @@ from coulance.usage import counting, pages, quarantine, reading, registry, seali
 from coulance.usage.blobs import Rows
 from coulance.usage.counting import Tally
 from coulance.usage.days import day_date, day_number, midnights
-from coulance.usage.models import Blob, CounterStart, DayPage, Horizon, Quarantined, Segment, StatePage
+from coulance.usage.models import Blob, DayPage, Horizon, Quarantined, Segment, StatePage
 from coulance.usage.pages import DAY, NEVER, PAGE, STATE
 from coulance.usage.quarantine import QuarantinedSeries
 from coulance.usage.registry import COUNTER
@@ -145,26 +146,29 @@ def series_samples(
         offsets = np.concatenate(([0], np.cumsum(lengths))).astype(np.int64)
         rows = rows.take(np.arange(offsets[-1]) + np.repeat(begin - offsets[:-1], lengths))
     return SampleBlock(
-        asked, Samples(rows.at, rows.v_in, rows.v_out, offsets, discontinuity=_discontinuity(rows, low, high))
+        asked, Samples(rows.at, rows.v_in, rows.v_out, offsets, discontinuity=_discontinuity(ordered, rows, low, high))
     )
 
 
-def _discontinuity(rows: Rows, low: int, high: int) -> Int64s | None:
+def _starts(ordered: Int64s, low: int, high: int) -> counting.Starts:
+    """Recorded starts of the counters of these series (sorted ids) in (low, high]."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT series_id, at FROM usage_counter_start WHERE at > %s AND at <= %s AND series_id = ANY(%s)"
+            " ORDER BY series_id, at",
+            [low, high, ordered.tolist()],
+        )
+        pairs = np.array(cursor.fetchall(), np.int64).reshape(-1, 2)
+    return counting.Starts(pairs[:, 0], pairs[:, 1])
+
+
+def _discontinuity(ordered: Int64s, rows: Rows, low: int, high: int) -> Int64s | None:
     """For each reading, the newest recorded start of its counter at or before it, in hundredths; `None` without any."""
-    if not len(rows):
-        return None
-    found = np.array(
-        list(
-            CounterStart.objects.filter(at__gt=low, at__lte=high, series_id__in=np.unique(rows.series).tolist())
-            .order_by("series_id", "at")
-            .values_list("series_id", "at")
-        ),
-        np.int64,
-    ).reshape(-1, 2)
-    if not len(found):
+    found = _starts(ordered, low, high)
+    if not len(rows) or not len(found.series):
         return None
     out = np.zeros(len(rows), np.int64)
-    for series, at in found.tolist():  # a handful: counters rarely start anew
+    for series, at in zip(found.series.tolist(), found.at.tolist(), strict=True):  # counters rarely start anew
         out[(rows.series == series) & (rows.at >= at)] = at * 100
     return out
 
@@ -302,15 +306,7 @@ def counters_agree(*, series: Sequence[int] | Int64s, period: Period) -> list[Di
         prior = _readings_before(rows, first & counters, low - 2 * _DAY)
         starts = counting.NO_STARTS
         if counters.any():
-            pairs = np.array(
-                list(
-                    CounterStart.objects.filter(series_id__in=np.unique(rows.series[counters]).tolist())
-                    .order_by("series_id", "at")
-                    .values_list("series_id", "at")
-                ),
-                np.int64,
-            ).reshape(-1, 2)
-            starts = counting.Starts(pairs[:, 0], pairs[:, 1])
+            starts = _starts(ordered, *reading.ALL_TIME)
         fresh = counting.grouped(counting.tally_of(table, positions, rows, first, prior, starts))
     counted = _day_records(ordered, *_days_between(period))
     known = table.positions_of(counted.series) >= 0

@@ -5,7 +5,7 @@ harm, and never not at all. A segment that is superseded in between stays readab
 """
 
 import itertools
-from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 from django.db import connection
@@ -67,25 +67,47 @@ def read_rows(
     live = Segment.objects.filter(state="live", at_min__lte=high, at_max__gte=low)
     if series is not None:
         live = live.filter(series_min__lte=int(series[-1]), series_max__gte=int(series[0]))
-    listed = list(live.order_by("month", "series_min", "id").values_list("month", "path", "series_min", "series_max"))
+    listed = [Listed(*row) for row in live.values_list("path", "series_min", "series_max", "at_min", "at_max")]
+    groups = _in_time(listed)
     alone = (
-        not parts and _disjoint(listed) and all(segments.index_of(files, path).one_revision for _, path, *_ in listed)
+        not parts
+        and all(_disjoint(group) for group in groups)
+        and all(segments.index_of(files, one.path).one_revision for one in listed)
     )
-    parts = [
-        part
-        for _, path, *_ in listed
-        if len(part := segments.read(files, path, series, low, high, revisions=not alone, threads=threads))
-    ] + parts
-    whole = segments.sort(segments.concat(parts))
-    return whole if alone else segments.newest(whole)
+    read = [
+        [segments.read(files, one.path, series, low, high, revisions=not alone, threads=threads) for one in group]
+        for group in groups
+    ]
+    if alone:  # the files of a group follow one another by series, and the groups in time
+        return segments.merge([segments.concat([part for part in group if len(part)]) for group in read])
+    return segments.newest(segments.merge([*(part for group in read for part in group), *parts]))
 
 
-def _disjoint(listed: Sequence[tuple[object, str, int, int]]) -> bool:
-    """Whether no two segments can hold the same series and instant: of a month, their series don't overlap."""
-    for (month, _, _, top), (following, _, bottom, _) in itertools.pairwise(listed):
-        if month == following and bottom <= top:
-            return False
-    return True
+class Listed(NamedTuple):
+    """A segment as the manifest lists it."""
+
+    path: str
+    series_min: int
+    series_max: int
+    at_min: int
+    at_max: int
+
+
+def _in_time(listed: list[Listed]) -> list[list[Listed]]:
+    """Groups of segments that follow one another in time; those of a group overlap, and are sorted by series."""
+    groups: list[list[Listed]] = []
+    end = -(2**62)
+    for one in sorted(listed, key=lambda one: one.at_min):
+        if one.at_min > end:
+            groups.append([])
+        groups[-1].append(one)
+        end = max(end, one.at_max)
+    return [sorted(group, key=lambda one: one.series_min) for group in groups]
+
+
+def _disjoint(group: list[Listed]) -> bool:
+    """Whether no two segments can hold the same series."""
+    return all(one.series_max < following.series_min for one, following in itertools.pairwise(group))
 
 
 def find(rows: Rows, stored: Rows) -> tuple[NDArray[np.bool_], NDArray[np.intp]]:

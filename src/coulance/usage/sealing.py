@@ -30,6 +30,7 @@ ROWS_A_SEGMENT = 8_000_000
 """Rows that a merged segment has about; also what compaction holds at once, times the inputs' overlap."""
 KEEP_LEFT = timedelta(days=35)
 """How long a file stays after it left the manifest: longer than backups are kept by default (30 days)."""
+DAY_S = 86_400
 ORPHAN_AGE = timedelta(days=2)
 """A file that no manifest row names is removed when it is older: a run that is under way may be about to name it."""
 
@@ -84,7 +85,7 @@ def seal(*, now: datetime, before: datetime | None = None, store: SegmentStore |
             for revision, blob in data.iterator(chunk_size=256):
                 rows = blobs.decode(blob)
                 parts.append(Part(rows, np.full(len(rows), revision, np.int64)))
-            written = [_put(files, part, level=0) for part in _by_month(segments.sort(segments.concat(parts)))]
+            written = [_put(files, part, level=0) for part in _by_month(segments.merge(parts))]
             with transaction.atomic():
                 gone, _ = Blob.objects.filter(id__in=ids).delete()
                 if gone != len(ids):  # the lock was lost with its connection, and another process sealed them
@@ -177,13 +178,13 @@ def _compact_month(files: SegmentStore, month: date, now: datetime, least: int, 
             for one in live
             if one.series_min < bounds[1] and one.series_max >= bounds[0]
         ]
-        whole = segments.sort(segments.concat([part for part in parts if len(part)]))
-        if len(whole):
-            written.append(_put(files, whole, level=1))
+        written += [_put(files, part, level=1) for part in _bands(segments.merge(parts), month)]
     if sum(one.rows for one in written) != sum(one.rows for one in live):
         raise UnableToSealError(f"the merged segments of {month:%Y-%m} do not have all rows; nothing was changed")
-    if {one.path for one in written} & {one.path for one in live}:
-        return total
+    # What came out as it went in (no new samples for those series) stays as it is.
+    same = {one.path for one in written} & {one.path for one in live}
+    live = [one for one in live if one.path not in same]
+    written = [one for one in written if one.path not in same]
     with transaction.atomic():
         left = Segment.objects.filter(id__in=[one.id for one in live], state="live").update(
             state="superseded", left_at=now, delete_after=now + KEEP_LEFT
@@ -195,6 +196,23 @@ def _compact_month(files: SegmentStore, month: date, now: datetime, least: int, 
         _name(written, level=1, now=now)
     rows = sum(one.rows for one in written)
     return Compacted(total.months + 1, total.merged + len(live), total.into + len(written), total.rows + rows)
+
+
+def _bands(part: Part, month: date) -> Iterator[Part]:
+    """A month's first day, its last day, and what is between, apart.
+
+    A billing month in a zone begins some hours before or after the UTC month: its reader then decodes one day of the
+    neighbouring month, not all of it.
+    """
+    number = segments.month_number(month)
+    edges = np.array([segments.month_start(number) + DAY_S, segments.month_start(number + 1) - DAY_S])
+    band = np.searchsorted(edges, part.rows.at, side="right")
+    for one in range(3):
+        mine = band == one
+        if mine.all():
+            yield part
+        elif mine.any():
+            yield part.take(mine)
 
 
 def _between(files: SegmentStore, path: str, low: int, high: int) -> Int64s:

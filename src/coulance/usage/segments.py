@@ -7,6 +7,7 @@ groups and never the series column.
 
 import hashlib
 import io
+import itertools
 import json
 import zlib
 from dataclasses import dataclass
@@ -63,7 +64,20 @@ class Part:
 
     def take(self, which: NDArray[np.generic]) -> "Part":
         """The rows at an index array or a mask."""
-        return Part(self.rows.take(which), self.revision[which])
+        rows = self.rows.take(which)
+        return Part(rows, unread(len(rows)) if self.revision.strides == (0,) else self.revision[which])
+
+
+def unread(count: int) -> Int64s:
+    """Revisions that nobody asked for: zeros that take no memory."""
+    return np.broadcast_to(np.int64(0), count)
+
+
+def _revisions(parts: "list[Part]") -> Int64s | None:
+    """`None` when the parts have revisions, else the unread ones of all of them."""
+    if all(part.revision.strides == (0,) for part in parts):
+        return unread(sum(map(len, parts)))
+    return None
 
 
 def concat(parts: "list[Part]") -> Part:
@@ -80,7 +94,7 @@ def concat(parts: "list[Part]") -> Part:
             np.concatenate([p.rows.v_in for p in parts]),
             np.concatenate([p.rows.v_out for p in parts]),
         ),
-        np.concatenate([p.revision for p in parts]),
+        np.concatenate([p.revision for p in parts]) if (zeros := _revisions(parts)) is None else zeros,
     )
 
 
@@ -102,6 +116,47 @@ def sort(part: Part) -> Part:
             order = np.lexsort((part.revision, rows.at, rows.series))
         return part.take(order)
     return part.take(np.lexsort((part.revision, rows.at, rows.series)))
+
+
+def merge(parts: "list[Part]") -> Part:
+    """Sorted parts as one sorted part. Where they follow one another in time, as polls and months do, without sorting:
+    each row's place follows from how many rows each series has in each part.
+    """
+    parts = [part for part in parts if len(part)]
+    if len(parts) < 2:
+        return concat(parts)
+    bounds = [(int(part.rows.at.min()), int(part.rows.at.max())) for part in parts]
+    order = sorted(range(len(parts)), key=bounds.__getitem__)
+    if any(bounds[a][1] >= bounds[b][0] for a, b in itertools.pairwise(order)):
+        return sort(concat(parts))
+    parts = [parts[i] for i in order]
+    starts = [np.flatnonzero(np.append(True, p.rows.series[1:] != p.rows.series[:-1])) for p in parts]
+    ids = [p.rows.series[begin] for p, begin in zip(parts, starts, strict=True)]
+    counts = [np.diff(begin, append=len(p)) for p, begin in zip(parts, starts, strict=True)]
+    every = np.unique(np.concatenate(ids))
+    places = [np.searchsorted(every, own) for own in ids]
+    totals = np.zeros(len(every), np.int64)
+    for place, count in zip(places, counts, strict=True):
+        totals[place] += count
+    # The stretches of the parts in the order in which they go, and one copy of them for each column.
+    source = np.concatenate([np.full(len(place), number) for number, place in enumerate(places)])
+    begin = np.concatenate(starts)
+    stretch = np.lexsort((source, np.concatenate(places)))
+    source, begin = source[stretch], begin[stretch]
+    plan = list(zip(source.tolist(), begin.tolist(), (begin + np.concatenate(counts)[stretch]).tolist(), strict=True))
+
+    def joined(columns: list[Int64s]) -> Int64s:
+        return np.concatenate([columns[i][low:high] for i, low, high in plan])
+
+    return Part(
+        Rows(
+            np.repeat(every, totals),
+            joined([p.rows.at for p in parts]),
+            joined([p.rows.v_in for p in parts]),
+            joined([p.rows.v_out for p in parts]),
+        ),
+        joined([p.revision for p in parts]) if (zeros := _revisions(parts)) is None else zeros,
+    )
 
 
 def newest(part: Part) -> Part:
@@ -254,7 +309,7 @@ def read(
         except (pa.ArrowException, OSError) as fault:
             raise UnableToReadSegmentError(f"segment {path} is damaged: {fault}") from fault
         at, v_in, v_out, *rest = (table.column(name).to_numpy() for name in columns)
-    revision = rest[0] if revisions else np.zeros(len(at), np.int64)
+    revision = rest[0] if revisions else unread(len(at))
     # Where each wanted series' rows are in what was decoded: the skipped row groups are taken out of the count.
     sizes = np.diff(index.groups)
     skipped = np.concatenate(([0], np.cumsum(np.where(needed, 0, sizes))))
