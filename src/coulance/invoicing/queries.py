@@ -319,12 +319,16 @@ def parked(*, run: int | None = None) -> list[ParkedRow]:
 def billed_spans(*, services: Iterable[int], since: date | None = None) -> dict[int, tuple[BilledSpan, ...]]:
     """What base lines charged and gave back, drafts included, by service; of cycles that end after `since`."""
     out: dict[int, list[BilledSpan]] = {}
+    made: dict[tuple[Any, ...], BilledSpan] = {}  # many services have the very same span
     for row in _fetch(
         SPAN_COLUMNS + " WHERE s.service_id = ANY(%s) AND (%s::date IS NULL OR s.cycle_end > %s)"
         " ORDER BY s.document_id, s.line_no",
         [list(services), since, since],
     ):
-        out.setdefault(row[0], []).append(span_of(row))
+        span = made.get(row[2:])
+        if span is None:
+            span = made[row[2:]] = span_of(row)
+        out.setdefault(row[0], []).append(span)
     return {service: tuple(spans) for service, spans in out.items()}
 
 
