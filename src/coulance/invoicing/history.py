@@ -57,6 +57,16 @@ def accounts_done(*, period: str, purpose: str = "close") -> set[int]:
         return {account for (account,) in cursor.fetchall()}
 
 
+def unfinished_runs(*, but: str, purpose: str = "close") -> list[str]:
+    """Periods other than `but` whose run was begun and whose documents have no numbers yet, oldest first."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT period FROM invoicing_run WHERE state = 'open' AND purpose = %s AND period <> %s ORDER BY period",
+            [purpose, but],
+        )
+        return [period for (period,) in cursor.fetchall()]
+
+
 def run_progress(*, run: int) -> tuple[int, int]:
     """(accounts computed and committed, accounts in all) of a run."""
     with connection.cursor() as cursor:
