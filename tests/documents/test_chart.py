@@ -200,3 +200,9 @@ def test_gb_months_stand_at_the_mean_level_that_makes_them() -> None:
     assert [r.value for r in marks(made, Rule)] == pytest.approx([350 * month, 374.8 * month])
     assert "included 350 GB-month" in marks(made, Rule)[0].label.replace("\u00a0", " ")
     assert made.panels[0].caption == "GB"
+
+
+def test_a_member_of_a_pool_has_no_limit_of_its_own() -> None:
+    made = model_of(samples.quota_item() | {"pool": "Fleet"})
+    assert marks(made, Rule) == []
+    assert "over" not in made.alt

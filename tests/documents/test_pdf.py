@@ -81,6 +81,20 @@ def test_a_percentile_line_names_commit_and_figure_and_a_pool_its_members() -> N
         assert f"shop-{i + 1:02}.example" in pool
 
 
+def test_a_pool_is_known_by_its_key_or_by_its_totals() -> None:
+    document = samples.pool_invoice()
+    totals = {"pool_used": "7745.6", "pool_allowance": "6000", "pool_overage": "1745.6", "pool": "Fleet traffic"}
+    by_totals = document | {"usage": [u | totals for u in document["usage"]]}
+    by_key = document | {
+        "usage": [u | totals | {"pool_overage": None, "pool_key": "europe"} for u in document["usage"]]
+    }
+    for one in (by_totals, by_key):
+        shown = view(one)
+        assert shown["lines"][0]["name"] == "Pool Fleet traffic"
+        assert shown["pictures"][0]["title"] == "Pool Fleet traffic"
+        assert shown["why"]["reasons"][0].startswith("The services of pool Fleet traffic together used 7,745.6")
+
+
 def test_pictures_stand_dearest_first_on_an_invoice() -> None:
     shown = view(samples.rich_overage_invoice())
     assert [p["title"].split(" – ")[0] for p in shown["pictures"]] == [

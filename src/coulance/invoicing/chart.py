@@ -78,6 +78,8 @@ class _Facts:
         if self.place is None:  # units that can't be compared: the picture without its lines
             self.unit, self.place = drawn, 1.0
             item = {k: v for k, v in item.items() if k not in ("allowance", "commit", "used", "overage", "percentile")}
+        if item.get("pool"):  # what it includes is shared: the pool's own picture has the limit
+            item = {k: v for k, v in item.items() if k not in ("allowance", "commit", "overage")}
         self.caption = words.unit(drawn)
         self.limit = _number(item.get("allowance"))
         self.limit_key = "chart_allowance"

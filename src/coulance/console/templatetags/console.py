@@ -97,6 +97,8 @@ def usage_bar(item: Mapping[str, Any] | None) -> dict[str, Any]:
     """Use against what is included, as a bar (a `meter` would hide how far over)."""
     if not item or item.get("used") is None:
         return {"known": False}
+    if item.get("pool"):  # its limit is the pool's, and so is what goes over
+        item = {**item, "allowance": None, "commit": None, "overage": None}
     unit = str(item.get("unit") or "")
     used, limit = _exact(item["used"]), _exact(item.get("allowance") or item.get("commit"))
     over = bool(_exact(item.get("overage")))

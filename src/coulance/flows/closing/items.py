@@ -42,6 +42,7 @@ def usage_item(service: ServiceRef, part: RatedPart, chart: Mapping[str, Any] | 
         item["percentile"] = detail
     if pool is not None:
         item["pool"] = pool.pool.name
+        item["pool_key"] = pool.pool.key
         item["pool_used"] = show(pool.rated.used)
         item["pool_allowance"] = show(pool.rated.included)
         item["pool_overage"] = show(pool.rated.overage)

@@ -10,6 +10,9 @@ from coulance_core.kernel.explanation import formula
 CALCULATION_FILE = "calculation.json"
 View = dict[str, Any]
 
+_COLUMN = 60
+"""Characters that fit in a column of the calculation, about: beyond them a result goes on a line of its own."""
+
 
 def explained(data: Mapping[str, Any], words: Words) -> View:
     """An explanation's JSON as rows to show: {rule, terms, rows: [{name, how, result, depth}], conventions, notes}."""
@@ -50,6 +53,8 @@ def explained(data: Mapping[str, Any], words: Words) -> View:
             add(child, depth + 1)
 
     add(explanation, 0)
+    for row in rows:
+        row["long"] = len(row["name"]) + len(row["how"]) + len(row["result"]) + 2 * row["depth"] > _COLUMN
     return {
         "rule": explanation.rule,
         "terms": words("terms", terms=explanation.terms) if explanation.terms else "",

@@ -72,7 +72,7 @@ class _Document:
 
     def view(self, pictures: bool) -> View:
         s, w = self.snapshot, self.words
-        usage = [u for u in s.get("usage") or () if isinstance(u, Mapping)]
+        usage = self._usage()
         draft = not s.get("number")
         return {
             "lang": w.language,
@@ -107,6 +107,9 @@ class _Document:
                 "page": w("page", page="{p}", pages="{n}"),
             },
         }
+
+    def _usage(self) -> list[Mapping[str, Any]]:
+        return [u for u in self.snapshot.get("usage") or () if isinstance(u, Mapping)]
 
     def money(self, amount: object) -> str:
         """An amount in the document's currency."""
@@ -233,7 +236,7 @@ class _Document:
         w = self.words
         unit = str(line.get("unit") or "")
         item = _item_of(line, usage)
-        pool = line.get("pool")
+        pool = str(item["pool"]) if line.get("pool") and item else line.get("pool")
         who = str(pool or (line.get("service") or {}).get("name") or line.get("description") or w("account_lines"))
         over = w.amount_of(line.get("quantity"), unit)
         if line.get("kind") not in ("overage", "commit", None) or (item is None and not pool):
@@ -266,9 +269,12 @@ class _Document:
         """Lines in their order, under the service or pool they are for; a line's period is said where it differs."""
         w, groups = self.words, []
         whole = w.span(self.snapshot.get("period"), self.zone)
+        usage = self._usage()
         last: object = object()
         for line in self.snapshot["lines"]:
             service, pool = line.get("service") or {}, line.get("pool")
+            if pool:
+                pool = (_item_of(line, usage) or line)["pool"]
             key = ("pool", pool) if pool else ("service", service.get("id"), service.get("name"))
             if key != last:
                 name = w("pool", name=pool) if pool else service.get("name") or w("account_lines")
@@ -473,7 +479,10 @@ class _Document:
                     "charge": " · ".join(_texts([item.get("charge"), w("pooled") if item.get("pool") else ""])),
                     "used": w.amount_of(item["used"], unit) if item.get("used") is not None else "–",
                     "included": w.amount_of(limit, unit) if limit else "–",
-                    "over": w.amount_of(item["overage"], unit) if _positive(item.get("overage")) else "–",
+                    # A pool's member is over only where the pool is, which its own picture says.
+                    "over": w.amount_of(item["overage"], unit)
+                    if _positive(item.get("overage")) and not item.get("pool")
+                    else "–",
                     "coverage": f"{w.number(ratio_percent(seen, expected))} %" if expected else "–",
                 }
             )
@@ -519,7 +528,7 @@ def _item_of(line: Mapping[str, Any], usage: Iterable[Mapping[str, Any]]) -> Map
     """The usage item that a line charges: of the same service or pool; of several, the one whose figures it carries."""
     service = (line.get("service") or {}).get("id")
     if line.get("pool"):
-        return next((u for u in usage if u.get("pool") == line["pool"]), None)
+        return next((u for u in usage if _is_pool_of(line, u)), None)
     if service is None:
         return None
     found = [u for u in usage if (u.get("service") or {}).get("id") == service and not u.get("pool")]
@@ -534,6 +543,18 @@ def _item_of(line: Mapping[str, Any], usage: Iterable[Mapping[str, Any]]) -> Map
             if same(item):
                 return item
     return None
+
+
+def _is_pool_of(line: Mapping[str, Any], item: Mapping[str, Any]) -> bool:
+    """Whether an item is a member of the line's pool. The line has the pool's key, the item its name and its totals."""
+    if not item.get("pool"):
+        return False
+    if line["pool"] in (item.get("pool_key"), item["pool"]):
+        return True
+    return item.get("pool_overage") is not None and (item["pool_overage"], item.get("unit")) == (
+        line.get("quantity"),
+        line.get("unit"),
+    )
 
 
 def _pool_totals(members: Sequence[Mapping[str, Any]]) -> tuple[str, str]:
