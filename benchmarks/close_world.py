@@ -174,6 +174,7 @@ def _customers(count: int) -> None:
                         "started_on": date(2026, 10, 1),
                         "ended_on": None,
                         "pool": "",
+                        "billed_until": None,
                     },
                 )
                 for i in range(count)
@@ -184,9 +185,7 @@ def _customers(count: int) -> None:
                 made[f"s{i:07}"]: [("colo" if is_port(i) else "vps", 1, date(2026, 10, 1), None)] for i in range(count)
             }
         )
-        write_series(
-            rows=[(_key(i), made[f"s{i:07}"], "port" if is_port(i) else "traffic") for i in range(count)]
-        )
+        write_series(rows=[(_key(i), made[f"s{i:07}"], "port" if is_port(i) else "traffic") for i in range(count)])
 
 
 def _key(service: int) -> str:
