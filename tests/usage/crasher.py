@@ -14,17 +14,16 @@ from pathlib import Path
 from typing import Any
 
 import django
+import psycopg
 
-django.setup()
+# Only when run: pytest imports this module too, to look for doctests.
+if __name__ == "__main__":
+    django.setup()
 
-import psycopg  # noqa: E402
-from django.db import connection  # noqa: E402
+from django.db import connection
 
-from coulance.usage import operations, registry, store  # noqa: E402
-from tests.usage import support  # noqa: E402
-
-known = support.table()
-registry.current = lambda: known  # type: ignore[assignment]
+from coulance.usage import operations, registry, store
+from tests.usage import support
 
 
 def batches() -> Iterator[list[support.Row]]:
@@ -131,6 +130,8 @@ def killed(event: int) -> Callable[[], None]:
 
 
 def main(step: int) -> None:
+    known = support.table()
+    registry.current = lambda: known  # type: ignore[assignment]
     kills = 0
     for event in range(1, 10_000, step):
         child(reset)

@@ -13,7 +13,7 @@ from tests.support.database import ROOT
 
 def test_killed_anywhere_and_started_again(committed_db: Any, tmp_path: Path) -> None:
     done = subprocess.run(
-        [sys.executable, "-m", "tests.usage.crasher", os.environ.get("COULANCE_CRASH_STEP", "7")],
+        [sys.executable, "-m", "tests.usage.crasher", os.environ.get("COULANCE_CRASH_STEP", "11")],
         cwd=ROOT,
         env={
             **os.environ,
