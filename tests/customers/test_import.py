@@ -181,10 +181,24 @@ def test_an_empty_cell_does_not_bring_an_ended_service_back(run: Run) -> None:
     assert services.service("s1").ended_on == date(2026, 9, 1)
 
 
+def test_what_was_billed_elsewhere_is_kept_and_stays_once_months_are_closed(run: Run) -> None:
+    taken_over = {**SERVICE, "billed_until": "2026-11-01"}
+    plan = run(all=sheet(ACCOUNT, taken_over))
+    assert not [note for note in plan.notes if "base fees" in note]
+    (account,) = services.accounts_for_close(customers.account_ids())
+    assert account.services[0].billed_until == date(2026, 11, 1)
+    assert run(all=sheet(ACCOUNT, SERVICE), closed="2026-10").writes == 0  # an empty cell changes nothing
+    with pytest.raises(UnableToImportCustomersError, match="months were billed by it since"):
+        run(all=sheet(ACCOUNT, {**SERVICE, "billed_until": "2026-12-01"}), closed="2026-10")
+    assert run(all=sheet(ACCOUNT, {**SERVICE, "billed_until": "2026-12-01"})).count("service", "changed") == 1
+
+
 def test_what_is_probably_not_meant_is_noted(run: Run) -> None:
     plan = run(all=sheet(ACCOUNT, {**CONTACT, "roles": "technical"}, SERVICE, {**SERIES, "meter": "objects"}))
     assert plan.notes == [
         "account 'c1' has no contact with the role billing",
+        "service 's1' started on 2026-02-01: base fees are billed from then on; give billed_until if they were billed "
+        "elsewhere up to some day",
         "series 'sw1/1' counts objects, which vps-s does not charge for",
     ]
 

@@ -168,6 +168,7 @@ RECORDS: dict[str, dict[str, Column]] = {
         "kind": Column(_choice(KINDS), True),
         "started_on": Column(_day, True),
         "ended_on": Column(_day, default=None),
+        "billed_until": Column(_day, default=None),
         "pool": Column(_text(60)),
         "plan": Column(_text(60)),
         "quantity": Column(_whole(1, 1_000_000), default=1),

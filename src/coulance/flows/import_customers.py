@@ -29,6 +29,10 @@ from coulance_core.kernel.period import add_months
 Span = tuple[str, int, date, date | None]
 
 
+_LONG_AGO_DAYS = 62
+"""A service that started longer ago than this was probably billed somewhere before."""
+
+
 class UnableToImportCustomersError(ValueError):
     """The files have faults. `faults` has them all; nothing was written."""
 
@@ -86,7 +90,7 @@ def import_customers(
     with transaction.atomic():
         if apply:
             advisory_lock("customers", "import")
-        planning = _Planning(rows, faults, catalog, frozenset(sold), closed_period)
+        planning = _Planning(rows, faults, catalog, frozenset(sold), closed_period, at.date())
         plan = planning.plan()
         if apply:
             if plan.faults:
@@ -106,9 +110,16 @@ def first_open_day(closed_period: str, billing_day: int) -> date:
 
 class _Planning:
     def __init__(
-        self, rows: Sequence[Row], faults: Faults, catalog: Catalog, sold: frozenset[str], closed_period: str | None
+        self,
+        rows: Sequence[Row],
+        faults: Faults,
+        catalog: Catalog,
+        sold: frozenset[str],
+        closed_period: str | None,
+        today: date,
     ) -> None:
         self.faults, self.catalog, self.sold, self.closed_period = faults, catalog, sold, closed_period
+        self.today = today
         self.result = ImportPlan()
         self.index: dict[tuple[str, str], int] = {}
         self.accounts = self._unique(rows, "account", lambda row: row.values["account"])
@@ -243,16 +254,23 @@ class _Planning:
             if not self._known_account(row, owner):
                 continue
             before = self.have_services.get(name)
-            values = {c: row.values[c] for c in ("name", "kind", "started_on", "ended_on", "pool")}
+            values = {c: row.values[c] for c in ("name", "kind", "started_on", "ended_on", "pool", "billed_until")}
             values["external_id"] = name
             if before is not None:
                 if "pool" not in row.given:
                     values["pool"] = before.pool
+                if values["billed_until"] is None:
+                    values["billed_until"] = before.billed_until
+                elif values["billed_until"] != before.billed_until and self.closed_period:
+                    found = f"{values['billed_until']} where {before.billed_until or 'nothing'} holds"
+                    row.fault(self.faults, "billed_until", found, "what it was: months were billed by it since")
                 if values["ended_on"] is None:  # nobody brings an ended service back by leaving a cell empty
                     values["ended_on"] = before.ended_on
                 if owners.get(before.account_id) != owner:
                     found = f"service {name!r} belongs to another account"
                     row.fault(self.faults, "account", found, "the account it is with; end it, and start one")
+            else:
+                self._note_old(name, values)
             if values["ended_on"] is not None and values["ended_on"] <= values["started_on"]:
                 found = f"it ends on {values['ended_on']} and starts on {values['started_on']}"
                 row.fault(self.faults, "ended_on", found, "a later day: the first on which it no longer runs")
@@ -287,6 +305,14 @@ class _Planning:
                     owners[account.id] = account.external_id
                 owner = owners[known.account_id]
                 self._subscribed(name, rows[0], wanted, have_spans.get(known.id, ()), owner)
+
+    def _note_old(self, name: str, values: Mapping[str, Any]) -> None:
+        """Warn of a service that has run for long: its whole past would be on the first invoice."""
+        if values["billed_until"] is None and (self.today - values["started_on"]).days > _LONG_AGO_DAYS:
+            self.result.notes.append(
+                f"service {name!r} started on {values['started_on']}: base fees are billed from then on; give "
+                "billed_until if they were billed elsewhere up to some day"
+            )
 
     def _wanted(self, name: str, row: Row, service: Mapping[str, Any]) -> list[tuple[Row, Span]] | None:
         """The subscriptions the files give a service; none when they say nothing of them."""

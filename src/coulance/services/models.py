@@ -17,6 +17,8 @@ class Service(models.Model):
     kind = models.CharField(max_length=20)
     started_on = models.DateField()
     ended_on = models.DateField(null=True)
+    billed_until = models.DateField(null=True)
+    """For a service that was taken over: the first day whose base fee was not billed elsewhere already."""
     pool = models.CharField(max_length=60, blank=True, default="", db_default="")
     """Services of an account with the same word pool together, where their plans pool; empty is a word too."""
 

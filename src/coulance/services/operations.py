@@ -42,8 +42,12 @@ def start_service(
     plan: str,
     quantity: int = 1,
     pool: str = "",
+    billed_until: date | None = None,
 ) -> int:
-    """Start a service of an account (external id) on a plan; gives the service's id."""
+    """Start a service of an account (external id) on a plan; gives the service's id.
+
+    `billed_until`, of a service that was taken over: its base fees before that day were billed elsewhere.
+    """
     if kind not in KINDS:
         raise UnableToStartServiceError(f"service {external_id!r}: kind {kind!r}: expected {', '.join(KINDS)}")
     if quantity < 1:
@@ -55,7 +59,13 @@ def start_service(
         if Service.objects.filter(external_id=external_id).exists():
             raise UnableToStartServiceError(f"service {external_id!r} is there already")
         service = Service.objects.create(
-            account_id=owner.id, external_id=external_id, name=name, kind=kind, started_on=started_on, pool=pool
+            account_id=owner.id,
+            external_id=external_id,
+            name=name,
+            kind=kind,
+            started_on=started_on,
+            pool=pool,
+            billed_until=billed_until,
         )
         Subscription.objects.create(service=service, plan=plan, quantity=quantity, valid_from=started_on)
     return service.pk
@@ -129,7 +139,7 @@ def assign_series(*, key: str, service: str, meter: str) -> int:
 
 def write_services(*, rows: Collection[tuple[int, Mapping[str, Any]]]) -> dict[str, int]:
     """Make or change many services, each with its account's id, in the caller's transaction; ids by external id."""
-    fields = ("name", "kind", "started_on", "ended_on", "pool")
+    fields = ("name", "kind", "started_on", "ended_on", "pool", "billed_until")
     found = [
         Service(account_id=account, external_id=row["external_id"], **{field: row[field] for field in fields})
         for account, row in rows

@@ -49,6 +49,7 @@ class ServiceRow(NamedTuple):
     started_on: date
     ended_on: date | None
     pool: str
+    billed_until: date | None
 
 
 class ServiceForClose(NamedTuple):
@@ -61,6 +62,7 @@ class ServiceForClose(NamedTuple):
     started_on: date
     ended_on: date | None
     pool: str
+    billed_until: date | None
     subscriptions: tuple[SubscriptionRow, ...]
     series: tuple[SeriesRow, ...]
 
@@ -106,17 +108,17 @@ def accounts_for_close(ids: Collection[int]) -> list[AccountForClose]:
             for service, rows in groupby(cursor.fetchall(), key=lambda row: row[0])
         }
         cursor.execute(
-            "SELECT account_id, id, external_id, name, kind, started_on, ended_on, pool FROM services_service "
-            "WHERE account_id = ANY(%s) ORDER BY account_id, external_id",
+            "SELECT account_id, id, external_id, name, kind, started_on, ended_on, pool, billed_until "
+            "FROM services_service WHERE account_id = ANY(%s) ORDER BY account_id, external_id",
             [wanted],
         )
         services = {
             owner: tuple(
                 ServiceForClose(
-                    service, name, title, kind, since, until, pool,
+                    service, name, title, kind, since, until, pool, billed,
                     subscriptions.get(service, ()), series.get(service, ()),
                 )
-                for _, service, name, title, kind, since, until, pool in rows
+                for _, service, name, title, kind, since, until, pool, billed in rows
             )
             for owner, rows in groupby(cursor.fetchall(), key=lambda row: row[0])
         }  # fmt: skip

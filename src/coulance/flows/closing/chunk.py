@@ -188,7 +188,11 @@ def _facts(service: ServiceForClose, billed: Sequence[BilledSpan]) -> ServiceFac
         if until is None or until > row.valid_from:
             spans.append(SubscriptionSpan(row.plan, row.quantity, row.valid_from, until))
     return ServiceFacts(
-        ServiceRef(service.external_id, service.name, service.id), tuple(spans), tuple(billed), service.pool
+        ServiceRef(service.external_id, service.name, service.id),
+        tuple(spans),
+        tuple(billed),
+        service.pool,
+        service.billed_until,
     )
 
 
