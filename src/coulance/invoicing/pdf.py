@@ -27,7 +27,8 @@ _own = threading.local()
 def render(snapshot: Mapping[str, Any]) -> bytes:
     """The PDF/A-3b of a document, from its snapshot (`coulance.document/1`) and nothing else.
 
-    Safe in several threads at once; typst works outside the interpreter's lock. Raises `UnableToRenderError` when the
+    Safe in several threads at once; typst works outside the interpreter's lock. Not after a fork: typst keeps threads
+    of its own, and a forked child waits for ones it doesn't have; give worker processes the `spawn` way. Raises `UnableToRenderError` when the
     snapshot is not a document, or when typst can't set it even with its unusual characters replaced.
     """
     shown = view(snapshot)
