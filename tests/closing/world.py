@@ -336,7 +336,7 @@ class World:
     def close(self, month: str, at: str = "", **options: Any) -> CloseReport:
         """Close a month, at six in the morning of the fourth day of the next unless said."""
         year, number = (int(part) for part in month.split("-"))
-        when = datetime.fromisoformat(at) if at else datetime(year + number // 12, number % 12 + 1, 4, 6)
+        when = datetime.fromisoformat(at) if at else closing_instant(month)
         return close_period(
             year=year,
             month=number,
@@ -361,6 +361,12 @@ class World:
         """The usage items of an account's statement."""
         items: list[dict[str, Any]] = self.snapshot(f"U-{month}-{account}")["usage"]
         return items
+
+
+def closing_instant(month: str) -> datetime:
+    """Six in the morning of the fourth day after a month."""
+    year, number = (int(part) for part in month.split("-"))
+    return datetime(year + number // 12, number % 12 + 1, 4, 6, tzinfo=UTC)
 
 
 def documents_of(account: str) -> list[DocumentRow]:
