@@ -28,8 +28,9 @@ def render(snapshot: Mapping[str, Any]) -> bytes:
     """The PDF/A-3b of a document, from its snapshot (`coulance.document/1`) and nothing else.
 
     Safe in several threads at once; typst works outside the interpreter's lock. Not after a fork: typst keeps threads
-    of its own, and a forked child waits for ones it doesn't have; give worker processes the `spawn` way. Raises `UnableToRenderError` when the
-    snapshot is not a document, or when typst can't set it even with its unusual characters replaced.
+    of its own, and a forked child waits for ones it doesn't have; give worker processes the `spawn` way. Raises
+    `UnableToRenderError` when the snapshot is not a document, or when typst can't set it even with its unusual
+    characters replaced.
     """
     shown = view(snapshot)
     calculation = json.dumps(calculation_file(snapshot), ensure_ascii=False, indent=1)
