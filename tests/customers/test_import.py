@@ -198,8 +198,10 @@ def test_what_is_probably_not_meant_is_noted(run: Run) -> None:
     plan = run(all=sheet(ACCOUNT, {**CONTACT, "roles": "technical"}, SERVICE, {**SERIES, "meter": "objects"}))
     assert plan.notes == [
         "account 'c1' has no contact with the role billing",
-        "service 's1' started on 2026-02-01: base fees are billed from then on; give billed_until if they were billed "
-        "elsewhere up to some day",
+        (
+            "service 's1' started on 2026-02-01: base fees are billed from then on; give billed_until if they were "
+            "billed elsewhere up to some day"
+        ),
         "series 'sw1/1' counts objects, which vps-s does not charge for",
     ]
 
