@@ -1,6 +1,6 @@
 """Documents over HTTP: as issued, with the explanation of every line, and as PDF. Read only."""
 
-from typing import Any
+from typing import Annotated, Any
 
 from django.http import HttpRequest, HttpResponse
 from ninja import Query, Router
@@ -28,8 +28,8 @@ def list_documents(
     account: str | None = None,
     period: str | None = None,
     kind: str | None = None,
-    limit: int = Query(100, ge=1, le=_MOST),
-    offset: int = Query(0, ge=0),
+    limit: Annotated[int, Query(ge=1, le=_MOST)] = 100,
+    offset: Annotated[int, Query(ge=0)] = 0,
 ) -> dict[str, Any]:
     """Issued documents of an account (its external id), a period (2026-10) or a kind; all of them without."""
     owner: int | None = None

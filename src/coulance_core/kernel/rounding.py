@@ -46,8 +46,8 @@ def round_to(value: Fraction | int, digits: int = 0, rule: Rounding = Rounding.H
     >>> [str(round_to(exact(x), 2, Rounding.HALF_UP)) for x in ("0.125", "-0.125")]
     ['13/100', '-13/100']
     """
-    scaled = Fraction(value) * 10**digits
-    return Fraction(round_int(scaled, rule)) / 10**digits
+    scale: int = 10**digits
+    return Fraction(round_int(Fraction(value) * scale, rule), scale)
 
 
 def round_int(value: Fraction, rule: Rounding) -> int:
