@@ -7,6 +7,7 @@ because 0.1 is not a tenth.
 from decimal import Decimal
 from enum import StrEnum
 from fractions import Fraction
+from functools import lru_cache
 
 
 class Rounding(StrEnum):
@@ -87,13 +88,19 @@ def show(value: Fraction | Decimal | int) -> str:
     n, d = fraction.numerator, fraction.denominator
     if d == 1:
         return str(n)
-    rest, twos, fives = d, 0, 0
+    digits = _decimals(d)
+    if digits is None:
+        return f"{n}/{d}"
+    text = str(abs(n) * (10**digits // d)).rjust(digits + 1, "0")
+    return f"{'-' if n < 0 else ''}{text[:-digits]}.{text[-digits:]}"
+
+
+@lru_cache(maxsize=4096)
+def _decimals(denominator: int) -> int | None:
+    """How many decimals a number with this denominator (in lowest terms) ends after; none when it never ends."""
+    rest, twos, fives = denominator, 0, 0
     while rest % 2 == 0:
         rest, twos = rest // 2, twos + 1
     while rest % 5 == 0:
         rest, fives = rest // 5, fives + 1
-    if rest != 1:
-        return f"{n}/{d}"
-    digits = max(twos, fives)
-    text = str(abs(n) * 10**digits // d).rjust(digits + 1, "0")
-    return f"{'-' if n < 0 else ''}{text[:-digits]}.{text[-digits:]}"
+    return max(twos, fives) if rest == 1 else None

@@ -5,16 +5,13 @@ the caller computes and the sheet writes down; that what it wrote recomputes is 
 """
 
 from fractions import Fraction
-from functools import lru_cache
 
 from coulance_core.kernel import Explanation, Fact, Step, show
 
-_remembered = lru_cache(maxsize=65536)(show)
-
 
 def text(value: Fraction) -> str:
-    """An exact number as it is written. Prices and shares recur: remembering them is cheaper than dividing again."""
-    return str(value.numerator) if value.denominator == 1 else _remembered(value)
+    """An exact number as it is written."""
+    return str(value.numerator) if value.denominator == 1 else show(value)
 
 
 class Sheet:
