@@ -12,7 +12,7 @@ Responder = Callable[[HttpRequest], HttpResponse]
 
 # Everything comes from us. Charts are inline SVG, whose elements may carry style attributes; no script is ever inline.
 CONTENT_SECURITY_POLICY = (
-    "default-src 'self'; script-src 'self'; style-src 'self'; style-src-attr 'unsafe-inline'; img-src 'self' data:; "
+    "default-src 'self'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
     "connect-src 'self'; object-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
 )
 
