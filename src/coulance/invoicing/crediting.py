@@ -145,8 +145,17 @@ def creditable(number: str) -> tuple[int, Issued, date]:
         credited=credited,
         credited_tax=credited_tax,
         damages=damages,
+        national=_national(snapshot),
     )
     return account, invoice, tax_point
+
+
+def _national(snapshot: dict[str, Any]) -> NationalRate | None:
+    stated = snapshot.get("national")
+    if stated is None:
+        return None
+    on = date.fromisoformat(stated["date"])
+    return NationalRate(stated["currency"], exact(stated["rate"]), on, stated.get("source", ""))
 
 
 def _seller(data: dict[str, Any]) -> Seller:

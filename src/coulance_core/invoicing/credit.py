@@ -47,7 +47,8 @@ class Issued:
     """An issued invoice as far as crediting it needs: its lines and tax as issued, and what was credited since.
 
     `credited` is by line number (net, the line's own sign), `credited_tax` by tax code (positive). `damages` is the
-    part of `credited` that was compensation, by tax code of the original line: its tax stays.
+    part of `credited` that was compensation, by tax code of the original line: its tax stays. `national` is the rate
+    by which it stated its tax in a second currency: what lowers it states it by the same.
     """
 
     number: str
@@ -63,6 +64,7 @@ class Issued:
     credited: Mapping[int, int]
     credited_tax: Mapping[str, int]
     damages: Mapping[str, int]
+    national: NationalRate | None = None
 
     @classmethod
     def of(cls, draft: DocumentDraft, number: str) -> "Issued":
@@ -81,6 +83,7 @@ class Issued:
             credited={},
             credited_tax={},
             damages={},
+            national=draft.national.rate if draft.national else None,
         )
 
     def after(self, note: DocumentDraft) -> "Issued":
@@ -162,7 +165,7 @@ def credit_note(
         tax_rounding=invoice.tax_rounding,
         credit_type=credit_type,
         references={"invoice": invoice.number, "invoice_issued_on": invoice.issued_on.isoformat()},
-        national=national_tax(tax, invoice.currency, national, rule),
+        national=national_tax(tax, invoice.currency, national or invoice.national, rule),
         notes=(reason.strip(),),
     )
 
@@ -197,15 +200,16 @@ def _line(no: int, line: DraftLine, net: Money, invoice: Issued, credit_type: Cr
         explanation=explanation,
         account=DAMAGES_ACCOUNT if is_damages else account,
         # Days come back only when the whole price does, and never for damages: the service was had.
-        span=_given_back(line, net) if whole and credit_type is CreditType.CORRECTION else None,
+        span=_given_back(line) if whole and credit_type is CreditType.CORRECTION else None,
         carried_id=None,
         settled="",
         credits=line.no,
     )
 
 
-def _given_back(line: DraftLine, net: Money) -> BilledSpan | None:
-    return None if line.span is None else replace(line.span, credit=True, net=-net)
+def _given_back(line: DraftLine) -> BilledSpan | None:
+    # The span's own net: where prices include tax it is the price, and the line's net is less.
+    return None if line.span is None else replace(line.span, credit=True, net=-line.span.net)
 
 
 def _check_codes(invoice: Issued, lines: Sequence[DraftLine]) -> None:

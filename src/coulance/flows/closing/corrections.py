@@ -26,7 +26,6 @@ from coulance_core.invoicing import (
     CreditType,
     DocumentDraft,
     Issued,
-    NationalRate,
     ServiceRef,
     credit_note,
 )
@@ -42,7 +41,7 @@ from coulance_core.invoicing.closing import (
     wanted,
 )
 from coulance_core.invoicing.corrections import OpenLine, Share, spread_credit
-from coulance_core.kernel import Explanation, Money, Period, Rounding, civil_midnight, exact
+from coulance_core.kernel import Explanation, Money, Period, Rounding, civil_midnight
 from coulance_core.kernel.period import add_months
 from coulance_core.kernel.rounding import round_int
 from coulance_core.rating.base import BilledSpan, DueSpan
@@ -333,13 +332,13 @@ class _Invoices:
 
     def __init__(self, prices: PriceBasis, rounding: Rounding) -> None:
         self._gross, self._rounding = prices is PriceBasis.GROSS, rounding
-        self._issued: dict[str, tuple[Issued, date, NationalRate | None]] = {}
+        self._issued: dict[str, tuple[Issued, date]] = {}
         self._promised: dict[tuple[str, int], int] = {}
 
-    def _of(self, number: str) -> tuple[Issued, date, NationalRate | None]:
+    def _of(self, number: str) -> tuple[Issued, date]:
         if number not in self._issued:
             _, issued, tax_point = creditable(number)
-            self._issued[number] = issued, tax_point, _national_of(number)
+            self._issued[number] = issued, tax_point
         return self._issued[number]
 
     def take(self, candidates: Iterable[tuple[str, int]], amount: int) -> tuple[tuple[Share, ...], int]:
@@ -347,7 +346,7 @@ class _Invoices:
         open_lines: list[OpenLine] = []
         net_left: dict[tuple[str, int], tuple[int, Fraction]] = {}
         for number, no in candidates:
-            issued, *_ = self._of(number)
+            issued, _ = self._of(number)
             line = next(own for own in issued.lines if own.no == no)
             left = issued.left(line) - self._promised.get((number, no), 0)
             factor = 1 + line.tax_rate / 100 if self._gross else Fraction(1)
@@ -369,7 +368,7 @@ class _Invoices:
     def note(self, run: Closing, gives: Sequence[_Give]) -> DocumentDraft:
         """One credit note for gifts on different lines of one invoice, of one type."""
         number = gives[0].invoice
-        issued, tax_point, national = self._of(number)
+        issued, tax_point = self._of(number)
         by_line = {give.line: give for give in gives}
         draft = credit_note(
             issued,
@@ -378,25 +377,15 @@ class _Invoices:
             reason="; ".join(dict.fromkeys(give.reason for give in gives)),
             issued_on=run.issued_on,
             tax_point=tax_point,
-            national=national,
             rule=run.provider.rounding,
         )
-        self._issued[number] = issued.after(draft), tax_point, national
+        self._issued[number] = issued.after(draft), tax_point
         lines = []
         for line in draft.lines:
             give = by_line[line.credits or 0]
             reasons = replace(line.explanation, children=(*line.explanation.children, give.why))
             lines.append(replace(line, explanation=reasons, span=give.span))
         return replace(draft, lines=tuple(lines))
-
-
-def _national_of(number: str) -> NationalRate | None:
-    """The rate that an invoice stated its tax in a second currency by: what lowers it states it by the same."""
-    stated = invoicing.document(number=number).snapshot.get("national")
-    if stated is None:
-        return None
-    on = date.fromisoformat(stated["date"])
-    return NationalRate(stated["currency"], exact(stated["rate"]), on, stated.get("source", ""))
 
 
 def _carried(decrease: Decrease, waits: Iterable[OpenCarry]) -> int:
