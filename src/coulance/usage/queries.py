@@ -44,6 +44,7 @@ __all__ = [
 
 Int64s = NDArray[np.int64]
 _DAY = 86_400
+_MARGIN = 2 * _DAY
 _FAR_BACK = 40 * _DAY
 """How far back the reading before a counter's period is looked for when checking."""
 
@@ -75,6 +76,20 @@ class Touched:
     series: Int64s
     day: Int64s
     revision: Int64s
+
+
+@dataclass(frozen=True, slots=True)
+class SampleWindow:
+    """Samples of some series (ids, sorted) with low <= at <= high, the last revision of each: read once, used twice."""
+
+    series: Int64s
+    low: int
+    high: int
+    rows: Rows
+
+    def holds(self, series: Int64s, low: int, high: int) -> bool:
+        """Whether it is of just these series, and reaches as far."""
+        return self.low <= low and high <= self.high and np.array_equal(self.series, series)
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +136,13 @@ def _ids(series: Sequence[int] | Int64s) -> tuple[Int64s, Int64s]:
     return asked, ordered
 
 
+def window(*, series: Sequence[int] | Int64s, period: Period) -> SampleWindow:
+    """Read the samples of `series` once, for `counters_agree` and `series_samples` of the period both."""
+    _, ordered = _ids(series)
+    low, high = int(period.start.timestamp()) - _MARGIN, int(period.end.timestamp()) + _MARGIN
+    return SampleWindow(ordered, low, high, reading.read_rows(series=ordered, low=low, high=high).rows)
+
+
 def series_samples(
     *,
     series: Sequence[int] | Int64s,
@@ -128,16 +150,21 @@ def series_samples(
     lead_s: int = 0,
     trail_s: int = 0,
     threads: bool = False,
+    within: SampleWindow | None = None,
 ) -> SampleBlock:
     """The samples of `series` (ids) with start - lead_s <= at <= end + trail_s, the last revision of each.
 
     Both ends are included: a delta's interval ends at its instant, a gauge's begins there, and the kernels of
     core.usage know which they want. With `lead_s` a counter's reading before the period comes along. Where starts of
-    counters are on record, `samples.discontinuity` says so, in the hundredths of a second that SNMP uses.
+    counters are on record, `samples.discontinuity` says so, in the hundredths of a second that SNMP uses. What a
+    window of these very series holds is taken from it.
     """
     asked, ordered = _ids(series)
     low, high = int(period.start.timestamp()) - lead_s, int(period.end.timestamp()) + trail_s
-    rows = reading.read_rows(series=ordered, low=low, high=high, threads=threads).rows
+    if within is not None and within.holds(ordered, low, high):
+        rows = within.rows.take((within.rows.at >= low) & (within.rows.at <= high))
+    else:
+        rows = reading.read_rows(series=ordered, low=low, high=high, threads=threads).rows
     if np.array_equal(asked, ordered):
         offsets = np.searchsorted(rows.series, np.append(ordered, 2**62)).astype(np.int64)
     else:
@@ -286,15 +313,20 @@ def series_state(*, series: Sequence[int] | Int64s) -> SeriesState:
     )
 
 
-def counters_agree(*, series: Sequence[int] | Int64s, period: Period) -> list[Disagreement]:
+def counters_agree(
+    *, series: Sequence[int] | Int64s, period: Period, within: SampleWindow | None = None
+) -> list[Disagreement]:
     """Where the running counters of `series` differ from the stored samples, on civil days wholly inside `period`.
 
-    Empty when all is well. A billing run parks an account whose counters disagree. Meant for a chunk of series.
+    Empty when all is well. A billing run parks an account whose counters disagree. Meant for a chunk of series; their
+    samples are taken from a window of these very series and this period, where there is one.
     """
     _, ordered = _ids(series)
     table = registry.current()
-    low, high = int(period.start.timestamp()), int(period.end.timestamp())
-    found = reading.read_rows(series=ordered, low=low - 2 * _DAY, high=high + 2 * _DAY).rows
+    low, high = int(period.start.timestamp()) - _MARGIN, int(period.end.timestamp()) + _MARGIN
+    if within is None or not within.holds(ordered, low, high):
+        within = window(series=ordered, period=period)
+    found = within.rows
     positions = table.positions_of(found.series)
     keep = positions >= 0
     rows, positions = found.take(keep), positions[keep]
@@ -303,7 +335,7 @@ def counters_agree(*, series: Sequence[int] | Int64s, period: Period) -> list[Di
     else:
         first = counting.first_rows(rows.series)
         counters = table.kind[positions] == COUNTER
-        prior = _readings_before(rows, first & counters, low - 2 * _DAY)
+        prior = _readings_before(rows, first & counters, low)
         starts = counting.NO_STARTS
         if counters.any():
             starts = _starts(ordered, *reading.ALL_TIME)

@@ -13,14 +13,13 @@ from zoneinfo import ZoneInfo
 from coulance.customers.queries import AccountRow
 from coulance.flows.closing.corrections import Late, credit_notes, late_usage
 from coulance.flows.closing.items import items_of
-from coulance.flows.closing.measuring import Request, measure
+from coulance.flows.closing.measuring import Proof, Request, measure
 from coulance.flows.closing.terms import Closing
 from coulance.invoicing import queries as invoicing
 from coulance.invoicing.queries import OpenCarry
 from coulance.invoicing.writing import NewCarry, NewDocument, NewFigure
 from coulance.services import queries as services
 from coulance.services.queries import AccountForClose, ServiceForClose
-from coulance.usage import queries as usage
 from coulance_core.catalog.terms import NotInCatalogError
 from coulance_core.invoicing import (
     BillLine,
@@ -107,13 +106,11 @@ def _draft_group(
     waiting: Mapping[int, Sequence[OpenCarry]],
 ) -> tuple[list[AccountDrafts], list[Parked]]:
     """Accounts of one zone and billing day: they have the same period, so their samples are reduced together."""
-    parked = _counters_disagree(group, period)
+    parked: dict[int, Parked] = {}
     facts: dict[int, list[ServiceFacts]] = {}
     requests: list[Request] = []
     asked: list[tuple[int, str]] = []
     for row in group:
-        if row.account.id in parked:
-            continue
         own = [_facts(service, billed.get(service.id, ())) for service in row.services]
         try:
             parts = [
@@ -131,7 +128,12 @@ def _draft_group(
                 asked.append((row.account.id, service.external_id))
     uses: dict[int, dict[str, list[PartUse]]] = {}
     charts: dict[int, Mapping[str, Any] | None] = {}
-    for (account, name), request, got in zip(asked, requests, measure(requests, run.catalog, zone), strict=True):
+    proof = Proof(period)
+    measured = measure(requests, run.catalog, zone, proof=proof)
+    for account, problem in _counters_disagree(group, proof).items():
+        parked.setdefault(account, problem)
+        facts.pop(account, None)
+    for (account, name), request, got in zip(asked, requests, measured, strict=True):
         uses.setdefault(account, {}).setdefault(name, []).append(PartUse(request.part, got.figure))
         charts[id(got.figure)] = got.chart
     drafts: list[AccountDrafts] = []
@@ -170,14 +172,14 @@ def _draft_group(
     return drafts, list(parked.values())
 
 
-def _counters_disagree(group: Sequence[AccountForClose], period: Period) -> dict[int, Parked]:
+def _counters_disagree(group: Sequence[AccountForClose], proof: Proof) -> dict[int, Parked]:
     """Accounts with a series whose running counters are not what its samples say: billed only once somebody looked."""
     owner = {series.id: row.account.id for row in group for service in row.services for series in service.series}
+    proof.rest(owner)
     out: dict[int, Parked] = {}
-    if owner:
-        for fault in usage.counters_agree(series=sorted(owner), period=period):
-            account = owner[fault.series]
-            out.setdefault(account, Parked(account, "counters_disagree", str(fault)))
+    for fault in sorted(proof.faults, key=lambda fault: (fault.series, fault.day or "")):
+        account = owner[fault.series]
+        out.setdefault(account, Parked(account, "counters_disagree", str(fault)))
     return out
 
 

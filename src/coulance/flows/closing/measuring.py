@@ -14,6 +14,7 @@ import numpy as np
 
 from coulance.invoicing.chart_points import day_starts, level_points, rate_points
 from coulance.usage import queries as usage
+from coulance.usage.queries import Disagreement, SampleWindow
 from coulance_core.catalog.terms import Aggregation, Catalog, Direction, GapPolicy, Measure, Meter, MeterKind
 from coulance_core.kernel import Dimension, Period
 from coulance_core.kernel import unit as unit_named
@@ -45,8 +46,41 @@ class Measured:
     chart: dict[str, Any] | None
 
 
-def measure(requests: Sequence[Request], catalog: Catalog, zone: ZoneInfo, *, charts: bool = True) -> list[Measured]:
-    """The figures of `requests`, in their order. All of them are of accounts in `zone`."""
+class Proof:
+    """Compares the running counters of series with their samples over a period, each series once, reading once.
+
+    `faults` are the differences found so far.
+    """
+
+    def __init__(self, period: Period) -> None:
+        self.period = period
+        self.faults: list[Disagreement] = []
+        self._seen: set[int] = set()
+
+    def window(self, series: Ints) -> SampleWindow | None:
+        """The samples of these series, compared with their counters; none when that was done before."""
+        ids = series.tolist()
+        if self._seen.issuperset(ids):
+            return None
+        self._seen.update(ids)
+        found = usage.window(series=series, period=self.period)
+        self.faults.extend(usage.counters_agree(series=series, period=self.period, within=found))
+        return found
+
+    def rest(self, series: Iterable[int]) -> None:
+        """Compare those of these series that nothing was measured from."""
+        left = sorted(set(series) - self._seen)
+        for lot in batched_lists(left, LOT):
+            self.window(np.array(lot, np.int64))
+
+
+def measure(
+    requests: Sequence[Request], catalog: Catalog, zone: ZoneInfo, *, charts: bool = True, proof: "Proof | None" = None
+) -> list[Measured]:
+    """The figures of `requests`, in their order. All of them are of accounts in `zone`.
+
+    With `proof`, running counters are compared with the very samples that are reduced here.
+    """
     groups: dict[tuple[Measure, Period, str], list[int]] = {}
     for i, request in enumerate(requests):
         part = request.part
@@ -57,7 +91,7 @@ def measure(requests: Sequence[Request], catalog: Catalog, zone: ZoneInfo, *, ch
         members.sort(key=lambda i: requests[i].series)
         for lot in batched_lists(members, LOT):
             wanted = [requests[i].series for i in lot]
-            done = _measure_lot(what, catalog.meter(what.meter), active, wanted, zone, charts)
+            done = _measure_lot(what, catalog.meter(what.meter), active, wanted, zone, charts, proof)
             out.update(zip(lot, done, strict=True))
     return [out[i] for i in range(len(requests))]
 
@@ -85,14 +119,24 @@ def trail_seconds(meter: Meter) -> int:
 
 
 def _measure_lot(
-    what: Measure, meter: Meter, active: Period, wanted: Sequence[tuple[int, ...]], zone: ZoneInfo, charts: bool
+    what: Measure,
+    meter: Meter,
+    active: Period,
+    wanted: Sequence[tuple[int, ...]],
+    zone: ZoneInfo,
+    charts: bool,
+    proof: "Proof | None",
 ) -> list[Measured]:
     pairs = sorted((series, owner) for owner, ids in enumerate(wanted) for series in ids)
     series = np.array([s for s, _ in pairs], np.int64)
     owners = np.array([o for _, o in pairs], np.int64)
     if series.size:
         samples = usage.series_samples(
-            series=series, period=active, lead_s=lead_seconds(meter, what), trail_s=trail_seconds(meter)
+            series=series,
+            period=active,
+            lead_s=lead_seconds(meter, what),
+            trail_s=trail_seconds(meter),
+            within=None if proof is None else proof.window(series),
         ).samples
     else:
         empty = np.zeros(0, np.int64)
