@@ -139,6 +139,7 @@ MALFORMED: dict[str, tuple[Any, str, dict[str, str], int, str]] = {
         stream(**{**COLUMNS, "at": pa.array([datetime(2026, 10, 1), datetime(2026, 10, 2)])}), ARROW, {}, 422, "zone",
     ),
     "values as flags": (stream(**{**COLUMNS, "in": [True, False]}), ARROW, {}, 422, "integers"),
+    "not UTF-8": (b'{"series": ["\xff"], "at": [1], "value": [1]}', "application/json", {}, 422, "UTF-8"),
     "a form": (b"a=1", "application/x-www-form-urlencoded", {}, 415, "application/json"),
     "compressed": (b"xx", "application/json", {"Content-Encoding": "gzip"}, 415, "Content-Encoding"),
     "a key too long": (COLUMNS, "application/json", {"Idempotency-Key": "k" * 300}, 422, "200"),
@@ -172,6 +173,11 @@ BAD_ROWS: dict[str, tuple[dict[str, Any], str, str]] = {
     "too large": ({"value": 2**60}, "in", "larger"),
     "far too large": ({"value": 2**80}, "value", "range"),
     "not a number": ({"value": "NaN"}, "value", "range"),
+    "too large to compute with": ({"value": "1e999999999"}, "value", "range"),
+    "a nought too large to compute with": ({"value": "0e999999999"}, "value", "range"),
+    "a time of signs": ({"at": "--5"}, "at", "ISO 8601"),
+    "a time in a fraction": ({"at": T0 + 0.5}, "at", "whole"),
+    "a time too large to compute with": ({"at": 1e300}, "at", "whole"),
 }
 
 
@@ -186,6 +192,47 @@ def test_a_bad_row_is_named_and_the_rest_taken(post: Callable[..., Any], case: s
     assert (body["accepted"], body["rejected_rows"]) == (1, 1)
     assert (body["rejected"][0]["row"], body["rejected"][0]["field"]) == (1, field)
     assert says in body["rejected"][0]["reason"]
+
+
+def test_times_that_are_no_numbers_are_named(post: Callable[..., Any]) -> None:
+    times = pa.array([float(T0), float("nan"), float("inf"), -1e300])
+    answer = post(stream(series=["web1:site"] * 4, at=times, value=[1, 2, 3, 4]), ARROW)
+    assert answer.status_code == 200, answer.content
+    assert (answer.json()["accepted"], answer.json()["rejected_rows"]) == (1, 3)
+    assert {one["field"] for one in answer.json()["rejected"]} == {"at"}
+
+
+def test_a_negative_reading_is_not_taken_for_one_above_2_to_the_63(post: Callable[..., Any]) -> None:
+    """The bits of -1 and of 2**64 - 1 are the same: a large reading must not lend them to a negative one."""
+    at = [T0, T0 + 300]
+    inside = {"series": ["web1:eth0"] * 2, "at": at, "in": [2**63 + 5, -1], "out": [1, 2]}
+    beside = {"series": ["web1:eth0"] * 2, "at": at, "in": [2**63 + 5, 2**63 + 6], "out": [1, -2]}
+    for batch, field in ((inside, "in"), (beside, "out")):
+        (bad,) = post(batch).json()["rejected"]
+        assert (bad["row"], bad["field"]) == (1, field)
+        assert "negative" in bad["reason"]
+
+
+def test_words_of_a_dictionary_and_the_same_words_as_a_column_are_not_mixed_up(post: Callable[..., Any]) -> None:
+    """A batch may list its series as a dictionary with indices, or one word a row; either may come after the other."""
+    words = ["web1:site", "web1:objects"]
+    swapped = pa.DictionaryArray.from_arrays(pa.array([1, 0], pa.int32()), pa.array(words))
+    post(stream(series=swapped, at=[T0, T0], value=[7, 8]), ARROW)
+    post(stream(series=words, at=[T0 + 300, T0 + 300], value=[10, 20]), ARROW)
+    post(
+        stream(series=["web1:site", "web1:site", "web1:objects"], at=[T0 + 600, T0 + 900, T0 + 600], value=[1] * 3),
+        ARROW,
+    )
+    twice = pa.DictionaryArray.from_arrays(
+        pa.array([0, 1, 2], pa.int32()), pa.array(["web1:site", "web1:site", "web1:objects"])
+    )
+    last = post(stream(series=twice, at=[T0 + 1200, T0 + 1500, T0 + 900], value=[1] * 3), ARROW)
+    assert last.json()["accepted"] == 3
+    days = {key: queries.days_of_series(key=key, start=date(2026, 10, 1), end=date(2026, 11, 30)) for key in words}
+    assert {key: sum(day[2] for day in found.days) for key, found in days.items()} == {
+        "web1:site": 8 + 10 + 2 + 2,
+        "web1:objects": (7 + 20 + 1 + 1) * 10 ** days["web1:objects"].scale,
+    }
 
 
 def test_a_token_without_the_scope(post: Callable[..., Any]) -> None:

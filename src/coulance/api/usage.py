@@ -121,6 +121,8 @@ def decode_json(body: bytes) -> Columns:
         raise operations.UnableToReadBatchError(path.strip("`") or "body", message) from fault
     except msgspec.DecodeError as fault:
         raise operations.UnableToReadBatchError("body", str(fault)) from fault
+    except UnicodeDecodeError as fault:
+        raise operations.UnableToReadBatchError("body", f"JSON is text in UTF-8, and this is not: {fault}") from fault
     except RecursionError as fault:
         raise operations.UnableToReadBatchError("body", "nested too deeply") from fault
     columns: dict[str, list[Any]] = {}

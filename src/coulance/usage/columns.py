@@ -17,7 +17,7 @@ Building `Columns` judges what can be judged without knowing the series; faults 
 """
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal, InvalidOperation
@@ -146,6 +146,9 @@ def from_arrow(table: pa.Table) -> Columns:
             v_in, unsigned_in, missing = _numbers(held["in"], "in", faults, texts)
             v_out, unsigned_out, no_out = _numbers(held["out"], "out", faults, texts)
             unsigned = unsigned_in or unsigned_out
+            if unsigned_in != unsigned_out:
+                other, values = ("out", v_out) if unsigned_in else ("in", v_in)
+                _refuse_below(np.flatnonzero(values < 0).tolist(), other, faults)
             half = missing != no_out
             if half.any():
                 for row in np.flatnonzero(half):
@@ -236,7 +239,10 @@ class _Recent:
             self.held = [(column, keys, codes), *self.held[: self.most - 1]]
 
 
-_RECENT = _Recent(most=16, longest=100_000)
+# Apart: what was made of a dictionary (of which each batch has indices of its own) says nothing of a column that
+# happens to hold the same words, nor the reverse.
+_RECENT_WORDS = _Recent(most=16, longest=100_000)
+_RECENT_COLUMNS = _Recent(most=16, longest=100_000)
 
 
 def _keys(column: pa.Array, faults: list[Rejection]) -> tuple[Keys, NDArray[np.int32]]:
@@ -247,7 +253,7 @@ def _keys(column: pa.Array, faults: list[Rejection]) -> tuple[Keys, NDArray[np.i
     elif not (pa.types.is_string(kind) or pa.types.is_large_string(kind)):
         raise UnableToReadBatchError("series", f"expected text, and it is {kind}")
     words = column.dictionary if coded else column
-    known = _RECENT.find(words)
+    known = (_RECENT_WORDS if coded else _RECENT_COLUMNS).find(words)
     if known is not None:
         if not coded:
             return known
@@ -257,7 +263,7 @@ def _keys(column: pa.Array, faults: list[Rejection]) -> tuple[Keys, NDArray[np.i
     codes = _codes(listed.indices, own)
     keys = Keys(_checked(listed.dictionary.to_pylist() or [""], codes, own))
     if not own:
-        _RECENT.keep(words, keys, codes)
+        (_RECENT_WORDS if coded else _RECENT_COLUMNS).keep(words, keys, codes)
     faults += own
     return keys, codes
 
@@ -295,12 +301,14 @@ def _instants(column: pa.Array, name: str, faults: list[Rejection], *, optional:
     elif pa.types.is_integer(kind):
         seconds = column.cast(pa.int64(), safe=not pa.types.is_uint64(kind))
     elif pa.types.is_floating(kind):
-        whole = column.cast(pa.int64(), safe=False)
+        floats = np.asarray(column.fill_null(0).to_numpy(zero_copy_only=False), np.float64)
+        whole = np.isfinite(floats) & (np.abs(floats) <= 2.0**53) & (np.floor(floats) == floats)
         faults.extend(
             Rejection(int(row), name, f"expected whole epoch seconds, not {column[int(row)].as_py()!r}")
-            for row in np.flatnonzero(np.asarray(pc.fill_null(pc.not_equal(whole.cast(kind), column), False)))
+            for row in np.flatnonzero(~whole)
         )
-        seconds = whole
+        there = np.asarray(column.is_valid(), np.bool_)
+        seconds = pa.array(np.where(whole, floats, 0).astype(np.int64), mask=~there)
     elif pa.types.is_string(kind) or pa.types.is_large_string(kind):
         return _instants_of_text(column, name, faults, rest=rest, optional=optional)
     elif pa.types.is_null(kind):
@@ -333,7 +341,7 @@ def _instants_of_text(column: pa.Array, name: str, faults: list[Rejection], *, r
             if not optional:
                 faults.append(Rejection(row, name, "missing"))
             continue
-        if text.lstrip("-").isdecimal() and len(text) < 19:
+        if text.removeprefix("-").isdecimal() and len(text) < 19:
             out[row] = int(text)
             continue
         try:
@@ -389,6 +397,7 @@ def _numbers_of_text(
     out = np.zeros(len(column), np.uint64)
     unsigned = False
     mine: dict[int, str] = {}
+    below: list[int] = []
     for row, text in enumerate(column.to_pylist()):
         if text is None or text == "":
             missing[row] = True
@@ -398,10 +407,12 @@ def _numbers_of_text(
         except InvalidOperation:
             faults.append(Rejection(row, name, f"expected a number, not {text[:40]!r}"))
             continue
-        if not value.is_finite() or abs(value) >= 2**64 or -value.as_tuple().exponent > 40:  # type: ignore[operator]
+        if not _fits(value):
             faults.append(Rejection(row, name, f"{text[:40]} is out of range"))
         elif value == value.to_integral_value():
             unsigned = unsigned or value >= 2**63
+            if value < 0:
+                below.append(row)
             if value < -(2**63):
                 faults.append(Rejection(row, name, f"{text[:40]} is out of range"))
             else:
@@ -410,7 +421,21 @@ def _numbers_of_text(
             mine[row] = text
     if mine:
         texts[name] = mine
+    if unsigned:
+        _refuse_below(below, name, faults)
     return out.view(np.int64), unsigned, missing
+
+
+def _fits(value: Decimal) -> bool:
+    """Whether a column can hold a value; judged by its exponent first, for 1e999999999 can't be computed."""
+    if not value.is_finite() or value.adjusted() >= 20:
+        return False
+    return abs(value) < 2**64 and -int(value.as_tuple().exponent) <= 40
+
+
+def _refuse_below(rows: Iterable[int], name: str, faults: list[Rejection]) -> None:
+    """Beside readings above 2**63 a negative number would be taken for one of them: the bits are the same."""
+    faults.extend(Rejection(row, name, "negative; a counter's reading never is") for row in rows)
 
 
 def _items(column: pa.Array, faults: list[Rejection]) -> tuple[Int64s, Bools]:
