@@ -4,6 +4,7 @@ Every command loads the jobs of every room, so what is heavy is imported when a 
 """
 
 import logging
+from datetime import timedelta
 
 from procrastinate import RetryStrategy
 from procrastinate.contrib.django import app
@@ -11,6 +12,8 @@ from procrastinate.contrib.django import app
 from coulance.platform import clock
 
 _log = logging.getLogger(__name__)
+_ANSWERS_KEPT = timedelta(days=90)
+"""A batch that is sent again later than this is judged row by row: slower, and the same."""
 
 
 @app.periodic(cron="7 * * * *", periodic_id="seal")
@@ -25,11 +28,13 @@ def seal(timestamp: int) -> None:  # noqa: ARG001 - periodic
 @app.periodic(cron="33 2 * * *", periodic_id="compact")
 @app.task(queueing_lock="usage.compact", lock="usage.segments", retry=RetryStrategy(max_attempts=3, wait=300))
 def compact(timestamp: int) -> None:  # noqa: ARG001 - periodic
-    """Merge the day's segments, and remove files whose time is over."""
+    """Merge the day's segments, remove files whose time is over, and forget answers nobody will ask for again."""
     from coulance.usage import operations
 
-    operations.compact(now=clock.now())
-    operations.collect_garbage(now=clock.now())
+    now = clock.now()
+    operations.compact(now=now)
+    operations.collect_garbage(now=now)
+    operations.forget_batches(before=now - _ANSWERS_KEPT)
 
 
 @app.periodic(cron="3 4 * * *", periodic_id="verify")
