@@ -23,11 +23,11 @@ COPY = "closing_copy"
 
 
 def close(workers: int = 1) -> None:
-    """Close the month in chunks of three accounts."""
+    """Close the month in chunks of two accounts."""
     from coulance.flows.closing import close_period as flow
     from tests.closing.world import closing_instant
 
-    flow.CHUNK = 3
+    flow.CHUNK = 2
     try:
         flow.close_period(year=2026, month=10, at=closing_instant(MONTH), actor="test", workers=workers)
     except flow.UnableToCloseError as error:
@@ -139,6 +139,9 @@ def main(database: str, step: int) -> None:
     where: Server = server()
     os.environ["DATABASE_URL"] = where.url(COPY)
     django.setup()
+    import coulance.flows.closing.close_period  # noqa: F401 - once here, not in every fork
+    import tests.closing.world  # noqa: F401
+
     point_django_at(COPY, where)
 
     def compare(what: str) -> None:
@@ -155,7 +158,7 @@ def main(database: str, step: int) -> None:
     kept.parent.mkdir(parents=True, exist_ok=True)
     ended(start(keep))
     truth = json.loads(kept.read_text())
-    assert len(truth["documents"]) > 20
+    assert len(truth["documents"]) >= 15
     kills = event = 0
     for event in range(2, 10_000, step):
         where.make_database(COPY, template=database)
@@ -165,7 +168,7 @@ def main(database: str, step: int) -> None:
         if not died:
             break
         kills += 1
-    for _ in range(3):
+    for _ in range(2):
         where.make_database(COPY, template=database)
         both = [start(close), start(close)]
         for pid in both:
