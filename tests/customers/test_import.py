@@ -26,8 +26,8 @@ Run = Callable[..., ImportPlan]
 
 HEAD = (
     "record,account,contact,service,series,name,kind,country,vat_id,address,email,phone,roles,may_incur_cost,"
-    "language,channels,billing_day,started_on,billed_until,ended_on,plan,quantity,from,until,pool,meter,"
-    "mailbox_service,currency"
+    "language,channels,billing_day,started_on,ended_on,plan,quantity,from,until,pool,meter,"
+    "mailbox_service,currency,billed_until"
 )
 
 
