@@ -1,10 +1,13 @@
 """What comes late: more use becomes a line under its own period's terms, less use a credit note on what billed it."""
 
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 
+from coulance.catalog import queries as catalog
+from coulance.invoicing import operations as invoicing_operations
 from coulance.services import operations as services
 from coulance.usage import operations as usage
-from coulance_core.kernel import Explanation
+from coulance_core.invoicing import CreditRequest, CreditType
+from coulance_core.kernel import Explanation, Money
 from tests.closing.world import GB, World, table
 
 
@@ -160,24 +163,9 @@ def test_what_was_carried_and_billed_is_credited_on_the_invoice_that_billed_it(w
 
 
 def test_what_was_given_back_by_hand_is_not_given_back_twice(world: World) -> None:
-    from datetime import date
-
-    from coulance.catalog import queries as catalog
-    from coulance.invoicing import operations as invoicing
-    from coulance_core.invoicing import CreditType
-
     world.provider().account().service("v1", "vps", meter="traffic").use("v1", {"2026-10-02": 150})
     world.close("2026-10")
-    invoicing.issue_credit_note(
-        number="V2026-0001",
-        lines=None,
-        credit_type=CreditType.PRICE_REDUCTION,
-        reason="Goodwill",
-        at=datetime(2026, 11, 10, tzinfo=UTC),
-        issued_on=date(2026, 11, 10),
-        actor="test",
-        series=catalog.catalog().series["credit"],
-    )
+    by_hand("V2026-0001", "price_reduction")
     world.use("v1", {"2026-10-02": 100, "2026-11-02": 200})
     world.close("2026-11")
     assert world.papers(kinds="VC", run="2026-11") == table("""
@@ -325,3 +313,76 @@ def test_figures_are_recorded_once_for_what_came_late(world: World) -> None:
     assert sorted((f.charge, f.revision, f.net.decimal(), f.quantity) for f in figures) == [
         ("out", 1, "5.00", 50), ("out", 2, "7.00", 70)
     ]  # fmt: skip
+
+
+def by_hand(number: str, kind: str, *lines: CreditRequest) -> str:
+    """A credit note that an operator gives on 10 October."""
+    return invoicing_operations.issue_credit_note(
+        number=number,
+        lines=list(lines) or None,
+        credit_type=CreditType(kind),
+        reason="As agreed on the telephone",
+        at=datetime(2026, 10, 10, tzinfo=UTC),
+        issued_on=date(2026, 10, 10),
+        actor="test",
+        series=catalog.catalog().series["credit"],
+    )
+
+
+def test_days_given_back_of_a_line_that_was_credited_by_hand_in_part(world: World) -> None:
+    world.provider().account().service("v1", "vps", meter="traffic")
+    world.close("2026-09")
+    by_hand("B2026-0001", "price_reduction", CreditRequest(1, Money(400, "EUR")))
+    world.end("v1", "2026-10-21")
+    world.close("2026-10")
+    world.close("2026-11")
+    # 11 unused days are 1.77, and 1.00 is left of what was paid
+    assert world.papers(kinds="C") == table("""
+        C2026-0001 2026-10: -4.00 + -0.84 on B2026-0001, price_reduction
+          credit v1 10-01..11-01 1: -4.00
+        C2026-0002 2026-10: -1.00 + -0.21 on B2026-0001, price_reduction
+          credit v1 10-01..11-01 1: -1.00
+    """)
+
+
+def test_days_of_a_line_that_was_credited_by_hand_as_a_whole(world: World) -> None:
+    world.provider().account().service("v1", "vps", meter="traffic").service("v2", "vps")
+    world.close("2026-09")
+    by_hand("B2026-0001", "price_reduction", CreditRequest(1))  # a gift: the days were had
+    by_hand("B2026-0001", "correction", CreditRequest(2))  # an error: the days are billed anew
+    world.end("v1", "2026-10-21")
+    world.close("2026-10")
+    assert world.papers(kinds="BC", run="2026-10") == table("""
+        B2026-0002 2026-11: 10.00 + 2.10
+          base v2 10-01..11-01 1 at 5: 5.00
+          base v2 11-01..12-01 1 at 5: 5.00
+    """)
+
+
+def test_a_plan_changed_twice_in_a_billed_month_and_back_again(world: World) -> None:
+    world.provider().account().service("v1", "vps")
+    world.close("2026-09")
+    world.change("v1", "vps-xl", "2026-10-11")
+    world.close("2026-10")  # 3.39 back; 21.00 and November's 31.00
+    world.change("v1", "vps", "2026-10-21")  # entered late: only ten days of XL
+    world.close("2026-11")
+    # XL in October: 31.00 x 10/31 = 10.00, so 11.00 comes back; S again for 11 days: 10 + 11 of 31 days are 3.39 - 1.61
+    assert world.papers(run="2026-11") == table("""
+        B2026-0003 2026-12: 11.78 + 2.47
+          base v1 10-21..11-01 1: 1.78
+          base v1 11-01..12-01 1 at 5: 5.00
+          base v1 12-01..01-01 1 at 5: 5.00
+        C2026-0002 2026-11: -42.00 + -8.82 on B2026-0002, price_reduction
+          credit v1 10-11..11-01 1: -11.00
+          credit v1 11-01..12-01 1: -31.00
+    """)
+
+
+def test_a_level_from_the_month_before_that_comes_late_counts_for_this_one_too(world: World) -> None:
+    world.provider().account().service("o1", "objects", "2026-09-01", meter="stored")
+    world.level("o1", {"2026-10-05": 30, "2026-10-15": 30, "2026-10-25": 30, "2026-11-05": 30})
+    world.close("2026-10")
+    world.level("o1", {"2026-09-28": 30})  # held on: the first four days of October were 30 GB as well
+    world.close("2026-11")
+    # 96 hours at 30 GB are 2880/730 GB-months, 0.0789; October came to 0.36 and comes to 0.44
+    assert "late_usage o1 10-01..11-01 288/73 GB-month: 0.08" in world.papers(run="2026-11")
