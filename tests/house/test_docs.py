@@ -143,3 +143,9 @@ def test_every_room_says_what_it_owns() -> None:
     for room in rooms:
         words = (room / "README.md").read_text().lower()
         assert "own" in words, room
+
+
+def test_indexes_leave_no_page_out() -> None:
+    for index in (ROOT / "docs" / "README.md", ROOT / "docs" / "adr" / "README.md"):
+        beside = {file.name for file in index.parent.glob("*.md")} - {index.name}
+        assert beside - set(LINK.findall(index.read_text())) == set(), index

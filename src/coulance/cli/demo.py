@@ -232,7 +232,7 @@ def _summary(show: Show, documents: list[Path]) -> None:
     if stories:
         show.say("\nSome of them:", "bold")
         for title, words in stories:
-            show.console.print(Text(f"  {title:<22}", style="cyan") + Text(words))
+            show.console.print(Text(f"  {title:<25}", style="cyan") + Text(words))
     show.say(f"\n{len(documents)} PDFs; it all took {time.monotonic() - show.started:.0f} s.")
 
 
