@@ -253,6 +253,31 @@ def test_a_body_too_large(post: Callable[..., Any], monkeypatch: pytest.MonkeyPa
     assert post(COLUMNS).status_code == 413
 
 
+@pytest.mark.parametrize("what", ["rows", "a dictionary", "long words", "no values at all"])
+def test_what_unpacks_to_more_than_a_batch_is_refused_unread(
+    post: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, what: str
+) -> None:
+    from coulance.api import usage
+
+    n, plain = 2_000_000, {"series": ["web1:site"] * 2, "at": [T0, T0 + 300], "value": [1, 2]}
+    word = pa.DictionaryArray.from_arrays(pa.array([0, 0], pa.int32()), pa.array(["x"] * n))
+    many = {
+        "rows": {name: pa.array([column[0]] * n) for name, column in plain.items()},
+        "a dictionary": {**plain, "series": word},
+        "long words": {**plain, "series": ["x" * 100_000_000] * 2},
+        "no values at all": {name: pa.nulls(n) for name in plain},
+    }[what]
+    table, sink = pa.table(many), io.BytesIO()
+    with pa.ipc.new_stream(sink, table.schema, options=pa.ipc.IpcWriteOptions(compression="zstd")) as writer:
+        writer.write_table(table)
+    assert len(sink.getvalue()) < usage.LARGEST_BODY / 2
+    monkeypatch.setattr(usage.pa.ipc, "open_stream", lambda *_: pytest.fail("it was unpacked"))
+    answer = post(sink.getvalue(), ARROW)
+    assert answer.status_code == 413
+    assert "send less" in answer.json()["detail"]
+    assert Batch.objects.count() == 0
+
+
 def test_quarantine_is_shown_and_replayed_once_assigned(post: Callable[..., Any]) -> None:
     at = [T0, T0 + 300, T0 + 600]
     body = post({"series": ["new:eth0"] * 3, "at": at, "value": ["2.0", 2, 3]}).json()

@@ -8,6 +8,7 @@ import pyarrow as pa
 from django.http import HttpRequest, HttpResponse
 from ninja import Router
 
+from coulance.api import arrow_stream
 from coulance.api.app import NeedsScope, Problem
 from coulance.platform import clock
 from coulance.usage import operations, queries
@@ -20,6 +21,8 @@ JSON = "application/json"
 LARGEST_BODY = 32 * 1024 * 1024
 """Bytes of a batch, at most; about a million rows of Arrow."""
 MOST_ROWS = 1_000_000
+LARGEST_UNPACKED = 128 * 1024 * 1024
+"""Bytes that a compressed Arrow batch may become."""
 
 
 class _Sample(msgspec.Struct, forbid_unknown_fields=True, gc=False, rename={"in_": "in"}):
@@ -88,7 +91,17 @@ _shape = msgspec.json.Decoder(_Shape)
 
 
 def decode_arrow(body: bytes) -> Columns:
-    """A batch from an Arrow IPC stream. Raises `UnableToReadBatchError`."""
+    """A batch from an Arrow IPC stream. Raises `UnableToReadBatchError`, and `Problem` for one too large to unpack."""
+    try:
+        rows, unpacked = arrow_stream.size_of(body)
+    except arrow_stream.NotAStreamError as fault:
+        raise operations.UnableToReadBatchError("body", f"not an Arrow IPC stream: {fault}") from fault
+    if rows > MOST_ROWS:
+        raise Problem(413, "Too large", f"a batch has at most {MOST_ROWS} rows; this one has {rows}: send less")
+    if unpacked > LARGEST_UNPACKED:
+        raise Problem(
+            413, "Too large", f"a batch has at most {LARGEST_UNPACKED} bytes unpacked; this one {unpacked}: send less"
+        )
     try:
         with pa.ipc.open_stream(pa.py_buffer(body)) as stream:
             table = stream.read_all()
