@@ -191,3 +191,25 @@ def test_counters_agree_until_somebody_meddles(db: Any) -> None:
     assert operations.recount() > 0
     assert queries.counters_agree(series=[1, 301], period=period) == []
     assert faults() == []
+
+
+def test_a_window_read_once_gives_what_two_readings_give(db: Any) -> None:
+    send([("t0", T0 + i * 300, 3, i) for i in range(900)] + [("c0", T0 + i * 300, 50 * i, i) for i in range(900)])
+    operations.seal(now=NOW)
+    send([("t0", T0 + 300, 9, 9)])
+    period = Period(NOW.replace(month=9, day=22, hour=22, minute=0), NOW.replace(month=9, day=23, hour=22, minute=0))
+    ids = [1, 301]
+    window = queries.window(series=ids, period=period)
+    assert len(window.rows) > 900
+    for lead, trail in ((0, 0), (300, 0), (86_400, 86_400), (3 * 86_400, 0)):
+        plain = queries.series_samples(series=ids, period=period, lead_s=lead, trail_s=trail).samples
+        taken = queries.series_samples(series=ids, period=period, lead_s=lead, trail_s=trail, within=window).samples
+        for name in ("at", "v_in", "v_out", "offsets"):
+            assert getattr(plain, name).tolist() == getattr(taken, name).tolist()
+    other = queries.series_samples(series=[1], period=period, within=window).samples  # not of these series: read anew
+    assert other.at.tolist() == queries.series_samples(series=[1], period=period).samples.at.tolist()
+    assert queries.counters_agree(series=ids, period=period, within=window) == []
+    with db.cursor() as cursor:
+        cursor.execute("UPDATE usage_day_page SET data = set_byte(data, 141*24 + 4, 9) WHERE page = 1")
+    found = queries.counters_agree(series=ids, period=period, within=window)
+    assert found == queries.counters_agree(series=ids, period=period) != []

@@ -1,5 +1,6 @@
 """The pure half of closing: which figures a period wants, what they come to, and how an amount is given back."""
 
+from dataclasses import replace
 from datetime import date
 from fractions import Fraction
 from zoneinfo import ZoneInfo
@@ -21,7 +22,15 @@ from coulance_core.catalog.terms import (
     Proration,
     UsageCharge,
 )
-from coulance_core.invoicing.closing import AccountClosing, PartUse, ServiceFacts, close_account, settlements, wanted
+from coulance_core.invoicing.closing import (
+    AccountClosing,
+    BaseKnown,
+    PartUse,
+    ServiceFacts,
+    close_account,
+    settlements,
+    wanted,
+)
 from coulance_core.invoicing.corrections import OpenLine, spread_credit
 from coulance_core.invoicing.documents import ServiceRef
 from coulance_core.kernel import Quantity, anchored_period, unit
@@ -155,3 +164,32 @@ def test_nothing_is_given_back_twice_or_more_than_is_left(amount: int, left: lis
 def test_an_amount_below_zero_is_no_gift() -> None:
     with pytest.raises(ValueError, match="not negative"):
         spread_credit(-1, [])
+
+
+def test_base_fees_that_services_share_are_worked_out_once_and_come_out_the_same() -> None:
+    october = close(facts("a", S("vps", 1, date(2026, 10, 1))))
+    billed = tuple(line.span for line in october.base if line.span is not None)
+    halves = (S("vps", 1, date(2026, 10, 1), date(2026, 10, 11)), S("xl", 2, date(2026, 10, 11)))
+    services = [
+        facts("a", S("vps", 1, date(2026, 10, 1))),
+        facts("b", S("vps", 1, date(2026, 10, 1))),
+        facts("c", S("vps", 1, date(2026, 10, 1)), billed=billed),
+        facts("d", *halves, billed=billed),
+        facts("e", *halves),
+        facts("f", S("vps", 2, date(2026, 10, 1))),
+        replace(facts("g", S("vps", 1, date(2026, 10, 1))), billed_until=date(2026, 11, 1)),
+    ]
+
+    def due(known: BaseKnown | None, since: date) -> list[AccountClosing]:
+        return [
+            close_account(CATALOG, [one], {}, period=OCTOBER, zone=ZONE, billing_day=1, base_since=since, known=known)
+            for one in services
+        ]
+
+    known: BaseKnown = {}
+    for since in (date(2025, 9, 1), date(2026, 11, 1)):
+        alone = due(None, since)
+        assert due(known, since) == alone  # as it fills
+        assert due(known, since) == alone  # from memory
+    assert len(known) == 2 * (len(services) - 1)  # a and b have the same facts, and no two others
+    assert [line.service for line in due(known, date(2025, 9, 1))[1].base] == [services[1].ref] * 2

@@ -6,6 +6,7 @@ the rest are billed. Nothing has a number until everything is there.
 """
 
 import gc
+import logging
 import multiprocessing
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -27,6 +28,8 @@ from coulance.invoicing import operations as invoicing
 from coulance.invoicing import queries as documents
 from coulance.usage import operations as usage
 from coulance_core.invoicing import NationalRate
+
+log = logging.getLogger(__name__)
 
 CHUNK = 200
 """Accounts a transaction: large enough that a month of a hundred thousand is quick, small enough to lose little."""
@@ -339,6 +342,12 @@ def _run_parallel(run: Closing, run_id: int, workers: int, progress: Progress | 
             failure = result
     for process in processes:
         process.join()
+        if process.exitcode:
+            log.warning(
+                "a process of the closing of %s ended with code %s; what it left is done by the others, more slowly",
+                run.name,
+                process.exitcode,
+            )
     if failure is not None:
         raise failure
     totals.merge(_run(run, run_id, progress))  # what a killed process left
