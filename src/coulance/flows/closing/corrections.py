@@ -81,23 +81,28 @@ def late_usage(
     accounts = [row.account.id for row in group if row.account.id in facts]
     back = max(run.provider.back_billing_cap_months, 12) + 1
     year, month = add_months(run.year, run.month, -back)
-    marks: dict[str, dict[int, int]] = {}
-    for mark in history.settled_marks(accounts=accounts, since=f"{year:04d}-{month:02d}") if accounts else ():
-        if mark.period_name != run.name:
-            marks.setdefault(mark.period_name, {})[mark.account] = mark.watermark
+    settled: dict[int, set[str]] = {}
+    marks: dict[int, int] = {}
+    for one in history.settled_marks(accounts=accounts, since=f"{year:04d}-{month:02d}") if accounts else ():
+        # Whatever period an account was closed for, all its settled ones were looked at then, up to that mark.
+        marks[one.account] = max(marks.get(one.account, 0), one.watermark)
+        if one.period_name != run.name:
+            settled.setdefault(one.account, set()).add(one.period_name)
+    if not settled:
+        return {}
     by_id = {row.account.id: row for row in group}
+    names = sorted({name for own in settled.values() for name in own})
+    periods = {name: _named(run, name, group[0].account.billing_day, zone) for name in names}
+    moved = _moved(run, [by_id[account] for account in settled], marks, periods, zone)
     out: dict[int, Late] = {}
-    for name, settled in marks.items():
-        period = _named(run, name, group[0].account.billing_day, zone)
-        moved = _moved(run, [by_id[account] for account in settled], settled, period, zone)
-        if not moved:
-            continue
+    for name in names:
+        changed = {account: own for account, own in moved.get(name, {}).items() if name in settled[account]}
         figures: dict[int, list[SettledRow]] = {}
-        for figure in invoicing.settled_figures(accounts=list(moved), period_name=name):
+        for figure in invoicing.settled_figures(accounts=list(changed), period_name=name) if changed else ():
             figures.setdefault(figure.account, []).append(figure)
-        for account, touched in moved.items():
+        for account, touched in changed.items():
             late = out.setdefault(account, Late())
-            _again(run, by_id[account], facts[account], figures[account], touched, name, period, zone, late)
+            _again(run, by_id[account], facts[account], figures[account], touched, name, periods[name], zone, late)
     return {account: late for account, late in out.items() if late.figures}
 
 
@@ -107,30 +112,42 @@ def _named(run: Closing, name: str, billing_day: int, zone: ZoneInfo) -> Period:
 
 
 def _moved(
-    run: Closing, rows: Sequence[AccountForClose], settled: Mapping[int, int], period: Period, zone: ZoneInfo
-) -> dict[int, set[int]]:
-    """By account, the services with samples that count for the period and came after its mark in `settled`.
+    run: Closing,
+    rows: Sequence[AccountForClose],
+    marks: Mapping[int, int],
+    periods: Mapping[str, Period],
+    zone: ZoneInfo,
+) -> dict[str, dict[int, set[int]]]:
+    """By period and account, the services with samples that count for it and came after the account's mark.
 
-    A reading shortly before or after the period may count for it: a level that still holds, the end of a gap.
+    A reading shortly before or after a period may count for it: a level that still holds, the end of a gap.
     """
     owner = {
-        s.id: (row.account.id, service.id, s.meter) for row in rows for service in row.services for s in service.series
+        series.id: (row.account.id, service.id, series.meter)
+        for row in rows
+        for service in row.services
+        for series in service.series
     }
     if not owner:
         return {}
     reach = {meter: _days_around(run, meter) for meter in {meter for *_, meter in owner.values()}}
-    start, end = period.dates(zone)
     before, after = (max(days[i] for days in reach.values()) for i in (0, 1))
-    around = Period(civil_midnight(start - before, zone), civil_midnight(end + after, zone))
-    touched = usage.touched_since(revision=min(settled.values()), series=sorted(owner), period=around)
-    moved: dict[int, set[int]] = {}
-    for series, day, revision in zip(
+    days = {name: period.dates(zone) for name, period in periods.items()}
+    first, last = min(start for start, _ in days.values()), max(end for _, end in days.values())
+    around = Period(civil_midnight(first - before, zone), civil_midnight(last + after, zone))
+    since = min(marks[row.account.id] for row in rows)
+    touched = usage.touched_since(revision=since, series=sorted(owner), period=around)
+    moved: dict[str, dict[int, set[int]]] = {}
+    for series, number, revision in zip(
         touched.series.tolist(), touched.day.tolist(), touched.revision.tolist(), strict=True
     ):
         account, service, meter = owner[series]
-        early, late = reach[meter]
-        if start - early <= _EPOCH + timedelta(days=day) < end + late and revision > settled[account]:
-            moved.setdefault(account, set()).add(service)
+        if revision <= marks[account]:
+            continue
+        day, (early, late) = _EPOCH + timedelta(days=number), reach[meter]
+        for name, (start, end) in days.items():
+            if start - early <= day < end + late:
+                moved.setdefault(name, {}).setdefault(account, set()).add(service)
     return moved
 
 
