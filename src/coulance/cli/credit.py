@@ -64,4 +64,5 @@ def credit(number: str, credit_type: str, reason: str, lines: tuple[str, ...], y
             series=catalog.catalog().series["credit"],
         )
         totals = queries.document(number=given).snapshot["totals"]
-    click.echo(f"{given} credits {totals['gross']} {code} on {number} ({totals['net']} without tax).")
+    gross, net = (totals[name].removeprefix("-") for name in ("gross", "net"))
+    click.echo(f"{given} gives back {gross} {code} of {number} ({net} without tax).")

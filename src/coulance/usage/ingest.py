@@ -123,7 +123,9 @@ class Valid:
 def _answer_again(key: str, digest: bytes, kept_digest: bytes, answer: "dict[str, Any] | str") -> BatchAnswer:
     """The answer of a batch that came before. Raises when its key was used for another batch."""
     if kept_digest != digest:
-        raise UnableToIngestError(f"the key {key!r} was used before for a batch with other contents; use a new key")
+        raise UnableToIngestError(
+            f"the key {key.removeprefix('key:')!r} was used before, for another batch; use a new key"
+        )
     return answer_from(json.loads(answer) if isinstance(answer, str) else answer, resent=True)
 
 
