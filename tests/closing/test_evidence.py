@@ -108,6 +108,11 @@ def test_replay_needs_no_database_and_no_django(billed: World, tmp_path: Path) -
         ("services.json", lambda text: text.replace("coulance.evidence/1", "x/9"), "expected 'coulance.evidence/1'"),
         ("terms.json", lambda _: "{", "cannot be read"),
         ("terms.json", lambda text: text.replace('"unit_price"', '"unit_prize"'), "cannot be read"),
+        ("services.json", lambda text: text.replace('"zone": "', '"zone": "Nowhere/'), "cannot be rated"),
+        ("services.json", lambda text: text.replace('"start": "2026', '"start": "soon'), "cannot be rated"),
+        ("document.json", lambda text: text.replace('"kind"', '"kinds"'), "cannot be rated"),
+        ("samples.csv", lambda text: text + f"port,1,{10**30},2\n", "cannot be read"),
+        ("samples.csv", lambda text: text + "port,1,1,1\n" * 4, "cannot be rated"),
     ],
 )
 def test_a_broken_file_says_where(billed: World, tmp_path: Path, name: str, change: Any, message: str) -> None:
@@ -115,6 +120,17 @@ def test_a_broken_file_says_where(billed: World, tmp_path: Path, name: str, chan
     export_samples(number="V2026-0001", path=path)
     with pytest.raises(UnableToReplayError, match=message):
         replay(rewritten(path, tmp_path / "broken.zip", name, change))
+
+
+def test_a_file_that_unpacks_to_too_much_is_not_unpacked(
+    billed: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "evidence.zip"
+    export_samples(number="V2026-0001", path=path)
+    monkeypatch.setattr("coulance.flows.replay.LARGEST", 100_000)
+    monkeypatch.setattr(zipfile.ZipFile, "read", lambda *_: pytest.fail("it was unpacked"))
+    with pytest.raises(UnableToReplayError, match="at most 100,000 bytes"):
+        replay(path)
 
 
 def test_what_is_no_evidence_file_is_refused(billed: World, tmp_path: Path) -> None:

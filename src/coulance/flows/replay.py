@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import zipfile
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -33,6 +34,9 @@ from coulance_core.usage.aggregate import figure
 from coulance_core.usage.samples import Samples
 
 FORMAT = "coulance.evidence/1"
+MEMBERS = ("document.json", "terms.json", "services.json", "samples.csv")
+LARGEST = 2 * 1024**3
+"""Bytes that the members may have together: files come from outside, and a small zip can hold any number."""
 
 
 class UnableToReplayError(ValueError):
@@ -59,6 +63,18 @@ def replay(path: Path) -> list[Replayed]:
     Raises `UnableToReplayError` when the file is not one that `export_samples` wrote.
     """
     document, catalog, about, columns = _read(path)
+    try:
+        return _rated_again(document, catalog, about, columns)
+    except (ValueError, LookupError, TypeError, AttributeError, ArithmeticError, OSError) as error:
+        what = f"{type(error).__name__}: {error}"
+        raise UnableToReplayError(
+            f"{path} cannot be rated: something in it is not as it was exported ({what})"
+        ) from error
+
+
+def _rated_again(
+    document: Mapping[str, Any], catalog: Catalog, about: Mapping[str, Any], columns: Mapping[str, Any]
+) -> list[Replayed]:
     zone = ZoneInfo(about["zone"])
     period = Period(datetime.fromisoformat(about["period"]["start"]), datetime.fromisoformat(about["period"]["end"]))
     facts: list[ServiceFacts] = []
@@ -132,18 +148,20 @@ def _joined(parts: list[Any], count: int) -> Samples:
 def _read(path: Path) -> tuple[dict[str, Any], Catalog, dict[str, Any], dict[str, Any]]:
     try:
         with zipfile.ZipFile(path) as file:
-            texts = {
-                name: file.read(name).decode()
-                for name in ("document.json", "terms.json", "services.json", "samples.csv")
-            }
-    except (OSError, zipfile.BadZipFile, KeyError, UnicodeDecodeError) as error:
+            size = sum(file.getinfo(name).file_size for name in MEMBERS)
+            if size > LARGEST:
+                raise UnableToReplayError(
+                    f"{path} unpacks to {size:,} bytes, and evidence has at most {LARGEST:,} bytes"
+                )
+            texts = {name: file.read(name).decode() for name in MEMBERS}
+    except (OSError, EOFError, zipfile.BadZipFile, zlib.error, KeyError, UnicodeDecodeError, RuntimeError) as error:
         raise UnableToReplayError(f"{path} is not a whole evidence file: {error}") from error
     try:
         document, terms, about = (json.loads(texts[name]) for name in ("document.json", "terms.json", "services.json"))
         if about.get("format") != FORMAT:
             raise UnableToReplayError(f"{path}: services.json has format {about.get('format')!r}, expected {FORMAT!r}")
         return document, _catalog(terms), about, _columns(texts["samples.csv"])
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, LookupError, TypeError, AttributeError, ArithmeticError, RecursionError) as error:
         if isinstance(error, UnableToReplayError):
             raise
         raise UnableToReplayError(f"{path} cannot be read: {error}") from error
