@@ -11,8 +11,9 @@ from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
 from coulance.customers.queries import AccountRow
-from coulance.flows.closing.corrections import Late, credit_notes, late_usage
+from coulance.flows.closing.corrections import credit_notes
 from coulance.flows.closing.items import items_of
+from coulance.flows.closing.late import Late, late_usage
 from coulance.flows.closing.measuring import Proof, Request, measure
 from coulance.flows.closing.terms import Closing
 from coulance.invoicing import queries as invoicing
