@@ -279,3 +279,32 @@ def test_nothing_used_and_nothing_seen_still_make_a_statement(world: World) -> N
         ("v2", "0", {"seen": 0, "expected": 31}),  # no series at all: silent, and said so
     ]
     assert world.snapshot("U-2026-10-acme")["totals"]["gross"] == "0.00"
+
+
+def test_a_counter_that_was_reset_wrapped_and_missed_polls(world: World) -> None:
+    world.provider().account().service("c1", "count", meter="octets")
+    # Hourly on the 5th: 0, 10, 20, (missed), 40, reset to 3, 13. The hour of the reset is unknown and not billed.
+    world.use(
+        "c1",
+        {f"2026-10-05T{hour:02d}:00": value for hour, value in ((0, 0), (1, 10), (2, 20), (4, 40), (5, 3), (6, 13))},
+    )
+    world.close("2026-10")
+    # 10 + 10 + 20 + 10
+    assert world.papers() == table("""
+        V2026-0001 2026-10: 5.00 + 1.05
+          overage c1 10-01..11-01 50 GB at 0.1: 5.00
+    """)
+    (item,) = world.statement("2026-10")
+    assert item["coverage"]["expected"] == 745
+    assert item["flags"]
+
+
+def test_an_account_without_services_or_meters_gets_what_it_has(world: World) -> None:
+    world.provider().account().account("empty").service("d1", "domain")
+    report = world.close("2026-10")
+    assert (report.accounts, report.parked) == (2, ())
+    assert world.papers("empty", kinds="BVCU") == ""
+    assert world.papers(kinds="BVCU") == table("""
+        B2026-0001 2026-11: 12.00 + 2.52
+          base d1 10-01..10-01 1 at 12: 12.00
+    """)
