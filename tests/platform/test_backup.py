@@ -1,5 +1,6 @@
 """A backup is whole, says what it holds, and comes back elsewhere the same; a bad one touches nothing."""
 
+import hashlib
 import io
 import json
 import stat
@@ -162,6 +163,18 @@ def _edited(whole: list[tuple[tarfile.TarInfo, bytes]], **changes: object) -> li
     return [(whole[0][0], json.dumps(manifest).encode()), *whole[1:]]
 
 
+def _with(whole: list[tuple[tarfile.TarInfo, bytes]], *names: str) -> list[tuple[tarfile.TarInfo, bytes]]:
+    """The backup with further members, each with an entry in the manifest."""
+    members = json.loads(whole[0][1])["members"]
+    more = [{"name": name, "size": 1, "sha256": hashlib.sha256(b"x").hexdigest()} for name in names]
+    return [*_edited(whole, members=[*members, *more]), *((tarfile.TarInfo(name), b"x") for name in names)]
+
+
+def _without_dump(whole: list[tuple[tarfile.TarInfo, bytes]]) -> list[tuple[tarfile.TarInfo, bytes]]:
+    members = [member for member in json.loads(whole[0][1])["members"] if member["name"] != "database.dump"]
+    return [(i, c) for i, c in _edited(whole, members=members) if i.name != "database.dump"]
+
+
 def test_damage_of_every_kind_is_told_before_anything_is_touched(file: Path, tmp_path: Path) -> None:
     members = _members(file)
     names = [info.name for info, _ in members]
@@ -179,6 +192,25 @@ def test_damage_of_every_kind_is_told_before_anything_is_touched(file: Path, tmp
         _write(tmp_path / "headless", members[1:]): "doesn't begin with a manifest.json",
         _write(tmp_path / "future", _edited(members, schema="coulance.backup/9")): "of kind coulance.backup/9",
         _write(tmp_path / "evil", _edited(members, members=evil)): "which no backup of ours would",
+        _write(tmp_path / "heartless", _without_dump(members)): "names no database.dump",
+        _write(tmp_path / "odd", _edited(members, server="new")): "manifest that can't be read",
+        **{
+            _write(tmp_path / f"name-{i}", _with(members, *names)): "which no backup of ours would"
+            for i, names in enumerate(
+                (
+                    [""],
+                    ["segments"],
+                    ["secrets"],
+                    ["secrets/a/b"],
+                    ["database.dump/x"],
+                    ["segments//x"],
+                    ["segments/x", "segments/x"],
+                    ["segments/x", "segments/x/y"],
+                    ["secrets/../x"],
+                    ["/etc/x"],
+                )
+            )
+        },
         tmp_path / "text": "is not a whole backup",
         tmp_path / "cut": "cut|damaged|whole",
         tmp_path / "absent": "there is no file",

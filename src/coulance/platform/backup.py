@@ -315,16 +315,36 @@ def _manifest_of(tar: tarfile.TarFile, file: Path) -> Manifest:
             raise UnableToRestoreError(f"{file} is of kind {known['schema']}, and this version reads {SCHEMA}")
         members = tuple(Member(str(m["name"]), int(m["size"]), str(m["sha256"])) for m in known["members"])
         manifest = Manifest(
-            known["schema"], known["made_at"], known["version"], known["server"], tuple(known["migrations"]),
-            dict(known["rows"]), members, str(known.get("segments_elsewhere", "")),
-        )  # fmt: skip
+            schema=known["schema"],
+            made_at=str(known["made_at"]),
+            version=str(known["version"]),
+            server=str(int(known["server"])),
+            migrations=tuple(map(str, known["migrations"])),
+            rows={str(table): int(count) for table, count in dict(known["rows"]).items()},
+            members=members,
+            segments_elsewhere=str(known.get("segments_elsewhere", "")),
+        )
     except (ValueError, KeyError, TypeError) as fault:
         raise UnableToRestoreError(f"{file} has a manifest that can't be read: {fault}") from fault
     for member in members:
-        path = PurePosixPath(member.name)
-        if path.is_absolute() or ".." in path.parts or path.parts[0] not in {_DUMP, "segments", "secrets"}:
-            raise UnableToRestoreError(f"{file} names {member.name}, which no backup of ours would")
+        if not _is_ours(member.name):
+            raise UnableToRestoreError(f"{file} names {member.name!r}, which no backup of ours would")
+    names = [member.name for member in members]
+    folders = {str(folder) for name in names for folder in PurePosixPath(name).parents}
+    if len(set(names)) != len(names) or folders & set(names):
+        raise UnableToRestoreError(f"{file} names a file twice, or as a folder too, which no backup of ours would")
+    if _DUMP not in names:
+        raise UnableToRestoreError(f"{file} is incomplete: its manifest names no {_DUMP}")
     return manifest
+
+
+def _is_ours(name: str) -> bool:
+    """Whether a backup may hold a member of this name: nothing may be unpacked anywhere else."""
+    parts = name.split("/")
+    if not all(part and part not in (".", "..") and "\0" not in part and "\\" not in part for part in parts):
+        return False
+    kind, *rest = parts
+    return name == _DUMP or (kind == "segments" and len(rest) >= 1) or (kind == "secrets" and len(rest) == 1)
 
 
 def _unpack(file: Path, manifest: Manifest, to: Path) -> None:
