@@ -290,6 +290,22 @@ def test_a_gap_across_the_end_of_a_month_leaves_its_part_in_it(world: World) -> 
     """)
 
 
+def test_a_long_weekend_without_readings_is_parted_at_the_end_of_the_month(world: World) -> None:
+    world.provider().account().service("c1", "count", "2026-10-01", meter="octets")
+    # Nothing was read from noon on the 30th to noon on the 2nd: 72 hours and 72 GB, of which 36 are October's
+    world.use(
+        "c1", {"2026-10-30T11:00": 100, "2026-10-30T12:00": 110, "2026-11-02T12:00": 182, "2026-11-02T13:00": 192}
+    )
+    world.close("2026-10")
+    world.close("2026-11")
+    assert world.papers() == table("""
+        V2026-0001 2026-10: 4.60 + 0.97
+          overage c1 10-01..11-01 46 GB at 0.1: 4.60
+        V2026-0002 2026-11: 4.60 + 0.97
+          overage c1 11-01..12-01 46 GB at 0.1: 4.60
+    """)
+
+
 def test_a_service_entered_after_its_month_was_closed(world: World) -> None:
     world.provider().account().service("v1", "bounded", meter="traffic").use("v1", {"2026-10-02": 50})
     world.close("2026-10")

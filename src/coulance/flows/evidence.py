@@ -15,7 +15,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from coulance.catalog import queries as catalogs
-from coulance.flows.closing.measuring import lead_seconds
+from coulance.flows.closing.measuring import AROUND, lead_seconds
 from coulance.flows.replay import FORMAT
 from coulance.invoicing import queries as invoicing
 from coulance.services import queries as services
@@ -25,7 +25,7 @@ from coulance_core.catalog.codec import to_json
 from coulance_core.catalog.terms import Catalog
 from coulance_core.kernel import Period
 
-_TRAIL_S = 86_400
+_TRAIL_S = AROUND
 
 README = """What is in this file
 --------------------

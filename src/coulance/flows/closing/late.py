@@ -9,7 +9,7 @@ from datetime import date, timedelta
 from fractions import Fraction
 from zoneinfo import ZoneInfo
 
-from coulance.flows.closing.measuring import Request, measure
+from coulance.flows.closing.measuring import AROUND, Request, measure
 from coulance.flows.closing.terms import Closing
 from coulance.invoicing import history
 from coulance.invoicing import queries as invoicing
@@ -148,7 +148,7 @@ def _days_around(run: Closing, meter: str) -> tuple[timedelta, timedelta]:
         return timedelta(0), timedelta(0)
     if known.kind is MeterKind.GAUGE:
         return timedelta(days=-(-HOLD_INTERVALS * known.interval_s // 86_400)), timedelta(0)
-    return timedelta(days=1), timedelta(days=1)
+    return timedelta(seconds=AROUND), timedelta(seconds=AROUND)
 
 
 def _again(

@@ -28,6 +28,8 @@ from coulance_core.usage.samples import Ints, Samples
 LOT = 256
 """Services reduced together: a month of five-minute samples of a lot is some 100 MB while it is worked on."""
 _DAY = 86_400
+AROUND = 2 * _DAY
+"""How far before and after a period a counter's next reading is looked for: what comparing its counters reads, too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,12 +112,12 @@ def lead_seconds(meter: Meter, what: Measure) -> int:
         return 28 * _DAY
     if meter.kind is MeterKind.GAUGE:
         return max(7 * _DAY, HOLD_INTERVALS * meter.interval_s)
-    return _DAY if meter.kind is MeterKind.COUNTER else meter.interval_s
+    return AROUND if meter.kind is MeterKind.COUNTER else meter.interval_s
 
 
 def trail_seconds(meter: Meter) -> int:
     """How long after a period samples matter: a counter's next reading tells what went through before the end."""
-    return _DAY if meter.kind is MeterKind.COUNTER else 0
+    return AROUND if meter.kind is MeterKind.COUNTER else 0
 
 
 def _measure_lot(
