@@ -99,3 +99,33 @@ def test_the_database_is_judged(db: Any, here: Instance, monkeypatch: pytest.Mon
     assert (found["database"].state, found["database"].do) == (State.FAULT, "15 or newer is needed")
     with pytest.raises(schema.UnableToUseServerError, match=r"is PostgreSQL 14\.9, and 15 or newer is needed"):
         schema.require_supported_version()
+
+
+def test_what_waits_for_a_person_is_told(db: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    from coulance.cli.doctor import _work_left
+    from coulance.customers import operations as customers
+    from coulance.invoicing import operations as invoicing
+    from coulance.usage import operations as usage
+    from coulance.usage import store
+    from coulance.usage.models import Segment
+
+    monkeypatch.setenv(store.VARIABLE, str(tmp_path))
+    assert {topic: one.state for topic, one in _by_topic(_work_left()).items()} == {"samples": State.OK}
+    columns = usage.from_lists({"series": ["who/eth0"] * 2, "at": [1_790_000_000, 1_790_000_300], "value": [1, 2]})
+    usage.ingest_batch(columns=columns, source="test", recorded_at=AT)
+    Segment.objects.create(
+        path="2026/09/gone.parquet", month=AT.date().replace(day=1), level=0, rows=1, size=9, sha256=b"x" * 32,
+        series_min=1, series_max=1, at_min=1, at_max=1, revision_min=1, revision_max=1, state="live", sealed_at=AT,
+    )  # fmt: skip
+    account = customers.create_account(
+        external_id="c1", name="Ada", kind="business", country="NL", currency="EUR", zone="UTC", language="nl"
+    )
+    run = invoicing.open_run(period="2026-09", at=AT, actor="test")
+    invoicing.park_account(run=run, account=account, reason="NoTaxRateError", detail="no tax rate", at=AT)
+    found = _by_topic(_work_left())
+    assert found["samples"].state is State.FAULT
+    assert "gone.parquet is missing" in found["samples"].seen
+    assert "2 samples of 1 unknown series" in found["quarantine"].seen
+    assert found["closing"].do == "coulance close 2026-09"
+    assert "c1 is not billed: no tax rate" in found["parked"].seen
+    assert all(one.do for one in found.values())

@@ -36,6 +36,7 @@ def _findings(here: "Instance") -> Iterator["Finding"]:
 
             yield from database_findings.database(here, at=clock.now())
             yield from _catalog()
+            yield from _work_left()
     except (click.ClickException, InstanceError, LayoutError, UnableToStartError) as fault:
         text = fault.message if isinstance(fault, click.ClickException) else str(fault)
         yield Finding("database", State.FAULT, "can't be used", text)
@@ -55,6 +56,41 @@ def _catalog() -> Iterator["Finding"]:
         yield Finding("provider file", State.WARN, "never applied", "coulance check FILE, then coulance apply FILE")
     else:
         yield Finding("provider file", State.OK, f"applied {revision.applied_at:%F %H:%M} UTC by {revision.actor}")
+
+
+def _work_left() -> Iterator["Finding"]:
+    """What waits for a person: samples without a series, accounts that could not be billed, samples that are gone."""
+    from django.db import DatabaseError
+
+    from coulance.invoicing import history
+    from coulance.invoicing import queries as invoicing
+    from coulance.platform.findings import Finding, State
+    from coulance.usage import queries as usage
+
+    try:
+        store, faults = usage.overview(), usage.file_faults()
+        parked, open_runs = invoicing.parked(), history.unfinished_runs(but="")
+    except DatabaseError:
+        return  # its tables are missing, and the pending migrations were reported
+    if faults:
+        more = f" (and {len(faults) - 1} more)" if len(faults) > 1 else ""
+        yield Finding("samples", State.FAULT, f"{faults[0]}{more}", "coulance usage verify tells all of them")
+    else:
+        yield Finding("samples", State.OK, f"{store.samples:,} kept, {store.segments} segments in place")
+    if store.quarantined_rows:
+        seen = f"{store.quarantined_rows:,} samples of {store.quarantined_keys} unknown series wait, and are not billed"
+        yield Finding("quarantine", State.WARN, seen, "coulance usage quarantine list")
+    if open_runs:
+        yield Finding(
+            "closing", State.WARN, f"{open_runs[0]} was begun and is not finished", f"coulance close {open_runs[0]}"
+        )
+    if parked:
+        first = parked[0]
+        more = f" (and {len(parked) - 1} more)" if len(parked) > 1 else ""
+        yield Finding(
+            "parked", State.WARN, f"{first.account_ref} is not billed: {first.detail}{more}",
+            "mend that and close the month again; the console lists them under Runs",
+        )  # fmt: skip
 
 
 @click.command()

@@ -397,6 +397,11 @@ def verify(*, contents: bool = True) -> Iterator[str]:
         yield from map(str, verifying.verify_page(page, table=table))
 
 
+def file_faults() -> list[str]:
+    """Segments that are missing or of another size than the manifest says; contents are not read (`verify` does)."""
+    return sealing.check_files(contents=False)
+
+
 def overview() -> UsageOverview:
     """The room at a glance: for doctor, console and `coulance usage status`."""
     state = pages.join([bytes(data) for data in StatePage.objects.values_list("data", flat=True)], STATE)
