@@ -121,7 +121,7 @@ def test_what_waits_for_a_person_is_told(db: Any, monkeypatch: pytest.MonkeyPatc
         external_id="c1", name="Ada", kind="business", country="NL", currency="EUR", zone="UTC", language="nl"
     )
     run = invoicing.open_run(period="2026-09", at=AT, actor="test")
-    invoicing.park_account(run=run, account=account, reason="NoTaxRateError", detail="no tax rate", at=AT)
+    invoicing.park_account(run=run.id, account=account, reason="NoTaxRateError", detail="no tax rate", at=AT)
     found = _by_topic(_work_left())
     assert found["samples"].state is State.FAULT
     assert "gone.parquet is missing" in found["samples"].seen
