@@ -91,6 +91,11 @@ CASES = [
     Case("two series with one format", "V{year}", "B{year}", "17:22", ("gives the same numbers as the series at p.toml:16:19",)),
     Case("a series without a number", "C{year}-{number:06d}", "C{year}", "18:21", ("expected {number} or {number:06d} once",)),
     Case("a tax rate twice", "[series]", '[[tax]]\ncountry = "NL"\nclass = "standard"\nrate = "9 %"\nfrom = 2020-01-01\ncode = "X"\n\n[series]', "19:8", ("already defined at p.toml:8:3",)),
+    Case("a price beyond all prices", "5.00 EUR/month", "99999999999999999999.00 EUR/month", "30:8", ("larger than any price", "999999999999")),
+    Case("a letter that can't be printed", "Small BV", "Small\\u0000 BV", "2:8", ("a character that can't be printed",)),
+    Case("a day before all calendars", "from = 2026-01-01", "from = 0001-01-01", "29:8", ("0001-01-01", "from 1900 to 2199")),
+    Case("a day after all calendars", "from = 2026-01-01", "from = 9999-12-31", "29:8", ("9999-12-31", "from 1900 to 2199")),
+    Case("nested too deeply", "[provider]", "x = " + "[" * 3000 + "]" * 3000 + "\n[provider]", "1:1", ("nested too deeply",)),
     # included files
     Case("an included file that is not there", "[provider]", 'include = ["more/*.toml"]\n[provider]', "1:12", ("no file is called 'more/*.toml'",)),
     Case("an included file outside", "[provider]", 'include = ["../x.toml"]\n[provider]', "1:12", ("'../x.toml'", "below this file's folder")),

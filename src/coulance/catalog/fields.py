@@ -6,6 +6,7 @@ that overlap).
 """
 
 import re
+import unicodedata
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime
@@ -95,6 +96,8 @@ class Text:
             return reading.fault(node, "an empty text", self.expected)
         if len(node.value) > self.most:
             return reading.fault(node, f"a text of {len(node.value)} characters", f"at most {self.most}")
+        if bad := next((c for c in node.value if c not in "\n\t" and unicodedata.category(c) in ("Cc", "Cs")), ""):
+            return reading.fault(node, f"a character that can't be printed: {bad!r}", self.expected)
         if self.pattern and not re.fullmatch(self.pattern, node.value):
             return reading.fault(node, repr(node.value), self.expected)
         return node.value
@@ -178,6 +181,9 @@ class Day:
 
     def read(self, node: Node, reading: Reading) -> date | Faulty:
         if isinstance(node.value, date) and not isinstance(node.value, datetime):
+            # Instants around the ends of the calendar can't be computed with in every zone.
+            if not 1900 <= node.value.year <= 2199:
+                return reading.fault(node, node.value.isoformat(), "a day in a year from 1900 to 2199")
             return node.value
         return reading.wrong(node, "a day without quotes or time, such as 2026-01-31")
 

@@ -87,6 +87,10 @@ def parse_toml(text: str, file: str, faults: Faults) -> Node:
         except tomllib.TOMLDecodeError as error:
             broken = True
             _blank(lines, _report(str(error), lines, file, faults))
+        except RecursionError:
+            broken = True
+            faults.add(Place(file, 1, 1), "", "lists or tables nested too deeply", "a few levels at most")
+            lines = [""]
     else:
         lines = [""]
     root = Node({}, Place(file), Place(file), broken=broken)

@@ -109,12 +109,18 @@ class Amount:
         return {"type": "string", "pattern": f"^{NUMBER} [A-Z]{{3}}$"}
 
 
+_LARGEST = 999_999_999_999
+"""Of the major unit. Sums of a thousand such amounts, in thousandths, still fit the books."""
+
+
 def _money(number: str, code: str, fine: bool, node: Node, reading: Reading) -> "tuple[Fraction, str] | Faulty":
     try:
         exponent = currency(code).exponent
     except ValueError:
         close = code.upper() if _is_currency(code.upper()) else ""
         return reading.fault(node, f"unknown currency {code!r}", 'an ISO 4217 currency, such as "EUR"', close)
+    if Fraction(number) > _LARGEST:
+        return reading.fault(node, f"{number} {code} is larger than any price", f"at most {_LARGEST} {code}")
     if not fine and len(number.partition(".")[2].rstrip("0")) > exponent:
         return reading.fault(node, f"{number} {code} is finer than the currency", f"at most {exponent} decimals")
     return Fraction(number), code
