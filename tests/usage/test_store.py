@@ -1,5 +1,6 @@
 """Sealing, compaction, retention, garbage, damage; other engines read the same; S3 does too."""
 
+import errno
 import os
 import threading
 from collections.abc import Iterator
@@ -152,6 +153,25 @@ def test_harm_to_a_segment_is_found(db: Any, series: Path, harm: str) -> None:
     assert len(found) == 1
     assert victim.name in found[0]
     assert "restore it from a backup" in found[0]
+
+
+def test_a_full_disk_keeps_the_samples_and_leaves_no_rest(
+    db: Any, series: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    send([("t0", T0 + 300 * i, i, 2 * i) for i in range(20)])
+    before = stored()
+
+    def full(_: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "fsync", full)
+        with pytest.raises(operations.UnableToSealError, match=r"No space left on device.*kept where it was"):
+            operations.seal(now=NOW)
+    assert [path for path in series.rglob("*") if path.is_file()] == []
+    assert Blob.objects.count() == 1
+    assert operations.seal(now=NOW).rows == 20
+    assert stored() == before
 
 
 def test_one_sealer_at_a_time(committed_db: Any, series: Path) -> None:

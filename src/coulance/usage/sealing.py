@@ -126,7 +126,12 @@ def _by_month(part: Part) -> Iterator[Part]:
 
 def _put(files: SegmentStore, part: Part, level: int) -> Written:
     one = segments.write(part, level)
-    files.put(one.path, one.data)
+    try:
+        files.put(one.path, one.data)
+    except OSError as fault:
+        raise UnableToSealError(
+            f"segment {one.path} can't be written: {fault}; every sample is still kept where it was"
+        ) from fault
     return one
 
 

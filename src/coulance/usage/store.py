@@ -48,11 +48,15 @@ class SegmentStore:
         fresh = [folder for folder in (target.parent, *target.parent.parents) if not folder.exists()]
         target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         draft = target.with_name(f".{target.name}.{os.getpid()}")
-        with draft.open("wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        draft.replace(target)
+        try:
+            with draft.open("wb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            draft.replace(target)
+        except OSError:
+            draft.unlink(missing_ok=True)  # on a full disk its rest would take what room there is
+            raise
         for folder in {target.parent, *(folder.parent for folder in fresh)}:
             _sync_folder(folder)
 
