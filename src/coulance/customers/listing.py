@@ -1,6 +1,6 @@
 """Lists of accounts for screens: searched, a page at a time."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from django.db import connection
 
@@ -37,7 +37,7 @@ def count_accounts(*, text: str = "") -> int:
         return int(cursor.fetchone()[0])
 
 
-def _where(text: str) -> tuple[str, list[object]]:
+def _where(text: str) -> tuple[str, list[Any]]:
     if not text:
         return "", []
     like = text.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")

@@ -34,9 +34,8 @@ terms.json      the terms it was rated by: meters, plan and pool versions, round
 services.json   which services subscribed to which plan when, and which series count for them
 samples.csv     every sample that counts: series, instant (seconds since 1970, UTC), in, out, as the meter stores them
 
-To rate it again, offline and without our database:
+To rate it again, offline and without our database, with a copy of Coulance (`make demo` installs one):
 
-    pip install coulance
     coulance replay {name}
 
 By hand: each line's explanation in document.json starts from the sums of these samples.

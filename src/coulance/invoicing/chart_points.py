@@ -55,7 +55,8 @@ def _envelope(at: Ints, columns: Sequence[Ints], interval_s: int, limit: int) ->
     bucket = (at - first) // width
     begins = np.flatnonzero(np.concatenate(([True], bucket[1:] != bucket[:-1])))
     times = first + bucket[begins] * width
-    return np.column_stack([times, *(np.maximum.reduceat(c, begins) for c in columns)]).tolist()
+    rows: list[list[int]] = np.column_stack([times, *(np.maximum.reduceat(c, begins) for c in columns)]).tolist()
+    return rows
 
 
 def _short(value: float) -> float:
@@ -70,7 +71,7 @@ def _short(value: float) -> float:
 def day_starts(start: int, end: int, zone: ZoneInfo) -> list[int]:
     """The civil midnights in `zone` from the day that `start` lies in until before `end`."""
     day = datetime.fromtimestamp(start, zone).date()
-    starts = []
+    starts: list[int] = []
     while True:
         midnight = int(datetime(day.year, day.month, day.day, tzinfo=zone).astimezone(UTC).timestamp())
         if midnight >= end:

@@ -53,10 +53,11 @@ _COLUMNS = (
 
 
 def _listed(row: Any) -> ListedDocument:
-    return ListedDocument(*row[:9], Money(row[9], row[10]))
+    document, kind, state, number, account, name, period, issued, due, gross, currency = row
+    return ListedDocument(document, kind, state, number, account, name, period, issued, due, Money(gross, currency))
 
 
-def _fetch(statement: str, values: list[object]) -> list[Any]:
+def _fetch(statement: str, values: list[Any]) -> list[Any]:
     with connection.cursor() as cursor:
         cursor.execute(statement, values)
         rows: list[Any] = cursor.fetchall()
@@ -139,7 +140,7 @@ def runs_page(*, limit: int = 12, offset: int = 0) -> list[RunRow]:
         " ORDER BY period DESC, id DESC LIMIT %s OFFSET %s",
         [limit, offset],
     )
-    ids: list[object] = [[row[0] for row in runs]]
+    ids: list[Any] = [[row[0] for row in runs]]
     made: dict[int, list[tuple[str, int, Money, Money]]] = {}
     for owner, kind, currency, count, net, gross in _fetch(
         "SELECT run_id, kind, currency, count(*), sum(net)::bigint, sum(gross)::bigint FROM invoicing_document"
@@ -161,9 +162,16 @@ def runs_page(*, limit: int = 12, offset: int = 0) -> list[RunRow]:
             ids,
         )
     }
-    return [
-        RunRow(*row, parked.get(row[0], 0), *coverage.get(row[0], (0, 0)), tuple(made.get(row[0], ()))) for row in runs
-    ]
+    out = []
+    for row in runs:
+        run, period, purpose, state, opened_at, opened_by, closed_at = row
+        seen, expected = coverage.get(run, (0, 0))
+        kinds = tuple(made.get(run, ()))
+        left_out = parked.get(run, 0)
+        out.append(
+            RunRow(run, period, purpose, state, opened_at, opened_by, closed_at, left_out, seen, expected, kinds)
+        )
+    return out
 
 
 def largest(*, run: int, kind: str = "overage_invoice", limit: int = 8) -> list[ListedDocument]:
@@ -182,9 +190,9 @@ def count_runs() -> int:
     return int(_fetch("SELECT count(*) FROM invoicing_run", [])[0][0])
 
 
-def _where(text: str, kind: str, period_name: str, account: int | None) -> tuple[str, list[object]]:
+def _where(text: str, kind: str, period_name: str, account: int | None) -> tuple[str, list[Any]]:
     terms: list[str] = []
-    values: list[object] = []
+    values: list[Any] = []
     if text:
         like = text.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
         terms.append("(d.number LIKE %s OR d.buyer_ref = %s)")

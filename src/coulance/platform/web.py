@@ -31,7 +31,14 @@ class DemandLength:
             request.method in {"POST", "PUT", "PATCH"} and not request.META.get("CONTENT_LENGTH")
         ):
             return JsonResponse(
-                {"detail": "Say how long the body is: send it with a Content-Length header, not in chunks."}, status=411
+                {
+                    "type": "about:blank",
+                    "title": "Length required",
+                    "status": 411,
+                    "detail": "Say how long the body is: send it with a Content-Length header, not in chunks.",
+                },
+                status=411,
+                content_type="application/problem+json",
             )
         return self.get_response(request)
 

@@ -1,7 +1,7 @@
 """Lists of services for screens: searched, filtered, a page at a time."""
 
 from datetime import date
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from django.db import connection
 
@@ -58,9 +58,9 @@ def kinds() -> list[str]:
         return [row[0] for row in cursor.fetchall()]
 
 
-def _where(text: str, kind: str, account: int | None) -> tuple[str, list[object]]:
+def _where(text: str, kind: str, account: int | None) -> tuple[str, list[Any]]:
     terms: list[str] = []
-    values: list[object] = []
+    values: list[Any] = []
     if text:
         like = text.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
         terms.append("(v.external_id LIKE %s OR v.name ILIKE %s OR a.name ILIKE %s OR a.external_id = %s)")

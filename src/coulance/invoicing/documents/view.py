@@ -5,7 +5,7 @@ out. Whatever a customer typed stays text: neither side evaluates it.
 """
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
@@ -267,7 +267,8 @@ class _Document:
 
     def _lines(self) -> list[View]:
         """Lines in their order, under the service or pool they are for; a line's period is said where it differs."""
-        w, groups = self.words, []
+        w = self.words
+        groups: list[dict[str, Any]] = []
         whole = w.span(self.snapshot.get("period"), self.zone)
         usage = self._usage()
         last: object = object()
@@ -285,7 +286,7 @@ class _Document:
                 last = key
             kind = f"kind_{line.get('kind')}"
             own = w.span(line.get("period"), self.zone)
-            detail = [own if own != whole else ""]
+            detail: list[str] = [own if own != whole else ""]
             if line.get("kind") not in ("base", "overage") and w.has(kind):
                 detail.append(w(kind))
             unit = str(line.get("unit") or "")
@@ -465,7 +466,8 @@ class _Document:
 
     def _use(self, usage: Sequence[Mapping[str, Any]]) -> list[View]:
         """Every usage item as a row: nothing is left out where there are more items than pictures."""
-        w, rows = self.words, []
+        w = self.words
+        rows: list[View] = []
         if len(usage) < 2:
             return rows
         for item in usage:
@@ -534,11 +536,12 @@ def _item_of(line: Mapping[str, Any], usage: Iterable[Mapping[str, Any]]) -> Map
     found = [u for u in usage if (u.get("service") or {}).get("id") == service and not u.get("pool")]
     if len(found) < 2:
         return found[0] if found else None
-    for same in (
-        lambda u: u.get("charge") == line.get("charge"),
-        lambda u: u.get("unit") == line.get("unit") and u.get("overage") == line.get("quantity"),
-        lambda u: u.get("unit") == line.get("unit"),
-    ):
+    tests: tuple[Callable[[Mapping[str, Any]], bool], ...] = (
+        lambda u: bool(u.get("charge") == line.get("charge")),
+        lambda u: bool(u.get("unit") == line.get("unit") and u.get("overage") == line.get("quantity")),
+        lambda u: bool(u.get("unit") == line.get("unit")),
+    )
+    for same in tests:
         for item in found:
             if same(item):
                 return item
