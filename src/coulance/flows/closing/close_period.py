@@ -256,8 +256,13 @@ def _rarely_collected() -> Iterator[Callable[[], object]]:
     was_on = gc.isenabled()
     gc.freeze()
     gc.disable()
+
+    def collect() -> None:
+        gc.collect()
+        gc.freeze()  # what survived a chunk was read on first use (the index of series) and stays
+
     try:
-        yield gc.collect
+        yield collect
     finally:
         gc.unfreeze()
         if was_on:
