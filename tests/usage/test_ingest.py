@@ -5,8 +5,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from coulance.usage import operations, queries
-from coulance_core.kernel import Period
+from coulance.usage import ingest, operations, queries, registry
+from coulance_core.catalog.meters import Meter, MeterKind
+from coulance_core.kernel import Period, unit
 from tests.usage.support import NOW, SERIES, T0, day_totals, faults, send, stored
 
 pytestmark = pytest.mark.usefixtures("series")
@@ -28,6 +29,19 @@ def test_a_whole_batch_again_is_answered_as_before(db: Any) -> None:
     assert not first.resent
     assert again.revision == first.revision
     assert day_totals("t0") == (50, sum(range(50)), sum(range(50)))
+
+
+@pytest.mark.parametrize(
+    ("reading", "stored_as"),
+    [("9223372036854775.807", 2**63 - 1), (2**64 - 1, None), (2**63 + 1, None), (2**62, None), (5, 5000)],
+)
+def test_a_scaled_counter_takes_what_it_has_room_for(reading: Any, stored_as: int | None) -> None:
+    meter = Meter("energy", "Energy", MeterKind.COUNTER, unit("GB"), counter_bits=64, scale=3)
+    table = registry.build({"e0": (1, "energy", "UTC")}, {"energy": meter})
+    columns = operations.from_lists({"series": ["e0"], "at": [T0], "value": [reading]})
+    valid, found, _ = ingest.validate(columns, table, recorded_at=NOW, kept_from=None)
+    assert valid.rows.v_in.tolist() == ([] if stored_as is None else [stored_as])
+    assert [fault.reason for fault in found] == ([] if stored_as else ["too large at its meter's scale"])
 
 
 def test_a_key_belongs_to_one_batch(db: Any) -> None:

@@ -257,7 +257,10 @@ def _scaled(columns: Columns, use: Int64s, scales: NDArray[np.int8], refuse: Any
         power[columns.items] = 1
     for values, name in ((columns.v_in, "in"), (columns.v_out, "out")):
         most = np.iinfo(np.int64).max // power
-        refuse(mine & (power > 1) & ((values > most) | (values < -most)), name, "too large at its meter's scale")
+        over = (values > most) | (values < -most)
+        if columns.unsigned:  # the bits of a reading above 2**63, which leaves no room for decimals
+            over |= values < 0
+        refuse(mine & (power > 1) & over, name, "too large at its meter's scale")
         scaled = np.where(np.abs(values) <= most, values * power, values)
         for row, text in columns.texts.get(name, {}).items():
             if not mine[row]:
