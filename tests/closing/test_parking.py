@@ -196,6 +196,7 @@ def test_the_command_ends_with_one_when_an_account_is_parked(here: World) -> Non
     [
         (["2026-13"], "expected a month such as 2026-10"),
         (["october"], "expected a month such as 2026-10"),
+        (["9999-12"], "expected a month such as 2026-10"),
         (["2026-10", "--at", "yesterday"], "expected an instant such as"),
         (["2026-10", "--rate", "PLN"], "expected CUR=RATE"),
         (["2026-10", "--rate", "PLN=0"], "expected CUR=RATE"),

@@ -45,6 +45,7 @@ ROWS = [
     ("an unknown plan", [ACCOUNT, {**SERVICE, "plan": "vps-ss"}], "3:20", ["unknown plan 'vps-ss'", "did you mean 'vps-s'?"]),
     ("a service without a plan", [ACCOUNT, NO_PLAN], "3:20", ["an empty cell", "the plan it is on"]),
     ("a day the other way round", [ACCOUNT, {**SERVICE, "started_on": "01-02-2026"}], "3:18", ["'01-02-2026'", "2026-01-31"]),
+    ("a day after all calendars", [ACCOUNT, {**SERVICE, "started_on": "9999-12-31"}], "3:18", ["from 1900 to 2199"]),
     ("a day that is none", [ACCOUNT, {**SERVICE, "started_on": "2026-02-30"}], "3:18", ["a day that exists"]),
     ("an end before the start", [ACCOUNT, {**SERVICE, "ended_on": "2026-01-01"}], "3:19", ["it ends on 2026-01-01"]),
     ("a plan that begins later", [ACCOUNT, {**SERVICE, "started_on": "2025-12-01"}], "3:18", ["plan 'vps-s' begins on 2026-01-01"]),

@@ -60,7 +60,7 @@ def show_report(console: Console, report: "CloseReport") -> None:
 
 def _month(text: str) -> tuple[int, int]:
     found = re.fullmatch(r"(\d{4})-(\d{2})", text)
-    if not found or not 1 <= int(found[2]) <= 12:
+    if not found or not (1 <= int(found[2]) <= 12 and 2000 <= int(found[1]) <= 2199):
         raise click.BadParameter(f"expected a month such as 2026-10, not {text!r}", param_hint="PERIOD")
     return int(found[1]), int(found[2])
 

@@ -104,9 +104,12 @@ def _day(text: str) -> date:
     if not re.fullmatch(r"\d{4}-\d{2}-\d{2}", text):
         raise _Expected("a day as year-month-day: 2026-01-31")
     try:
-        return date.fromisoformat(text)
+        day = date.fromisoformat(text)
     except ValueError:
         raise _Expected("a day that exists, as year-month-day") from None
+    if not 1900 <= day.year <= 2199:  # around the calendar's ends, instants can't be computed with in every zone
+        raise _Expected("a day in a year from 1900 to 2199")
+    return day
 
 
 def _whole(least: int, most: int) -> Callable[[str], int]:
