@@ -20,6 +20,13 @@ def test_a_body_must_say_its_length(method: str, db: Any) -> None:
         assert "Content-Length" in answer.json()["detail"]
 
 
+@pytest.mark.parametrize("path", ["/accounts/%00", "/documents?account=a%00b", "/api/v1/documents/%00"])
+def test_a_zero_byte_is_refused_before_the_database_is_asked(db: Any, path: str) -> None:
+    answer = Client(raise_request_exception=False).get(path)
+    assert answer.status_code == 400
+    assert "zero byte" in answer.json()["detail"]
+
+
 def test_every_answer_forbids_what_is_not_ours(db: Any) -> None:
     answer = Client().get("/healthz")
     policy = answer.headers["Content-Security-Policy"]

@@ -45,6 +45,7 @@ INSTALLED_APPS = [
 
 MIDDLEWARE = [
     "coulance.platform.web.DemandLength",
+    "coulance.platform.web.RefuseZeroBytes",
     "django.middleware.security.SecurityMiddleware",
     "coulance.platform.web.ContentSecurityPolicy",
     "whitenoise.middleware.WhiteNoiseMiddleware",

@@ -43,6 +43,27 @@ class DemandLength:
         return self.get_response(request)
 
 
+class RefuseZeroBytes:
+    """Refuse an address with a zero byte in it (400): no name has one, and the database can't even be asked."""
+
+    def __init__(self, get_response: Responder) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        if "\0" in request.path_info or "%00" in request.META.get("QUERY_STRING", ""):
+            return JsonResponse(
+                {
+                    "type": "about:blank",
+                    "title": "Not an address",
+                    "status": 400,
+                    "detail": "The address holds a zero byte (%00): leave it out.",
+                },
+                status=400,
+                content_type="application/problem+json",
+            )
+        return self.get_response(request)
+
+
 class ContentSecurityPolicy:
     """Add the content security policy, unless the view has set its own."""
 
