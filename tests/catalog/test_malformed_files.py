@@ -85,7 +85,7 @@ CASES = [
     Case("no tiers", PRICE, 'price = { model = "graduated", tiers = [] }', "37:40", ("an empty list", "at least 1"), True),
     Case("another dimension", INCLUDED, 'included = "100 Mbit/s"', "36:12", ("expected data like the measure's GB, not Mbit/s",)),
     Case("a percentile without its convention", 'direction = "out"', 'direction = "out"\naggregation = "percentile"', "32:29", ("names its convention",)),
-    Case("bits of a counter", 'kind = "delta"', 'kind = "counter"', "20:9", ("a counter needs 32 or 64",)),
+    Case("bits of a counter", 'kind = "delta"', 'kind = "counter"', "20:9", ("a counter needs 32 or 64 as counter_bits", "none is said")),
     Case("an allowance and a commitment", INCLUDED, INCLUDED + '\ncommitment = { quantity = "1 GB", fee = "1.00 EUR/month" }', "37:14", ("not both",)),
     Case("no price", PRICE + "\n", "", "32:29", ("'price' is missing", "or a pool")),
     Case("two series with one format", "V{year}", "B{year}", "17:22", ("gives the same numbers as the series at p.toml:16:19",)),

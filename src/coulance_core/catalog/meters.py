@@ -150,8 +150,9 @@ class Meter:
         if not 1 <= self.interval_s <= 86400:
             yield Fault("interval_s", f"expected 1 to 86400 seconds, not {self.interval_s}")
         if self.kind is MeterKind.COUNTER and self.counter_bits not in (32, 64):
+            said = "none is said" if self.counter_bits is None else f"not {self.counter_bits}"
             yield Fault(
-                "counter_bits", f"a counter needs 32 or 64, to tell a wrap from a reset; not {self.counter_bits}"
+                "counter_bits", f"a counter needs 32 or 64 as counter_bits, to tell a wrap from a reset; {said}"
             )
         if self.kind is not MeterKind.COUNTER and self.counter_bits is not None:
             yield Fault("counter_bits", f"only a counter has them; this meter is a {self.kind}")
