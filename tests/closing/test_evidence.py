@@ -46,6 +46,7 @@ def rewritten(path: Path, to: Path, name: str, change: Any) -> Path:
 def test_what_is_exported_rates_to_what_was_billed(billed: World, tmp_path: Path, number: str) -> None:
     path = tmp_path / "evidence.zip"
     assert export_samples(number=number, path=path) == 4 + len(five_minutes("2026-10-01", "2026-11-01"))
+    assert path.stat().st_mode & 0o777 == 0o600
     rows = replay(path)
     assert len(rows) == (3 if number[0] == "V" else 4)
     assert all(row.equal for row in rows), rows
@@ -171,6 +172,16 @@ def test_documents_over_the_api(get: Any, billed: World) -> None:
     pdf = get("/V2026-0001/pdf")
     assert pdf["Content-Type"] == "application/pdf"
     assert pdf.content.startswith(b"%PDF-")
+
+
+def test_an_unforeseen_fault_is_answered_as_a_problem_and_logged(
+    get: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("coulance.invoicing.pdf.render", lambda snapshot: 1 / 0)
+    answer = get("/V2026-0001/pdf")
+    assert (answer.status_code, answer["Content-Type"]) == (500, "application/problem+json")
+    assert "ZeroDivision" not in answer.content.decode()
+    assert "ZeroDivisionError" in caplog.text
 
 
 @pytest.mark.parametrize(

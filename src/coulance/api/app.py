@@ -4,6 +4,7 @@ Every fault is `application/problem+json`: what was expected, where, and what to
 at the end of this file.
 """
 
+import logging
 from typing import Any
 
 from django.http import HttpRequest, HttpResponse, JsonResponse
@@ -13,6 +14,7 @@ from ninja.security import HttpBearer
 
 from coulance.platform import clock, tokens
 
+_log = logging.getLogger(__name__)
 PROBLEM = "application/problem+json"
 
 
@@ -79,6 +81,12 @@ def _stranger(request: HttpRequest, fault: AuthenticationError) -> HttpResponse:
 @api.exception_handler(HttpError)
 def _refused(request: HttpRequest, fault: HttpError) -> HttpResponse:  # noqa: ARG001
     return problem(fault.status_code, "Refused", str(fault))
+
+
+@api.exception_handler(Exception)
+def _unforeseen(request: HttpRequest, fault: Exception) -> HttpResponse:
+    _log.error("%s %s failed", request.method, request.path, exc_info=fault)
+    return problem(500, "Our fault", "the request could not be answered; what went wrong is in the log")
 
 
 @api.exception_handler(ValidationError)

@@ -104,6 +104,8 @@ def close(
     """Settle a month (2026-10) and bill it: overage in arrears, base fees for the next. Ends 1 if any was parked."""
     year, month = _month(period)
     at = _instant(at_text)
+    if not dry_run and at > _instant(None):
+        raise click.BadParameter(f"{at.isoformat()} is yet to come: only a --dry-run can look ahead", param_hint="--at")
     from coulance.cli.session import working_database
 
     console = Console(highlight=False, soft_wrap=True)

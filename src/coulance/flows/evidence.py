@@ -81,6 +81,7 @@ def export_samples(*, number: str, path: Path) -> int:
     writer.writerow(["series", "at", "in", "out"])
     writer.writerows(rows)
     part = path.with_name(path.name + ".part")
+    part.touch(mode=0o600)  # it says who used what, and when
     with zipfile.ZipFile(part, "w", zipfile.ZIP_DEFLATED) as file:
         for name, value in tables.items():
             file.writestr(_entry(name), json.dumps(value, indent=1, ensure_ascii=False))

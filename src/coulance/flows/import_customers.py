@@ -120,6 +120,7 @@ class _Planning:
     ) -> None:
         self.faults, self.catalog, self.sold, self.closed_period = faults, catalog, sold, closed_period
         self.today = today
+        self.old: list[str] = []
         self.result = ImportPlan()
         self.index: dict[tuple[str, str], int] = {}
         self.accounts = self._unique(rows, "account", lambda row: row.values["account"])
@@ -162,6 +163,12 @@ class _Planning:
         self._plan_accounts()
         self._plan_contacts()
         self._plan_services()
+        if self.old:
+            more = f", and {len(self.old) - 1} more that long ago" if len(self.old) > 1 else ""
+            self.result.notes.append(
+                f"{self.old[0]}{more}: base fees are billed from then on; give billed_until if they were billed "
+                "elsewhere up to some day"
+            )
         self._plan_series()
         self.result.faults = self.faults.sorted()
         return self.result
@@ -309,10 +316,7 @@ class _Planning:
     def _note_old(self, name: str, values: Mapping[str, Any]) -> None:
         """Warn of a service that has run for long: its whole past would be on the first invoice."""
         if values["billed_until"] is None and (self.today - values["started_on"]).days > _LONG_AGO_DAYS:
-            self.result.notes.append(
-                f"service {name!r} started on {values['started_on']}: base fees are billed from then on; give "
-                "billed_until if they were billed elsewhere up to some day"
-            )
+            self.old.append(f"service {name!r} started on {values['started_on']}")
 
     def _wanted(self, name: str, row: Row, service: Mapping[str, Any]) -> list[tuple[Row, Span]] | None:
         """The subscriptions the files give a service; none when they say nothing of them."""

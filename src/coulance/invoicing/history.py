@@ -67,6 +67,17 @@ def unfinished_runs(*, but: str, purpose: str = "close") -> list[str]:
         return [period for (period,) in cursor.fetchall()]
 
 
+def newest_issue() -> date | None:
+    """The newest day that a numbered document is dated; none when there is none yet."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT max(newest) FROM (SELECT max(issued_on) AS newest FROM invoicing_document"
+            " WHERE state = 'issued' AND series <> '' GROUP BY series) each"
+        )
+        found: date | None = cursor.fetchone()[0]
+    return found
+
+
 def run_progress(*, run: int) -> tuple[int, int]:
     """(accounts computed and committed, accounts in all) of a run."""
     with connection.cursor() as cursor:

@@ -132,6 +132,12 @@ def close_period(
             f"closing {unfinished[0]} was begun and is not finished, and what it billed counts for {run.name}: "
             f"run coulance close {unfinished[0]} first"
         )
+    newest = history.newest_issue()
+    if newest is not None and run.issued_on < newest:
+        raise UnableToCloseError(
+            f"closing as of {run.issued_on.isoformat()} would date documents before the newest that is issued "
+            f"({newest.isoformat()}), and numbers follow dates: close as of that day or later"
+        )
     if dry_run:
         totals, parked = _dry(run, due, progress, retry_parked=retry_parked)
         return CloseReport(run.name, len(due), len(not_yet), totals, parked, time.monotonic() - started, True)
