@@ -18,7 +18,7 @@ from coulance_core.usage.counters import Deltas, Flag, byte
 from coulance_core.usage.samples import Bools, FlagBytes, Ints, SamplesError
 
 Seconds = NDArray[np.int32]
-ASSIGNMENT = "by_time: an interval's amount is divided over its slots by elapsed seconds"
+ASSIGNMENT = "an interval's amount is divided over its slots by elapsed seconds"
 
 
 @dataclass(frozen=True, slots=True)
