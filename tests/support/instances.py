@@ -87,11 +87,24 @@ def coulance_many(home: Path, *commands: tuple[str, ...]) -> list[tuple[int, str
     return [(status, out, err) for status, out, err in json.loads(done.stdout)]
 
 
+_next_port = 20_000 + os.getpid() % 1_000 * 10
+
+
 def free_port() -> int:
-    """A port of the loopback that nothing listens on at this moment."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """A port of the loopback that nothing listens on, and that nobody else is given while a test has let go of it.
+
+    Below the range from which the system hands out ports: one of those could be another test's a moment later.
+    """
+    global _next_port
+    while True:
+        _next_port += 1
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind(("127.0.0.1", _next_port))
+            except OSError:
+                continue
+            return _next_port
 
 
 @dataclass
