@@ -89,8 +89,8 @@ END $$;
 CREATE TRIGGER document_is_born_draft AFTER INSERT ON invoicing_document
   REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION invoicing_document_is_born_draft();
 
--- Planned anew each time (EXECUTE): a run issues tens of thousands at once and an operator one, and the plan that is
--- right for one took half a minute for the other. EXECUTE leaves FOUND alone, hence the test for null.
+-- Planned anew each time (EXECUTE), for the number of rows there are: a run issues tens of thousands at once, an
+-- operator one. EXECUTE leaves FOUND alone, hence the test for null.
 -- At issue, once for the whole statement: lines sum to net, tax to tax, what it books to zero with gross on the
 -- customer, and credit notes take no more from a line than it had.
 CREATE FUNCTION invoicing_issue_adds_up() RETURNS trigger LANGUAGE plpgsql AS $$
