@@ -97,7 +97,7 @@ def creditor_reference(number: str) -> str:
     payload = plain_number(number)
     if not _ALNUM.fullmatch(payload):
         raise ReferenceFormatError(
-            f"no RF reference can be made of {number!r}: expected 1 to 21 letters and digits once punctuation is left out"
+            f"no RF reference can be made of {number!r}: expected 1 to 21 letters and digits, punctuation left out"
         )
     return f"RF{98 - _mod97(payload + 'RF00'):02d}{payload}"
 
