@@ -1,4 +1,4 @@
-"""Tables of the platform room: operators, their sign-in links, API tokens, and the audit log. Private to the room."""
+"""Tables of the platform room: operators, sign-in links, API tokens, the audit log, alarms. Private to the room."""
 
 from typing import ClassVar
 
@@ -7,12 +7,21 @@ from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.db.models.functions import Now
 
+from coulance.platform.roles import Role
+
 
 class Operator(AbstractUser):
-    """A person who runs this system for the provider. A table of our own, so that it can grow (second factor)."""
+    """A person who runs this system for the provider, and the role that says what they may do."""
+
+    role = models.TextField(default=Role.VIEWER.value, db_default=Role.VIEWER.value)
 
     class Meta(AbstractUser.Meta):
         db_table = "platform_operator"
+        constraints: ClassVar = [
+            models.CheckConstraint(
+                condition=models.Q(role__in=[role.value for role in Role]), name="operator_has_known_role"
+            ),
+        ]
 
 
 class SignInLink(models.Model):
@@ -78,4 +87,121 @@ class AuditEvent(models.Model):
             models.CheckConstraint(
                 condition=~models.Q(actor="") & ~models.Q(act="") & ~models.Q(subject=""), name="audit_is_complete"
             ),
+        ]
+
+
+class Alarm(models.Model):
+    """What a person should look at: open until cleared, at most one open row a key."""
+
+    key = models.TextField()
+    severity = models.CharField(max_length=8)
+    what = models.TextField()
+    raised_at = models.DateTimeField()
+    seen_at = models.DateTimeField()
+    times = models.IntegerField(default=1, db_default=1)
+    cleared_at = models.DateTimeField(null=True)
+    cleared_by = models.TextField(blank=True, default="", db_default="")
+    told_at = models.DateTimeField(null=True)
+    over_told_at = models.DateTimeField(null=True)
+
+    class Meta:
+        db_table = "platform_alarm"
+        constraints: ClassVar = [
+            models.UniqueConstraint(
+                fields=["key"], condition=models.Q(cleared_at__isnull=True), name="alarm_is_open_once"
+            ),
+            models.CheckConstraint(condition=models.Q(severity__in=["warning", "critical"]), name="alarm_severity"),
+            models.CheckConstraint(condition=~models.Q(key="") & ~models.Q(what=""), name="alarm_says_what"),
+        ]
+        indexes: ClassVar = [models.Index(fields=["-raised_at"], name="alarm_by_time")]
+
+
+class WebhookEndpoint(models.Model):
+    """Where events are sent. Its secrets are encrypted with a key of the instance (`at_rest`)."""
+
+    key = models.CharField(max_length=20, unique=True)
+    """How it is named outside: ep_ and ten hexadecimal digits."""
+    url = models.TextField()
+    description = models.TextField(db_default="", default="")
+    events = ArrayField(models.TextField(), default=list)
+    """Which events: names, or `invoice.*`; empty is all."""
+    secret = models.BinaryField()
+    old_secret = models.BinaryField(null=True)
+    old_secret_until = models.DateTimeField(null=True)
+    made_at = models.DateTimeField()
+    made_by = models.TextField()
+    version = models.PositiveIntegerField(default=1, db_default=1)
+    """Grows with each change by a person, so that two who change it at once are told."""
+    disabled_at = models.DateTimeField(null=True)
+    disabled_why = models.TextField(db_default="", default="")
+    failing_since = models.DateTimeField(null=True)
+
+    class Meta:
+        db_table = "platform_webhook_endpoint"
+        constraints: ClassVar = [
+            models.CheckConstraint(
+                condition=models.Q(old_secret__isnull=True) | models.Q(old_secret_until__isnull=False),
+                name="webhook_old_secret_ends",
+            ),
+        ]
+
+
+class WebhookEvent(models.Model):
+    """Something that happened, as it is told: `body` is the very text that is signed and sent, each time."""
+
+    key = models.CharField(max_length=40, unique=True)
+    event = models.CharField(max_length=60)
+    body = models.TextField()
+    at = models.DateTimeField(db_index=True)
+
+    class Meta:
+        db_table = "platform_webhook_event"
+
+
+class WebhookDelivery(models.Model):
+    """An event on its way to one endpoint. `waiting` rows with `next_try` are what is left to send: the outbox."""
+
+    endpoint = models.ForeignKey(WebhookEndpoint, on_delete=models.CASCADE, related_name="+", db_index=False)
+    event = models.ForeignKey(WebhookEvent, on_delete=models.CASCADE, related_name="+")
+    state = models.CharField(max_length=10, default="waiting")
+    attempts = models.PositiveIntegerField(default=0)
+    next_try = models.DateTimeField(null=True)
+    last_try = models.DateTimeField(null=True)
+    last_status = models.PositiveSmallIntegerField(null=True)
+    last_fault = models.TextField(db_default="", default="")
+    delivered_at = models.DateTimeField(null=True)
+
+    class Meta:
+        db_table = "platform_webhook_delivery"
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["endpoint", "event"], name="webhook_delivered_once"),
+            models.CheckConstraint(
+                condition=models.Q(state="waiting", next_try__isnull=False)
+                | models.Q(state__in=["delivered", "failed"], next_try__isnull=True),
+                name="webhook_delivery_state",
+            ),
+        ]
+        indexes: ClassVar = [
+            models.Index(
+                fields=["endpoint", "next_try"], condition=models.Q(state="waiting"), name="webhook_delivery_due"
+            ),
+        ]
+
+
+class IdempotentCall(models.Model):
+    """The answer that a request with an Idempotency-Key got, to be given again. Written with what the request did."""
+
+    token = models.CharField(max_length=16)
+    key = models.CharField(max_length=200)
+    fingerprint = models.BinaryField(max_length=32)
+    """SHA-256 of method, address and body."""
+    at = models.DateTimeField(db_index=True)
+    status = models.PositiveSmallIntegerField()
+    headers = models.JSONField(default=dict)
+    body = models.BinaryField()
+
+    class Meta:
+        db_table = "platform_idempotent_call"
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["token", "key"], name="idempotency_key_once_a_token"),
         ]
