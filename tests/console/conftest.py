@@ -69,7 +69,7 @@ def operator(db: Any) -> Any:
     """An operator with a password."""
     from coulance.platform.models import Operator
 
-    return Operator.objects.create_user("anna", "anna@example.nl", "correct horse battery", is_staff=True)
+    return Operator.objects.create_user("anna", "anna@example.nl", "correct horse battery", is_staff=True, role="admin")
 
 
 @pytest.fixture

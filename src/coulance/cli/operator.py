@@ -5,6 +5,7 @@ import getpass
 import click
 
 from coulance.cli.session import working_database
+from coulance.platform.roles import Role
 
 
 def actor() -> str:
@@ -24,14 +25,25 @@ def operator() -> None:
 @click.argument("name")
 @click.option("--email", default="", help="Where mail for them goes.")
 @click.option("--password", is_flag=True, help="Ask for a password; without one they sign in by link only.")
-def create(name: str, email: str, password: bool) -> None:
+@click.option("--role", type=click.Choice([r.value for r in Role]), help="Default: admin for the first, then viewer.")
+def create(name: str, email: str, password: bool, role: str | None) -> None:
     """Make an operator."""
     secret = click.prompt("Password", hide_input=True, confirmation_prompt=True) if password else None
     with working_database():
         from coulance.platform import clock, operators
 
-        made = operators.make_operator(name=name, email=email, password=secret, at=clock.now(), actor=actor())
-    click.echo(f"Made operator {made.name}." + ("" if secret else f" Let them in with: coulance operator link {name}"))
+        made = operators.make_operator(
+            name=name,
+            email=email,
+            password=secret,
+            at=clock.now(),
+            actor=actor(),
+            role=Role(role) if role else None,
+        )
+    click.echo(
+        f"Made operator {made.name} ({made.role})."
+        + ("" if secret else f" Let them in with: coulance operator link {name}")
+    )
 
 
 @operator.command("list")
@@ -47,7 +59,20 @@ def list_() -> None:
         way = "password" if person.has_password else "link only"
         seen = person.last_sign_in.strftime("%Y-%m-%d %H:%M UTC") if person.last_sign_in else "never"
         state = "" if person.active else "  (inactive)"
-        click.echo(f"{person.name}  {person.email or '-'}  {way}  last signed in: {seen}{state}")
+        click.echo(f"{person.name}  {person.role}  {person.email or '-'}  {way}  last signed in: {seen}{state}")
+
+
+@operator.command()
+@click.argument("name")
+@click.argument("role", type=click.Choice([r.value for r in Role]))
+@click.option("--reason", required=True, help="Why; kept in the audit log.")
+def role(name: str, role: str, reason: str) -> None:
+    """Say what an operator may do: viewer, support, billing, operations or admin."""
+    with working_database():
+        from coulance.platform import clock, operators
+
+        operators.change_role(name=name, role=Role(role), actor=actor(), reason=reason, at=clock.now())
+    click.echo(f"{name} is {role} from their next page on.")
 
 
 @operator.command()

@@ -6,29 +6,41 @@ from typing import Any
 
 from django.contrib.auth import login
 from django.contrib.auth.views import LoginView, LogoutView, redirect_to_login
+from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import render
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods
 
 from coulance.platform import clock, operators
+from coulance.platform.roles import Permission, may
 
 View = Callable[..., HttpResponse]
 
 
-def operators_only(view: View) -> View:
-    """The view for operators; anybody else is asked to sign in. What it answers is kept in no shared cache."""
+def operators_only(permission: Permission = Permission.SEE) -> Callable[[View], View]:
+    """The view for operators who may do that; anybody else is asked to sign in, or refused (403).
 
-    @wraps(view)
-    def guarded(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
-        user = request.user
-        if not (user.is_authenticated and user.is_active and getattr(user, "is_staff", False)):
-            return redirect_to_login(request.get_full_path(), "/sign-in")
-        answer = view(request, *args, **kwargs)
-        answer.headers.setdefault("Cache-Control", "private, no-store")
-        return answer
+    What it answers is kept in no shared cache. The permission stays readable on the view, so that a test can walk every
+    address and see that none was forgotten.
+    """
 
-    return guarded
+    def guard(view: View) -> View:
+        @wraps(view)
+        def guarded(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+            user = request.user
+            if not (user.is_authenticated and user.is_active and getattr(user, "is_staff", False)):
+                return redirect_to_login(request.get_full_path(), "/sign-in")
+            if not may(user, permission):
+                raise PermissionDenied(permission.value)
+            answer = view(request, *args, **kwargs)
+            answer.headers.setdefault("Cache-Control", "private, no-store")
+            return answer
+
+        guarded.permission = permission  # type: ignore[attr-defined]
+        return guarded
+
+    return guard
 
 
 class SignIn(LoginView):

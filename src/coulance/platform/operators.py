@@ -10,9 +10,11 @@ from django.contrib.auth.password_validation import validate_password
 from django.core.exceptions import ValidationError
 from django.core.validators import validate_email
 from django.db import IntegrityError, transaction
+from django.db.models import Q
 
 from coulance.platform import audit
 from coulance.platform.models import Operator, SignInLink
+from coulance.platform.roles import Role
 from coulance_core.kernel import require_aware
 
 LINK_LASTS = timedelta(minutes=30)
@@ -21,6 +23,10 @@ LINK_LASTS = timedelta(minutes=30)
 
 class UnableToMakeOperatorError(ValueError):
     """The name is taken, or the address or password won't do."""
+
+
+class UnableToChangeOperatorError(ValueError):
+    """There is no such operator or role, no reason was given, or nobody would be left to let people in."""
 
 
 class UnableToMakeLinkError(LookupError):
@@ -40,14 +46,23 @@ class Person:
     active: bool
     has_password: bool
     last_sign_in: datetime | None
+    role: Role
+    has_second_factor: bool = False
 
 
-def make_operator(*, name: str, email: str, at: datetime, actor: str, password: str | None = None) -> Person:
-    """Make an operator. Without a password they sign in by link only."""
+def make_operator(
+    *, name: str, email: str, at: datetime, actor: str, password: str | None = None, role: Role | None = None
+) -> Person:
+    """Make an operator. Without a password they sign in by link only.
+
+    Without a role the first operator is an admin, since somebody has to let the others in; later ones may only look.
+    """
     require_aware(at)
     if not name.strip():
         raise UnableToMakeOperatorError("an operator needs a name to sign in with")
-    candidate = Operator(username=name.strip(), email=email.strip(), is_staff=True, date_joined=at)
+    if role is None:
+        role = Role.VIEWER if Operator.objects.filter(role=Role.ADMIN, is_active=True).exists() else Role.ADMIN
+    candidate = Operator(username=name.strip(), email=email.strip(), is_staff=True, date_joined=at, role=role)
     try:
         if email:
             validate_email(email.strip())
@@ -63,7 +78,13 @@ def make_operator(*, name: str, email: str, at: datetime, actor: str, password: 
     try:
         with transaction.atomic():
             candidate.save()
-            audit.record(actor=actor, act="operator.made", subject=f"operator:{candidate.username}", at=at)
+            audit.record(
+                actor=actor,
+                act="operator.made",
+                subject=f"operator:{candidate.username}",
+                at=at,
+                detail={"role": role.value},
+            )
     except IntegrityError as fault:
         raise UnableToMakeOperatorError(f"there is already an operator {name.strip()}") from fault
     return _of(candidate)
@@ -75,7 +96,67 @@ def operators() -> Sequence[Person]:
 
 
 def _of(row: Operator) -> Person:
-    return Person(row.username, row.email, row.is_active, row.has_usable_password(), row.last_login)
+    return Person(
+        name=row.username,
+        email=row.email,
+        active=row.is_active,
+        has_password=row.has_usable_password(),
+        last_sign_in=row.last_login,
+        role=Role(row.role),
+    )
+
+
+def change_role(*, name: str, role: Role, actor: str, reason: str, at: datetime) -> Person:
+    """Give an operator another role. It holds from their next page on. Raises UnableToChangeOperatorError."""
+    require_aware(at)
+    with transaction.atomic():
+        row = _changeable(name, reason)
+        before = row.role
+        if before == role:
+            return _of(row)
+        row.role = role.value
+        row.save(update_fields=["role"])
+        _somebody_is_left()
+        detail = {"before": before, "role": role.value}
+        audit.record(
+            actor=actor, act="operator.role_changed", subject=f"operator:{name}", at=at, reason=reason, detail=detail
+        )
+    return _of(row)
+
+
+def change_access(*, name: str, active: bool, actor: str, reason: str, at: datetime) -> Person:
+    """Shut an operator out, from their next page on, or let them in again. Raises UnableToChangeOperatorError."""
+    require_aware(at)
+    with transaction.atomic():
+        row = _changeable(name, reason)
+        if row.is_active == active:
+            return _of(row)
+        row.is_active = active
+        row.save(update_fields=["is_active"])
+        _somebody_is_left()
+        if not active:
+            SignInLink.objects.filter(operator=row, used_at__isnull=True).delete()
+        act = "operator.let_in" if active else "operator.shut_out"
+        audit.record(actor=actor, act=act, subject=f"operator:{name}", at=at, reason=reason)
+    return _of(row)
+
+
+def _changeable(name: str, reason: str) -> Operator:
+    if not reason.strip():
+        raise UnableToChangeOperatorError("say why: what an operator may do is changed for a stated reason")
+    # Every admin's row, and this one: two admins who demote each other at once must not both succeed.
+    rows = {
+        row.username: row
+        for row in Operator.objects.select_for_update().filter(Q(role=Role.ADMIN) | Q(username=name)).order_by("id")
+    }
+    if name not in rows:
+        raise UnableToChangeOperatorError(f"there is no operator {name}; see: coulance operator list")
+    return rows[name]
+
+
+def _somebody_is_left() -> None:
+    if not Operator.objects.filter(role=Role.ADMIN, is_active=True, is_staff=True).exists():
+        raise UnableToChangeOperatorError("this is the last active admin: make another first")
 
 
 def make_link(*, name: str, at: datetime, actor: str, lasts: timedelta = LINK_LASTS) -> str:

@@ -10,10 +10,11 @@ from coulance.customers import listing as customers
 from coulance.customers import queries
 from coulance.invoicing import listing
 from coulance.ledger import queries as ledger
+from coulance.platform.roles import Permission
 from coulance.services import listing as services
 
 
-@operators_only
+@operators_only(Permission.SEE)
 def account_list(request: HttpRequest) -> HttpResponse:
     """Accounts by id, searched."""
     text = request.GET.get("q", "").strip()[:100]
@@ -27,7 +28,7 @@ def account_list(request: HttpRequest) -> HttpResponse:
     )
 
 
-@operators_only
+@operators_only(Permission.SEE)
 def account_detail(request: HttpRequest, external_id: str) -> HttpResponse:
     """One account."""
     try:

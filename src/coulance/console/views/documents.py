@@ -13,11 +13,12 @@ from coulance.invoicing import listing, pdf, queries
 from coulance.invoicing.documents.view import view
 from coulance.invoicing.errors import UnableToFindDocumentError
 from coulance.invoicing.queries import StoredDocument
+from coulance.platform.roles import Permission
 
 KINDS = ("base_invoice", "overage_invoice", "credit_note", "usage_statement")
 
 
-@operators_only
+@operators_only(Permission.SEE)
 def document_list(request: HttpRequest) -> HttpResponse:
     """Documents, newest first, searched by number or account and filtered by kind and period."""
     text = request.GET.get("q", "").strip()[:140]
@@ -44,7 +45,7 @@ def document_list(request: HttpRequest) -> HttpResponse:
     )
 
 
-@operators_only
+@operators_only(Permission.SEE)
 def document_detail(request: HttpRequest, document: int) -> HttpResponse:
     """One document as its customer reads it, from its snapshot."""
     stored = _stored(document)
@@ -60,7 +61,7 @@ def document_detail(request: HttpRequest, document: int) -> HttpResponse:
     )
 
 
-@operators_only
+@operators_only(Permission.SEE)
 def document_pdf(_request: HttpRequest, document: int) -> HttpResponse:
     """The document as PDF/A."""
     stored = _stored(document)
@@ -69,7 +70,7 @@ def document_pdf(_request: HttpRequest, document: int) -> HttpResponse:
     return answer
 
 
-@operators_only
+@operators_only(Permission.SEE)
 def document_json(_request: HttpRequest, document: int) -> HttpResponse:
     """The document's snapshot."""
     stored = _stored(document)

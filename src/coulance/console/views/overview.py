@@ -8,6 +8,7 @@ from coulance.console.paging import number_asked, page
 from coulance.customers import listing as customers
 from coulance.invoicing import listing
 from coulance.invoicing import queries as invoicing
+from coulance.platform.roles import Permission
 from coulance.services import listing as services
 from coulance.usage import queries as usage
 
@@ -15,7 +16,7 @@ RUNS_PER_PAGE = 12
 SHOWN = 10
 
 
-@operators_only
+@operators_only(Permission.SEE)
 def overview(request: HttpRequest) -> HttpResponse:
     """Counts, the newest run, parked accounts and quarantined series."""
     runs = listing.runs_page(limit=6)
@@ -41,7 +42,7 @@ def overview(request: HttpRequest) -> HttpResponse:
     )
 
 
-@operators_only
+@operators_only(Permission.SEE)
 def runs(request: HttpRequest) -> HttpResponse:
     """Every run with what it made and whom it left out."""
     total = listing.count_runs()

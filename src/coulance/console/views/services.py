@@ -12,6 +12,7 @@ from coulance.console.views.recent import recent
 from coulance.customers import queries as customers
 from coulance.invoicing import chart, listing, svg
 from coulance.platform import clock
+from coulance.platform.roles import Permission
 from coulance.services import listing as services
 from coulance.services import queries
 
@@ -21,7 +22,7 @@ PER_PAGE = 25
 """Fewer than other lists: each row has its picture."""
 
 
-@operators_only
+@operators_only(Permission.SEE)
 def service_list(request: HttpRequest) -> HttpResponse:
     """Services by id, searched and filtered, each with the figures of its newest statement."""
     text, kind = request.GET.get("q", "").strip()[:100], request.GET.get("kind", "")
@@ -43,7 +44,7 @@ def service_list(request: HttpRequest) -> HttpResponse:
     )
 
 
-@operators_only
+@operators_only(Permission.SEE)
 def service_detail(request: HttpRequest, external_id: str) -> HttpResponse:
     """One service: pictures and figures of a period, its plans, its sample series, its documents."""
     try:

@@ -2,8 +2,6 @@
 
 from django.db import migrations, models
 
-from coulance.platform import roles
-
 
 class Migration(migrations.Migration):
     dependencies = [("platform", "0002_audit_append_only")]
@@ -12,7 +10,7 @@ class Migration(migrations.Migration):
         migrations.AddField(
             model_name="operator",
             name="role",
-            field=models.TextField(default=roles.Role.VIEWER.value, db_default=roles.Role.VIEWER.value),
+            field=models.TextField(default="viewer", db_default="viewer"),
         ),
         migrations.RunSQL("UPDATE platform_operator SET role = 'admin' WHERE is_staff", migrations.RunSQL.noop),
         migrations.AddConstraint(

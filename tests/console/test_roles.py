@@ -1,0 +1,85 @@
+"""Who may open what: every address of the console, by role. A view that is new and not in the table fails the test."""
+
+from typing import Any
+
+import pytest
+from django.test import Client
+from django.urls import URLPattern
+
+from coulance.platform.roles import PERMISSIONS, Permission, Role
+from tests.console.conftest import Shop
+
+EVERYBODY = "everybody"
+"""Pages for those who have not signed in yet."""
+
+# Address, and the permission it takes.
+MATRIX = {
+    "": "see",
+    "runs": "see",
+    "services": "see",
+    "services/<path:external_id>": "see",
+    "accounts": "see",
+    "accounts/<path:external_id>": "see",
+    "documents": "see",
+    "documents/<int:document>": "see",
+    "documents/<int:document>/pdf": "see",
+    "documents/<int:document>/json": "see",
+    "sign-in": EVERYBODY,
+    "sign-in/<str:secret>": EVERYBODY,
+    "sign-out": EVERYBODY,
+}
+
+# What each role may do.
+ROLES = {
+    "viewer": "see",
+    "support": "see support",
+    "billing": "see support billing money",
+    "operations": "see support operate plans",
+    "admin": "see support billing money operate plans people",
+}
+
+
+def patterns() -> list[URLPattern]:
+    from coulance.console.urls import urlpatterns
+
+    assert all(isinstance(each, URLPattern) for each in urlpatterns)
+    return [each for each in urlpatterns if isinstance(each, URLPattern)]
+
+
+def test_the_table_has_every_address_and_no_other() -> None:
+    assert {str(each.pattern): getattr(each.callback, "permission", EVERYBODY) for each in patterns()} == MATRIX
+
+
+def test_roles_may_do_what_the_table_says() -> None:
+    assert {role.value: set(PERMISSIONS[role]) for role in Role} == {
+        role: {Permission(each) for each in said.split()} for role, said in ROLES.items()
+    }
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_every_address_refuses_every_role_that_lacks_its_permission(role: str, operator: Any, shop: Shop) -> None:
+    operator.role = role
+    operator.save()
+    client = Client()
+    client.force_login(operator)
+    for route, permission in MATRIX.items():
+        if permission == EVERYBODY:
+            continue
+        address = "/" + _filled(route, shop)
+        for answer in (client.get(address), client.post(address)):
+            refused = answer.status_code == 403
+            assert refused == (permission not in ROLES[role].split()), (role, address, answer.status_code)
+            if refused:
+                assert b"Not yours to do" in answer.content
+
+
+def _filled(route: str, shop: Shop) -> str:
+    values = {
+        "services/<path:external_id>": f"services/{shop.services[0]}",
+        "accounts/<path:external_id>": f"accounts/{shop.account}",
+        "<int:document>": str(shop.documents["overage_invoice"]),
+    }
+    for part, value in values.items():
+        route = route.replace(part, value)
+    assert "<" not in route, f"say above what to put into {route}"
+    return route
