@@ -138,6 +138,10 @@ class Instance:
             raise InstanceError(f"{path} is empty; restore it from a backup, or remove it to have a new one made")
         return value
 
+    def make_secret(self, name: str) -> None:
+        """Make this secret if it is missing: 64 random characters. Safe to call again, and by two at once."""
+        _make_secret(self.secrets_dir / name)
+
     def django_key(self) -> str:
         """The key that signs sessions and links; one that lasts as long as this process before `prepare()`."""
         return self.secret("django_key") or _passing_key

@@ -1,0 +1,131 @@
+"""Webhooks out: an event is written with the act it tells of, and sent by a job once that is committed.
+
+`emit` is for every room and flow; endpoints are kept by `webhook_endpoints`, sending is `webhook_sending`.
+"""
+
+import json
+import secrets
+from collections.abc import Collection, Iterable, Mapping
+from datetime import datetime
+from typing import Any
+
+from django.db import transaction
+from procrastinate.contrib.django import app
+
+from coulance.platform.models import WebhookDelivery, WebhookEndpoint, WebhookEvent
+from coulance_core.kernel import require_aware
+
+EVENTS: dict[str, str] = {
+    "account.created": "an account came to be",
+    "account.changed": "an account or one of its contacts changed",
+    "service.created": "a service started",
+    "service.changed": "a service changed: its name, plan, quantity or pool",
+    "service.ended": "a service was given its last day",
+    "invoice.issued": "an invoice was issued and has its number",
+    "credit_note.issued": "a credit note was issued and has its number",
+    "statement.issued": "a usage statement was issued",
+    "period.closed": "a period was closed: everything in it is numbered and booked",
+    "account.parked": "an account could not be billed, and waits for somebody to look",
+    "document.sent": "a document went out to its account's contacts",
+    "document.delivered": "a document reached a mailbox",
+    "message.bounced": "a message came back",
+    "payment.received": "money came in and was booked",
+    "payment.allocated": "money was allocated to documents",
+    "payment.reversed": "a payment was taken back",
+    "payment.refunded": "money was paid back",
+    "bank.imported": "a bank statement was read in",
+    "usage.assigned": "samples in quarantine were given to a service",
+    "usage.silent": "a series that was expected sends nothing",
+    "consent.given": "an account agreed to overage",
+    "consent.withdrawn": "an account's agreement to overage ended",
+    "threshold.reached": "use reached a threshold of its allowance or limit",
+    "service.paused": "a service was paused at its limit",
+    "service.resumed": "a paused service runs again",
+    "endpoint.test": "somebody asked for a test of this endpoint",
+}
+"""Every event there is, and what it tells. Add yours here: an unknown one is refused."""
+
+KEY_PREFIX = "evt_"
+
+
+class UnableToEmitError(ValueError):
+    """There is no such event, or its data is no JSON."""
+
+
+def wants(patterns: Collection[str], event: str) -> bool:
+    """Whether an endpoint with these patterns takes this event; without patterns it takes all.
+
+    >>> wants([], "invoice.issued"), wants(["invoice.*"], "invoice.issued"), wants(["invoice"], "invoice.issued")
+    (True, True, False)
+    """
+    if event == "endpoint.test":
+        return True
+    return not patterns or any(
+        event == one or (one.endswith(".*") and event.startswith(one.removesuffix("*"))) for one in patterns
+    )
+
+
+def emit(*, event: str, data: Mapping[str, Any], at: datetime) -> str | None:
+    """Tell the endpoints that want it that this happened; in the caller's transaction, so that both stand or fall.
+
+    `event` is one of EVENTS. `data` is JSON; put ids and numbers in it rather than whole records, and money as
+    {"amount": "12.34", "currency": "EUR"}. Gives the event's id, or None when nobody could ever want it: there is no
+    endpoint. Raises `UnableToEmitError`.
+    """
+    keys = emit_many(event=event, data=[data], at=at)
+    return keys[0] if keys else None
+
+
+def emit_many(*, event: str, data: Iterable[Mapping[str, Any]], at: datetime) -> list[str]:
+    """`emit` for many of one kind, in a few statements whatever their number. Gives their ids, [] without endpoints."""
+    require_aware(at)
+    if event not in EVENTS:
+        raise UnableToEmitError(f"there is no event {event!r}; add it to coulance.platform.webhooks.EVENTS")
+    with transaction.atomic():
+        endpoints = list(WebhookEndpoint.objects.only("id", "events", "disabled_at"))
+        if not endpoints:
+            return []
+        rows = WebhookEvent.objects.bulk_create(
+            (
+                WebhookEvent(key=f"{KEY_PREFIX}{secrets.token_hex(12)}", event=event, body=_body(event, one, at), at=at)
+                for one in data
+            ),
+            batch_size=1000,
+        )
+        for endpoint in endpoints:
+            if rows and endpoint.disabled_at is None and wants(endpoint.events, event):
+                queue(endpoint=endpoint.pk, events=[row.pk for row in rows], at=at)
+    return [row.key for row in rows]
+
+
+def queue(*, endpoint: int, events: Collection[int], at: datetime) -> int:
+    """Make these events (row ids) due at an endpoint, also when they were sent before; and have a job send them."""
+    WebhookDelivery.objects.bulk_create(
+        (WebhookDelivery(endpoint_id=endpoint, event_id=event, next_try=at) for event in events),
+        batch_size=1000,
+        update_conflicts=True,
+        unique_fields=["endpoint", "event"],
+        update_fields=["state", "attempts", "next_try", "delivered_at"],
+    )
+    nudge(endpoint=endpoint)
+    return len(events)
+
+
+def nudge(*, endpoint: int, at: datetime | None = None) -> None:
+    """Have a job send what is due at an endpoint, at once or at an instant; in the caller's transaction.
+
+    Jobs of one endpoint run one after another (procrastinate's lock), and one that finds nothing due is cheap. No
+    queueing lock: a job that is queued already might start before this transaction commits, and miss its rows.
+    """
+    app.configure_task("coulance.platform.tasks.send_webhooks", lock=f"webhook:{endpoint}", schedule_at=at).defer(
+        endpoint=endpoint
+    )
+
+
+def _body(event: str, data: Mapping[str, Any], at: datetime) -> str:
+    try:
+        return json.dumps(
+            {"type": event, "timestamp": at.isoformat(), "data": dict(data)}, ensure_ascii=False, separators=(",", ":")
+        )
+    except (TypeError, ValueError) as fault:
+        raise UnableToEmitError(f"the data of {event} is no JSON: {fault}") from fault
