@@ -39,6 +39,7 @@ INSTALLED_APPS = [
     "coulance.usage",
     "coulance.ledger",
     "coulance.invoicing",
+    "coulance.payments",
     "coulance.console",
     "coulance.api",
 ]
@@ -121,6 +122,8 @@ WHITENOISE_USE_FINDERS = True
 WHITENOISE_AUTOREFRESH = False
 
 PROCRASTINATE_AUTODISCOVER_MODULE_NAME = "tasks"
+# Jobs of rooms without tables, which are no Django apps.
+PROCRASTINATE_IMPORT_PATHS = ["coulance.flows.tasks.alarms", "coulance.flows.tasks.audits"]
 
 LOGGING = {
     "version": 1,

@@ -91,6 +91,17 @@ def parties_for(*, accounts: Iterable[int]) -> dict[int, bytes]:
     return found
 
 
+def lock_accounts(*, accounts: Iterable[int]) -> dict[int, bytes]:
+    """The pseudonym of each account, its books locked until the transaction ends: nobody else books for it meanwhile.
+
+    Whoever decides by what is booked takes this lock first, and then reads. In the order of the parties' ids, as
+    `post_entries` takes it, so that two writers queue and never lock each other out.
+    """
+    found = parties_for(accounts=accounts)
+    _lock_parties(set(found.values()))
+    return found
+
+
 def _parties(accounts: Sequence[int]) -> dict[int, bytes]:
     with connection.cursor() as cursor:
         cursor.execute("SELECT account_id, pseudonym FROM ledger_party WHERE account_id = ANY(%s)", [list(accounts)])

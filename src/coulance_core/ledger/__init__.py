@@ -1,14 +1,19 @@
 """Double entry: balanced postings, hash chains per account, daily roots, holds and statements. Pure."""
 
 from coulance_core.ledger.accounts import (
+    BAD_DEBT,
     CARRIED,
     CASH,
     DAMAGES,
+    OPENING,
+    PREPAID,
     RECEIVABLE,
     ROUNDING,
+    UNALLOCATED,
     AccountClass,
     AccountCodeError,
     account_class,
+    cash,
     check_code,
     revenue,
     tax,
@@ -37,12 +42,16 @@ from coulance_core.ledger.statement import (
 )
 
 __all__ = [
+    "BAD_DEBT",
     "CARRIED",
     "CASH",
     "DAMAGES",
     "GENESIS",
+    "OPENING",
+    "PREPAID",
     "RECEIVABLE",
     "ROUNDING",
+    "UNALLOCATED",
     "AccountClass",
     "AccountCodeError",
     "DaySeal",
@@ -57,6 +66,7 @@ __all__ = [
     "StatementRow",
     "account_class",
     "canonical_bytes",
+    "cash",
     "check_code",
     "combine",
     "entry_hash",

@@ -17,6 +17,14 @@ DAMAGES = "damages"
 """Compensation paid by credit note: a cost, not a lower price, so no tax is reversed for it."""
 CASH = "cash"
 """Money received or paid back; payments say where by a detail."""
+UNALLOCATED = "unallocated"
+"""Customers' money that is not allocated to a debt yet: ours to give back until it is."""
+PREPAID = "prepaid"
+"""Customers' balances paid in advance, to be drawn on."""
+BAD_DEBT = "bad_debt"
+"""Debts given up: a cost. The tax in them stays as declared until the law of the place lets it be reclaimed."""
+OPENING = "equity:opening"
+"""The other side of what is taken over from the system that was left."""
 
 _CODE = re.compile(r"[a-z][a-z_]*(:[A-Za-z0-9][A-Za-z0-9._-]*)*")
 _UNSAFE = re.compile(r"[^A-Za-z0-9.-]")
@@ -41,6 +49,9 @@ _CLASS = {
     "equity": AccountClass.EQUITY,
     ROUNDING: AccountClass.EXPENSES,
     DAMAGES: AccountClass.EXPENSES,
+    UNALLOCATED: AccountClass.LIABILITIES,
+    PREPAID: AccountClass.LIABILITIES,
+    BAD_DEBT: AccountClass.EXPENSES,
 }
 
 
@@ -60,6 +71,15 @@ def tax(code: str) -> str:
     ('tax:NL-21', 'tax:reverse_20charge')
     """
     return check_code(f"tax:{_safe(code)}")
+
+
+def cash(detail: str) -> str:
+    """The asset account of a way that money comes in by: `cash:bank`.
+
+    >>> cash("bank")
+    'cash:bank'
+    """
+    return check_code(f"{CASH}:{_safe(detail)}")
 
 
 def check_code(code: str) -> str:

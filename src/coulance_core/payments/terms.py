@@ -1,0 +1,140 @@
+"""The words of payments: what is open, what came in, by what means, and why it was undone."""
+
+from dataclasses import dataclass
+from datetime import date
+from enum import StrEnum
+
+from coulance_core.kernel import Money
+
+
+class ItemKind(StrEnum):
+    """What an open item is for; policies rank them."""
+
+    BASE = "base"
+    """Fees in advance."""
+    OVERAGE = "overage"
+    """Usage above what was included."""
+    OTHER = "other"
+    """Anything else: an invoice taken over that doesn't say, or mixes."""
+
+
+class Method(StrEnum):
+    """How a receipt came in. Not all are money: some stand for it, so that every settlement is one kind of row."""
+
+    BANK = "bank"
+    CASH = "cash"
+    CARD = "card"
+    OTHER = "other"
+    PREPAID = "prepaid"
+    """Drawn from the account's prepaid balance."""
+    CREDIT = "credit"
+    """Credit that the account has (a credit note on what was paid already, or taken over), set off against debts."""
+    WRITE_OFF = "write_off"
+    """Given up: an expense of ours, not money."""
+    OPENING = "opening"
+    """Held for the customer in the system that was left."""
+
+    @property
+    def is_money(self) -> bool:
+        """Whether money came in by it, now and here.
+
+        >>> [m.value for m in Method if m.is_money]
+        ['bank', 'cash', 'card', 'other']
+        """
+        return self in (Method.BANK, Method.CASH, Method.CARD, Method.OTHER)
+
+
+class ReversalKind(StrEnum):
+    """Why a receipt or refund is undone."""
+
+    BOUNCED = "bounced"
+    """The bank took it back: a returned debit, a chargeback."""
+    RETURNED = "returned"
+    """The payer or payee's bank sent it back: a closed account, say."""
+    MISTAKE = "mistake"
+    """It was never so: booked on the wrong account, or twice."""
+
+
+class Scheme(StrEnum):
+    """The SEPA direct debit scheme of a mandate."""
+
+    CORE = "core"
+    B2B = "b2b"
+
+
+class Sequence(StrEnum):
+    """Where a mandate stands in its life: what its next collection must say."""
+
+    FIRST = "first"
+    RECURRING = "recurring"
+    FINAL = "final"
+    ONE_OFF = "one_off"
+
+
+@dataclass(frozen=True, slots=True)
+class OpenItem:
+    """A debt, or a credit when `open` is below zero, of one account.
+
+    `ref` is "document/<id>" of an issued invoice or "opening/<id>" of an item taken over. `open` is the gross, less
+    credit notes that name it and what was allocated to it; below zero it is credit of the account. `gross` is as
+    issued. A credit note issued here is no item of its own: it lowers the invoice it names.
+
+    >>> item = OpenItem("document/7", 1, ItemKind.BASE, "B2026-7", date(2026, 11, 1), date(2026, 11, 15),
+    ...                 Money(1210, "EUR"), Money(710, "EUR"))
+    >>> item.is_due(date(2026, 11, 15)), item.is_due(date(2026, 11, 14)), item.days_late(date(2026, 11, 20))
+    (True, False, 5)
+    """
+
+    ref: str
+    account: int
+    kind: ItemKind
+    number: str
+    issued_on: date
+    due_on: date
+    gross: Money
+    open: Money
+
+    def is_due(self, on: date) -> bool:
+        """Whether payment may be asked on that day: the day it is due, or later."""
+        return self.due_on <= on
+
+    def days_late(self, on: date) -> int:
+        """Whole days past the day it was due; zero or less while it is not late."""
+        return (on - self.due_on).days
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """Money that came in for an account, or what stands for it. `left` is neither allocated nor refunded.
+
+    `source_key` names what it comes from, once: a bank entry, a cash book line. `payer_ref` is what the payer wrote.
+    `reversed_on` is the day it was undone, if it was.
+    """
+
+    id: int
+    account: int
+    amount: Money
+    left: Money
+    received_on: date
+    method: Method
+    source_key: str
+    payer_ref: str
+    payer_iban: str
+    reversed_on: date | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """What the payer (or an operator) says a payment is for: an item, and how much of it; none is all it takes."""
+
+    ref: str
+    amount: Money | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """What of a receipt goes to one item, and what is open of the item afterwards."""
+
+    ref: str
+    amount: Money
+    left_open: Money
