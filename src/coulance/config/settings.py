@@ -18,6 +18,7 @@ _https = _public.scheme == "https"
 
 DEBUG = os.environ.get("COULANCE_DEBUG") == "1"
 SECRET_KEY = _here.django_key()
+SECRET_KEY_FALLBACKS = _here.django_keys_before()
 ROOT_URLCONF = "coulance.config.urls"
 WSGI_APPLICATION = "coulance.config.wsgi.application"
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"

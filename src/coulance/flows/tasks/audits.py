@@ -1,0 +1,1 @@
+"""Jobs that audit what the house promises. Private to the room."""
