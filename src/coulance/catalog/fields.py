@@ -374,7 +374,7 @@ KEY_PATTERN = r"[a-z0-9][a-z0-9_-]*"
 class Named:
     """A table of tables, each under a key of the provider's own: small letters, digits, - and _."""
 
-    table: Table
+    table: Kind
 
     def read(self, node: Node, reading: Reading) -> "dict[str, Record] | Faulty":
         if not isinstance(node.value, dict):

@@ -127,6 +127,7 @@ def _settings(catalog: core.Catalog) -> dict[str, object]:
         "meters": {key: to_json(meter) for key, meter in catalog.meters.items()},
         "tax": to_json(catalog.tax),
         "series": {key: to_json(series) for key, series in catalog.series.items()},
+        "collectors": {key: to_json(collector) for key, collector in catalog.collectors.items()},
         "sold": sorted(catalog.plans),
         "texts": {version.version: queries.texts_of(version) for version in versions},
     }

@@ -130,6 +130,8 @@ class _Comparing:
             before, after = self.old.series.get(key), self.new.series.get(key)
             for line in difference(before and _full(before), after and _full(after)):
                 self.changes.append(Change(f"series {key}: {line}"))
+        for key in sorted({*self.old.collectors, *self.new.collectors}):
+            self._collector(key, self.old.collectors.get(key), self.new.collectors.get(key))
         before_rates = {_rate_key(rate): rate for rate in self.old.tax.rates}
         after_rates = {_rate_key(rate): rate for rate in self.new.tax.rates}
         for name in sorted({*before_rates, *after_rates}):
@@ -141,6 +143,14 @@ class _Comparing:
             else:
                 for line in difference(_full(was), _full(will)):
                     self.changes.append(Change(f"tax: {name}: {line}; documents issued keep what they say"))
+
+    def _collector(self, key: str, before: core.Collector | None, after: core.Collector | None) -> None:
+        if before is None or after is None:
+            said = "new collector" if after else "collector taken out"
+            self.changes.append(Change(f"{said}: {key} ({(after or before).kind})"))  # type: ignore[union-attr]
+            return
+        for line in difference(_full(before), _full(after)):
+            self.changes.append(Change(f"collector {key}: {line}"))
 
     def _meters(self) -> None:
         old = self.old.meters if self.old else {}

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
 
+from coulance.catalog.collector_tables import COLLECTOR
 from coulance.catalog.fields import (
     FAULTY,
     Choice,
@@ -335,6 +336,7 @@ METER = Table(
         Field("counter_bits", Whole(32, 64), "32 or 64; a counter needs it, to tell a wrap from a reset"),
         Field("max_rate", Amounts(), 'the fastest it can run, such as "10 Gbit/s"; a step above it is impossible'),
         Field("reset", Choice(ResetPolicy), "what an interval counts in which the counter was reset"),
+        Field("silent_after", Whole(1, 100_000), "intervals without a sample after which a billed series is silent"),
     ),
 )
 TAX = Table(
@@ -410,6 +412,7 @@ ROOT = Table(
         Field("meters", Named(METER), "[meters.KEY]: what is counted"),
         Field("pools", Named(POOL), "[pools.KEY]: allowances that services share"),
         Field("plans", Named(PLAN), "[plans.KEY]: what is sold, in price versions"),
+        Field("collectors", Named(COLLECTOR), "[collectors.KEY]: where counters are read"),
     ),
 )
 

@@ -68,6 +68,8 @@ def load_catalog(revision: int) -> core.Catalog:
         pools={key: tuple(own) for key, own in pools.items()},
         tax=from_json(core.TaxTable, settings["tax"]),
         series={key: from_json(core.NumberSeries, series) for key, series in settings["series"].items()},
+        # Revisions of earlier versions of the program have none.
+        collectors={key: from_json(core.Collector, one) for key, one in settings.get("collectors", {}).items()},
     )
 
 

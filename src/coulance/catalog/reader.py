@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from coulance.catalog.building import PriceBuilder, rename, same_names
+from coulance.catalog.collector_tables import collector
 from coulance.catalog.faults import Fault, listed, nearest
 from coulance.catalog.fields import Faulty, Reading, Record
 from coulance.catalog.provider_file import ROOT
@@ -82,10 +83,11 @@ class _Builder(PriceBuilder):
                 plans[key] = sold
         tax = self._tax()
         series = self._numbers()
+        collectors = dict(self._each("collectors", partial(collector, self, meters)))
         if provider is None:
             return None
         try:
-            return core.Catalog(provider, meters, plans, pools, tax, series)
+            return core.Catalog(provider, meters, plans, pools, tax, series, collectors)
         except core.TermsError as error:
             self._catalog_faults(error)
             return None

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from fractions import Fraction
 
+from coulance.catalog import collector_tables as c
 from coulance.catalog import fields as f
 from coulance.catalog import provider_file as p
 from coulance.catalog import values as v
@@ -42,6 +43,15 @@ def _reference() -> Iterator[str]:
         short = f" Short: `{_plain(table.short)}`." if table.short is not None else ""
         yield from (f"### `{heading}`", "", f"{table.title[0].upper()}{table.title[1:]}.{short}", "")
         yield from _rows(table, kinds)
+    yield from ("### `[collectors.KEY]`", "", "Where counters are read: [collectors](collectors.md).", "")
+    for name, table in c.COLLECTOR_TABLES.items():
+        yield from (f'#### `kind = "{name}"`', "", f"{table.title[0].upper()}{table.title[1:]}.", "")
+        yield from _rows(
+            f.Table(table.title, tuple(each for each in table.fields if each.key != "kind")), (core.Collector,)
+        )
+    for heading, table in (("of metrics", c.METRIC_RULE), ("of interfaces and guests", c.PORT_RULE)):
+        yield from (f"Rules {heading} say {table.title}:", "")
+        yield from _rows(table, (core.CollectorRule,))
     yield from ("### Price models", "", f"Short, for one price a unit: `{_plain(v.Price())}`.", "")
     for name, table in p.PRICE_MODELS.items():
         yield from (f'#### `model = "{name}"`', "", f"{table.title[0].upper()}{table.title[1:]}.", "")
@@ -98,6 +108,8 @@ def notation(kind: f.Kind | None) -> str:
             return f"`{_plain(kind.short)}`, or a table" if kind.short is not None else "a table"
         case p.Texts():
             return "a table of texts"
+        case c.Patterns():
+            return "a table of regular expressions"
         case f.Text():
             return kind.expected.replace('"', "`") if "such as" in kind.expected else "text"
     return f"`{_plain(kind)}`"

@@ -6,6 +6,7 @@ from datetime import date
 from itertools import pairwise
 from typing import TypeVar
 
+from coulance_core.catalog.collectors import Collector
 from coulance_core.catalog.faults import Fault, refuse
 from coulance_core.catalog.meters import Measure, Meter
 from coulance_core.catalog.plans import PlanVersion, Pool, UsageCharge
@@ -31,6 +32,7 @@ class Catalog:
     pools: Mapping[str, tuple[Pool, ...]] = field(default_factory=dict)
     tax: TaxTable = field(default_factory=TaxTable)
     series: Mapping[str, NumberSeries] = field(default_factory=dict)
+    collectors: Mapping[str, Collector] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         refuse("catalog", self.faults())
@@ -90,6 +92,13 @@ class Catalog:
                 for fault in self._measure_faults(pool.measure):
                     yield fault.under(f"pools.{key}@{pool.valid_from}.measure")
                 yield from self._class_faults(f"pools.{key}@{pool.valid_from}.tax_class", pool.tax_class)
+
+        for key, collector in self.collectors.items():
+            for fault in collector.meter_faults(self.meters):
+                yield fault.under(f"collectors.{key}")
+            for i, rule in enumerate(collector.rules):
+                if rule.meter not in self.meters:
+                    yield Fault(f"collectors.{key}.rules[{i}].meter", _unknown("meter", rule.meter, self.meters))
 
     def _class_faults(self, path: str, tax_class: str) -> Iterator[Fault]:
         known = self.tax.classes()

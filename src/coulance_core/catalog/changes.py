@@ -110,6 +110,7 @@ def compare(
         _versions(state, "pool", key, old.pools.get(key, ()), new.pools.get(key, ()), services)
     _tax(state, old, new)
     _by_key(state, "number series", old.series, new.series)
+    _by_key(state, "collector", old.collectors, new.collectors)
     return Changes(tuple(state.changes), tuple(state.faults))
 
 

@@ -123,7 +123,8 @@ class Meter:
 
     `unit` is what a stored value counts after scaling: value = stored / 10**scale. A counter needs `counter_bits`
     (32 or 64) to tell a wrap from a reset; `max_rate` is the fastest it can run, in `unit` a second, and a step above
-    it is impossible (flagged, resolved by `reset`).
+    it is impossible (flagged, resolved by `reset`). A series that should send and has not for more than `silent_after`
+    intervals is silent: somebody is told, before the month is over.
     """
 
     key: str
@@ -137,6 +138,7 @@ class Meter:
     counter_bits: int | None = None
     max_rate: Fraction | None = None
     reset: ResetPolicy = ResetPolicy.UNKNOWN
+    silent_after: int = 12
 
     def __post_init__(self) -> None:
         refuse(f"meter {self.key!r}", self.faults())
@@ -149,6 +151,8 @@ class Meter:
             yield Fault("scale", f"expected 0 to 12 decimals, not {self.scale}")
         if not 1 <= self.interval_s <= 86400:
             yield Fault("interval_s", f"expected 1 to 86400 seconds, not {self.interval_s}")
+        if not 1 <= self.silent_after <= 100_000:
+            yield Fault("silent_after", f"expected 1 to 100000 intervals, not {self.silent_after}")
         if self.kind is MeterKind.COUNTER and self.counter_bits not in (32, 64):
             said = "none is said" if self.counter_bits is None else f"not {self.counter_bits}"
             yield Fault(

@@ -2,6 +2,15 @@
 
 from coulance_core.catalog.book import SERIES_KEYS, Catalog, NotInCatalogError
 from coulance_core.catalog.codec import canonical, digest, from_json, to_json
+from coulance_core.catalog.collectors import (
+    Collector,
+    CollectorKind,
+    CollectorRule,
+    HttpAuth,
+    SnmpAuth,
+    SnmpPrivacy,
+    SnmpVersion,
+)
 from coulance_core.catalog.faults import Fault, TermsError
 from coulance_core.catalog.meters import (
     Aggregation,
@@ -72,6 +81,9 @@ __all__ = [
     "Capacity",
     "CapacityTier",
     "Catalog",
+    "Collector",
+    "CollectorKind",
+    "CollectorRule",
     "Commitment",
     "CycleAlignment",
     "Direction",
@@ -81,6 +93,7 @@ __all__ = [
     "GapPolicy",
     "Graduated",
     "GraduatedPercentage",
+    "HttpAuth",
     "Measure",
     "Meter",
     "MeterKind",
@@ -105,6 +118,9 @@ __all__ = [
     "Resets",
     "RunBy",
     "ShortMonths",
+    "SnmpAuth",
+    "SnmpPrivacy",
+    "SnmpVersion",
     "TaxKind",
     "TaxRate",
     "TaxRounding",
