@@ -275,6 +275,10 @@ class ExplanationBuilder:
         """The value of a fact or step."""
         return self._known[name]
 
+    def has(self, name: str) -> bool:
+        """Whether a number was stated under `name`."""
+        return name in self._known
+
     def freeze(self) -> Explanation:
         """The finished value."""
         return Explanation(

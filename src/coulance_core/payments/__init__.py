@@ -1,5 +1,13 @@
 """Money coming in: open items, receipts, and how a receipt is divided over what is owed. Pure."""
 
+from coulance_core.payments.allocation import Allocation, AllocationError, AllocationPolicy, SetOff, allocate, set_off
+from coulance_core.payments.postings import (
+    allocation_entry,
+    opening_entry,
+    receipt_entry,
+    receipt_journal,
+    refund_entry,
+)
 from coulance_core.payments.terms import (
     Choice,
     ItemKind,
@@ -13,6 +21,9 @@ from coulance_core.payments.terms import (
 )
 
 __all__ = [
+    "Allocation",
+    "AllocationError",
+    "AllocationPolicy",
     "Choice",
     "ItemKind",
     "Method",
@@ -22,4 +33,12 @@ __all__ = [
     "ReversalKind",
     "Scheme",
     "Sequence",
+    "SetOff",
+    "allocate",
+    "allocation_entry",
+    "opening_entry",
+    "receipt_entry",
+    "receipt_journal",
+    "refund_entry",
+    "set_off",
 ]

@@ -1,0 +1,308 @@
+"""How an amount is divided over debts: the payer's own choice first, then a named policy; never a cent lost.
+
+The order of law is BW 6:43 (NL), and much the same elsewhere (BGB 366, Code civil 1342-10): what the debtor says, and
+where they say nothing, an order that is agreed or laid down. Ours are named, so that a contract can name one.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import date
+from enum import StrEnum
+from typing import Any
+
+from coulance_core.kernel import CurrencyMismatchError, Explanation, Money, currency
+from coulance_core.kernel.explanation import ExplanationBuilder
+from coulance_core.payments.terms import Choice, ItemKind, OpenItem, Part
+
+
+class AllocationError(ValueError):
+    """An amount that can't be divided: below zero, or over items of several accounts, or one item twice."""
+
+
+class AllocationPolicy(StrEnum):
+    """The order in which debts are paid where the payer says nothing (or has more than they said)."""
+
+    BASE_BEFORE_OVERAGE = "base_before_overage"
+    """Fees before overage, so that money keeps the service running; within, what was due first, then the oldest."""
+    DUE_THEN_OLDEST = "due_then_oldest"
+    """What is due before what is not; within, the oldest by day of issue."""
+    OLDEST = "oldest"
+    """By day of issue alone."""
+    PRO_RATA = "pro_rata"
+    """To each its share of all that is open; leftover cents by the largest remainder."""
+
+
+_RANK = {ItemKind.BASE: 0, ItemKind.OTHER: 1, ItemKind.OVERAGE: 2}
+_ORDER: Mapping[AllocationPolicy, Callable[[OpenItem, date], tuple[Any, ...]]] = {
+    AllocationPolicy.BASE_BEFORE_OVERAGE: lambda i, _: (_RANK[i.kind], i.due_on, i.issued_on, i.number, i.ref),
+    AllocationPolicy.DUE_THEN_OLDEST: lambda i, on: (not i.is_due(on), i.issued_on, i.due_on, i.number, i.ref),
+    AllocationPolicy.OLDEST: lambda i, _: (i.issued_on, i.due_on, i.number, i.ref),
+    # Pro rata has no order but for leftover cents of equal remainders.
+    AllocationPolicy.PRO_RATA: lambda i, _: (i.due_on, i.issued_on, i.number, i.ref),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """One decision of an allocation: so much to this item, of which so much was open; `asked` when a choice capped it.
+
+    `among` is what was open in all, where the amount was shared pro rata.
+    """
+
+    item: OpenItem
+    before: int
+    given: int
+    chosen: bool
+    asked: int | None = None
+    among: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Allocation:
+    """An amount divided: `parts` by item in the order they were paid, `rest` what nothing was open for.
+
+    The parts and the rest sum to the amount, always. `unmet` names choices that are not open (any more).
+    """
+
+    amount: Money
+    policy: AllocationPolicy
+    parts: tuple[Part, ...]
+    rest: Money
+    moves: tuple[Move, ...]
+    unmet: tuple[str, ...] = ()
+
+    @property
+    def explanation(self) -> Explanation:
+        """The arithmetic, item by item, recomputable."""
+        return _explain(self)
+
+
+def allocate(
+    amount: Money,
+    items: Iterable[OpenItem],
+    *,
+    on: date,
+    choice: Sequence[Choice | str] = (),
+    policy: AllocationPolicy = AllocationPolicy.BASE_BEFORE_OVERAGE,
+    beyond_choice: bool = True,
+) -> Allocation:
+    """Divide `amount` over the debts among `items` (all of one account): as chosen, then by `policy` as of day `on`.
+
+    A choice is an item's ref, or with an amount; more than is open is not taken. What is left goes on by the policy,
+    unless `beyond_choice` is false. Items with nothing open, or credit, take no part. Raises `AllocationError` for an
+    amount below zero, an item twice or two accounts, and `CurrencyMismatchError` for another currency: nobody converts.
+
+    >>> def item(ref, kind, due, cents):
+    ...     return OpenItem(ref, 1, kind, ref, date(2026, 10, 1), due, Money(cents, "EUR"), Money(cents, "EUR"))
+    >>> debts = [item("o", ItemKind.OVERAGE, date(2026, 10, 15), 500)]
+    >>> debts.append(item("b", ItemKind.BASE, date(2026, 11, 1), 1000))
+    >>> done = allocate(Money(1200, "EUR"), debts, on=date(2026, 11, 2))
+    >>> [(p.ref, p.amount.minor, p.left_open.minor) for p in done.parts], done.rest.minor
+    ([('b', 1000, 0), ('o', 200, 300)], 0)
+    >>> [(p.ref, p.amount.minor) for p in allocate(Money(700, "EUR"), debts, on=date(2026, 11, 2), choice=["o"]).parts]
+    [('o', 500), ('b', 200)]
+    """
+    debts = _debts(amount, items)
+    open_now = {item.ref: item.open.minor for item in debts}
+    by_ref = {item.ref: item for item in debts}
+    moves: list[Move] = []
+    unmet: list[str] = []
+    left = amount.minor
+    for wanted in choice:
+        one = Choice(wanted) if isinstance(wanted, str) else wanted
+        if one.amount is not None and one.amount.currency != amount.currency:
+            raise CurrencyMismatchError(one.amount.currency, amount.currency)
+        if one.amount is not None and one.amount.minor <= 0:
+            raise AllocationError(f"{one.ref}: a choice is of more than nothing, not {one.amount}")
+        if not open_now.get(one.ref):
+            unmet.append(one.ref)
+            continue
+        asked = None if one.amount is None else one.amount.minor
+        before = open_now[one.ref]
+        given = min(before, left) if asked is None else min(before, left, asked)
+        if given:
+            moves.append(Move(by_ref[one.ref], before, given, True, asked))
+            open_now[one.ref] -= given
+            left -= given
+    if left and beyond_choice:
+        order = _ORDER[policy]
+        waiting = sorted((i for i in debts if open_now[i.ref]), key=lambda i: order(i, on))
+        shared = policy is AllocationPolicy.PRO_RATA
+        moved = _pro_rata(left, waiting, open_now) if shared else _in_turn(left, waiting, open_now)
+        moves += moved
+        left -= sum(move.given for move in moved)
+    return Allocation(
+        amount, policy, _parts(moves, amount.currency), Money(left, amount.currency), tuple(moves), tuple(unmet)
+    )
+
+
+def _debts(amount: Money, items: Iterable[OpenItem]) -> list[OpenItem]:
+    if amount.minor < 0:
+        raise AllocationError(f"an amount below zero ({amount}) is divided over nothing: it is a refund or a reversal")
+    debts: list[OpenItem] = []
+    seen: set[str] = set()
+    account: int | None = None
+    for item in items:
+        if item.open.currency != amount.currency:
+            raise CurrencyMismatchError(item.open.currency, amount.currency)
+        if item.ref in seen:
+            raise AllocationError(f"{item.ref} is there twice")
+        if account is not None and item.account != account:
+            raise AllocationError(f"items of two accounts, {account} and {item.account}: money belongs to one")
+        seen.add(item.ref)
+        account = item.account
+        if item.open.minor > 0:
+            debts.append(item)
+    return debts
+
+
+def _in_turn(left: int, waiting: Sequence[OpenItem], open_now: Mapping[str, int]) -> list[Move]:
+    moves: list[Move] = []
+    for item in waiting:
+        if not left:
+            break
+        given = min(open_now[item.ref], left)
+        moves.append(Move(item, open_now[item.ref], given, False))
+        left -= given
+    return moves
+
+
+def _pro_rata(left: int, waiting: Sequence[OpenItem], open_now: Mapping[str, int]) -> list[Move]:
+    total = sum(open_now[item.ref] for item in waiting)
+    if left >= total:
+        return _in_turn(left, waiting, open_now)
+    # Hamilton's method: whole cents down, then one each to the largest remainders. A share with a remainder is below
+    # its debt by at least one cent, so that no debt is overpaid by it.
+    shares = [divmod(left * open_now[item.ref], total) for item in waiting]
+    lacking = left - sum(whole for whole, _ in shares)
+    largest = sorted(range(len(shares)), key=lambda n: (-shares[n][1], n))[:lacking]
+    extra = set(largest)
+    return [
+        Move(item, open_now[item.ref], whole + (n in extra), False, among=total)
+        for n, (item, (whole, _)) in enumerate(zip(waiting, shares, strict=True))
+        if whole or n in extra
+    ]
+
+
+def _parts(moves: Iterable[Move], code: str) -> tuple[Part, ...]:
+    parts: dict[str, Part] = {}
+    for move in moves:
+        given, left = Money(move.given, code), Money(move.before - move.given, code)
+        part = parts.get(move.item.ref)
+        parts[move.item.ref] = (
+            Part(move.item.ref, given, left)
+            if part is None
+            else replace(part, amount=part.amount + given, left_open=left)
+        )
+    return tuple(parts.values())
+
+
+@dataclass(frozen=True, slots=True)
+class SetOff:
+    """Credit set against debts: `freed` says how much of each credit is used (parts below zero), `allocation` for what.
+
+    What is freed and not allocated is in `allocation.rest`.
+    """
+
+    freed: tuple[Part, ...]
+    allocation: Allocation
+
+
+def set_off(
+    items: Iterable[OpenItem],
+    *,
+    code: str,
+    on: date,
+    choice: Sequence[Choice | str] = (),
+    policy: AllocationPolicy = AllocationPolicy.BASE_BEFORE_OVERAGE,
+    free: Money | None = None,
+) -> SetOff:
+    """Set the credit among `items` (those below zero) against the debts among them, the oldest credit first.
+
+    Only as much credit is used as debts take; with `free`, that much is freed, and what debts don't take is the rest
+    (to pay it back, say; give no debts then). Raises `AllocationError` when there is less credit than asked.
+
+    >>> on = date(2026, 11, 1)
+    >>> paid = OpenItem("a", 1, ItemKind.BASE, "A", on, on, Money(1000, "EUR"), Money(-300, "EUR"))
+    >>> debt = OpenItem("b", 1, ItemKind.BASE, "B", on, on, Money(200, "EUR"), Money(200, "EUR"))
+    >>> done = set_off([paid, debt], code="EUR", on=on)
+    >>> [(p.ref, p.amount.minor, p.left_open.minor) for p in (*done.freed, *done.allocation.parts)]
+    [('a', -200, -100), ('b', 200, 0)]
+    """
+    listed = list(items)
+    sources = sorted(
+        (i for i in listed if i.open.minor < 0 and i.open.currency == code),
+        key=lambda i: (i.issued_on, i.number, i.ref),
+    )
+    there = -sum(item.open.minor for item in sources)
+    if free is not None and (free.currency != code or not 0 < free.minor <= there):
+        raise AllocationError(f"{free} is asked to be freed, and the credit there is comes to {Money(there, code)}")
+    done = allocate(Money(there if free is None else free.minor, code), listed, on=on, choice=choice, policy=policy)
+    left = done.amount.minor - (done.rest.minor if free is None else 0)
+    if free is None:
+        done = replace(done, amount=Money(left, code), rest=Money(0, code))
+    freed: list[Part] = []
+    for item in sources:
+        used = min(left, -item.open.minor)
+        if used:
+            freed.append(Part(item.ref, Money(-used, code), Money(item.open.minor + used, code)))
+            left -= used
+    return SetOff(tuple(freed), done)
+
+
+def _explain(done: Allocation) -> Explanation:
+    code = done.amount.currency
+    numbers = Counter(number for _, number in {(move.item.ref, move.item.number) for move in done.moves})
+    why = Explanation.build(f"payments.{done.policy.value}").fact("received", done.amount.amount, code)
+    left, seen, given = "received", Counter[str](), list[str]()
+    for move in done.moves:
+        label = move.item.number if numbers[move.item.number] == 1 else f"{move.item.number} ({move.item.ref})"
+        seen[label] += 1
+        if seen[label] > 1:
+            label = f"{label}, {seen[label]}"
+        why.fact(f"open on {label}", Money(move.before, code).amount, code, _source(move))
+        if move.among is not None:
+            _explain_share(why, label, move, left, code)
+        elif move.asked is not None:
+            why.fact(f"asked for {label}", Money(move.asked, code).amount, code, "the payer's choice")
+            why.step(f"to {label}", "min", f"open on {label}", left, f"asked for {label}", unit=code)
+        else:
+            why.step(f"to {label}", "min", f"open on {label}", left, unit=code)
+        if move.among is None:  # shares are all taken of the same amount
+            why.step(f"left after {label}", "subtract", left, f"to {label}", unit=code)
+            left = f"left after {label}"
+        given.append(f"to {label}")
+    why.step("allocated", "add", *given, unit=code)
+    why.step("not allocated", "subtract", "received", "allocated", unit=code)
+    why.convention(_CONVENTION[done.policy])
+    if done.unmet:
+        why.note(f"named by the payer, and not open: {', '.join(done.unmet)}")
+    return why.freeze()
+
+
+def _source(move: Move) -> str:
+    chosen = ", the payer's choice" if move.chosen and move.asked is None else ""
+    return f"{move.item.kind.value}, due {move.item.due_on.isoformat()}{chosen}"
+
+
+def _explain_share(why: ExplanationBuilder, label: str, move: Move, left: str, code: str) -> None:
+    digits = currency(code).exponent
+    if not why.has("open in all"):
+        why.fact("open in all", Money(move.among or 0, code).amount, code)
+    why.step(f"share of {label}", "multiply", left, f"open on {label}", unit=f"{code} squared")
+    why.step(f"exact share of {label}", "divide", f"share of {label}", "open in all", unit=code)
+    why.step(f"whole share of {label}", "round", f"exact share of {label}", str(digits), "floor", unit=code)
+    cent = move.given - Money.of(why.number(f"whole share of {label}"), code).minor
+    why.fact(f"leftover to {label}", Money(cent, code).amount, code, "largest remainder")
+    why.step(f"to {label}", "add", f"whole share of {label}", f"leftover to {label}", unit=code)
+
+
+_CONVENTION: Mapping[AllocationPolicy, str] = {
+    AllocationPolicy.BASE_BEFORE_OVERAGE: (
+        "The payer's choice first; then fees before overage, what was due first before what was due later."
+    ),
+    AllocationPolicy.DUE_THEN_OLDEST: "The payer's choice first; then what is due, the oldest first.",
+    AllocationPolicy.OLDEST: "The payer's choice first; then the oldest first.",
+    AllocationPolicy.PRO_RATA: "The payer's choice first; then to each its share, leftover cents by largest remainder.",
+}
