@@ -85,17 +85,22 @@ def emit_many(*, event: str, data: Iterable[Mapping[str, Any]], at: datetime) ->
         endpoints = list(WebhookEndpoint.objects.only("id", "events", "disabled_at"))
         if not endpoints:
             return []
-        rows = WebhookEvent.objects.bulk_create(
-            (
-                WebhookEvent(key=f"{KEY_PREFIX}{secrets.token_hex(12)}", event=event, body=_body(event, one, at), at=at)
-                for one in data
-            ),
-            batch_size=1000,
-        )
+        rows = WebhookEvent.objects.bulk_create((_event(event, one, at) for one in data), batch_size=1000)
         for endpoint in endpoints:
             if rows and endpoint.disabled_at is None and wants(endpoint.events, event):
                 queue(endpoint=endpoint.pk, events=[row.pk for row in rows], at=at)
     return [row.key for row in rows]
+
+
+def write_event(*, event: str, data: Mapping[str, Any], at: datetime) -> WebhookEvent:
+    """Write an event down, for one endpoint only: `queue` sends it there. Private to the platform room."""
+    row = _event(event, data, at)
+    row.save()
+    return row
+
+
+def _event(event: str, data: Mapping[str, Any], at: datetime) -> WebhookEvent:
+    return WebhookEvent(key=f"{KEY_PREFIX}{secrets.token_hex(12)}", event=event, body=_body(event, data, at), at=at)
 
 
 def queue(*, endpoint: int, events: Collection[int], at: datetime) -> int:
