@@ -75,8 +75,16 @@ def operator(db: Any) -> Any:
 @pytest.fixture
 def browser(operator: Any) -> Iterator[Any]:
     """A browser that is signed in as an operator."""
+    return signed_in(operator)
+
+
+def signed_in(operator: Any) -> Any:
+    """A browser in which this operator has just signed in by a link: one factor, proved now."""
     from django.test import Client
 
+    from coulance.platform import clock, operators
+
     client = Client()
-    client.force_login(operator)
+    secret = operators.make_link(name=operator.username, at=clock.now(), actor="test")
+    assert client.post(f"/sign-in/{secret}").status_code == 302
     return client

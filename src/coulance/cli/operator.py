@@ -57,6 +57,7 @@ def list_() -> None:
         click.echo("There are no operators yet; make one with: coulance operator create NAME")
     for person in people:
         way = "password" if person.has_password else "link only"
+        way += " and second factor" if person.has_second_factor else ""
         seen = person.last_sign_in.strftime("%Y-%m-%d %H:%M UTC") if person.last_sign_in else "never"
         state = "" if person.active else "  (inactive)"
         click.echo(f"{person.name}  {person.role}  {person.email or '-'}  {way}  last signed in: {seen}{state}")
@@ -73,6 +74,37 @@ def role(name: str, role: str, reason: str) -> None:
 
         operators.change_role(name=name, role=Role(role), actor=actor(), reason=reason, at=clock.now())
     click.echo(f"{name} is {role} from their next page on.")
+
+
+@operator.command("require-mfa")
+@click.option(
+    "--on", "choice", flag_value="on", default=True, help="Demand it of everybody (default)."
+)
+@click.option("--off", "choice", flag_value="off", help="Demand it of nobody.")
+@click.option("--by-address", "choice", flag_value="auto", help="Demand it once others than this machine can get here.")
+@click.option("--reason", required=True, help="Why; kept in the audit log.")
+def require_mfa(choice: str, reason: str) -> None:
+    """Say whether operators must have a second factor."""
+    with working_database():
+        from coulance.platform import clock, sign_in_policy
+
+        wish = {"on": True, "off": False, "auto": None}[choice]
+        policy = sign_in_policy.decide(second_factor=wish, actor=actor(), reason=reason, at=clock.now())
+    click.echo(f"A second factor is {'demanded of every operator' if policy.demanded else 'not demanded'}.")
+    if policy.public and not policy.demanded:
+        click.echo("Others can reach this console: a stolen password is enough to get in.")
+
+
+@operator.command("reset-second-factor")
+@click.argument("name")
+@click.option("--reason", required=True, help="Why; kept in the audit log.")
+def reset_second_factor(name: str, reason: str) -> None:
+    """Take away an operator's second factor and recovery codes, when they lost theirs."""
+    with working_database():
+        from coulance.platform import clock, sign_in_policy
+
+        had = sign_in_policy.take_second_factor(name=name, actor=actor(), reason=reason, at=clock.now())
+    click.echo(f"{name} {'has' if had else 'had'} no second factor{' any more' if had else ''}.")
 
 
 @operator.command()

@@ -3,6 +3,8 @@ few variables below; everything else is the same everywhere, so that a test runs
 
 COULANCE_URL    the address people use, such as https://billing.example.nl; decides allowed hosts and secure cookies
 COULANCE_HOSTS  further host names to answer to, separated by commas
+COULANCE_PROXIES  how many reverse proxies of yours stand before it (default: 1 with https, else none); limits on
+                tries are counted by the address that the outermost of them saw
 COULANCE_DEBUG  1 shows tracebacks in the browser; for development only
 """
 
@@ -31,6 +33,9 @@ INSTALLED_APPS = [
     "django.contrib.messages",
     "whitenoise.runserver_nostatic",
     "django.contrib.staticfiles",
+    "allauth",
+    "allauth.account",
+    "allauth.mfa",
     "ninja",
     "procrastinate.contrib.django",
     "coulance.platform",
@@ -39,6 +44,7 @@ INSTALLED_APPS = [
     "coulance.services",
     "coulance.usage",
     "coulance.ledger",
+    "coulance.notices",
     "coulance.invoicing",
     "coulance.payments",
     "coulance.console",
@@ -55,6 +61,7 @@ MIDDLEWARE = [
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "allauth.account.middleware.AccountMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
 ]
@@ -116,6 +123,25 @@ AUTH_PASSWORD_VALIDATORS = [
 ]
 LOGIN_URL = "/sign-in"
 LOGIN_REDIRECT_URL = "/"
+
+# Whether others than people on this machine can reach the console: then a second factor is demanded by default.
+COULANCE_PUBLIC = bool(set(ALLOWED_HOSTS) - {"127.0.0.1", "localhost", "[::1]"})
+# Signing in goes by allauth's stages: the first factor, then its mfa. Nobody signs up, nothing is mailed.
+ACCOUNT_ADAPTER = "coulance.console.second_factor.SignInAdapter"
+ACCOUNT_LOGIN_METHODS = {"username"}
+ACCOUNT_EMAIL_VERIFICATION = "none"
+MFA_ADAPTER = "coulance.console.second_factor.SecondFactorAdapter"
+MFA_TOTP_TOLERANCE = 1  # telephones' clocks are off by some seconds
+MFA_ALLOW_UNVERIFIED_EMAIL = True
+ALLAUTH_TRUSTED_PROXY_COUNT = int(os.environ.get("COULANCE_PROXIES") or _https)
+# Limits on tries and codes that were used count over all processes: the cache is a table, without a write-ahead log.
+CACHES = {
+    "default": {
+        "BACKEND": "django.core.cache.backends.db.DatabaseCache",
+        "LOCATION": "platform_cache",
+        "OPTIONS": {"MAX_ENTRIES": 100_000},
+    },
+}
 
 STATIC_URL = "/static/"
 # Served from the packages themselves: nothing to collect, nothing to forget after an upgrade.

@@ -1,11 +1,11 @@
-"""Addresses of the console room."""
+"""Addresses of the console room. Those that allauth redirects to have the names it knows them by."""
 
-from django.urls import URLPattern, URLResolver, path
+from django.urls import URLPattern, path
 
 from coulance.console import access
-from coulance.console.views import accounts, documents, overview, services
+from coulance.console.views import accounts, documents, me, overview, services
 
-urlpatterns: list[URLPattern | URLResolver] = [
+urlpatterns: list[URLPattern] = [
     path("", overview.overview, name="overview"),
     path("runs", overview.runs, name="runs"),
     path("services", services.service_list, name="services"),
@@ -16,7 +16,13 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("documents/<int:document>", documents.document_detail, name="document"),
     path("documents/<int:document>/pdf", documents.document_pdf, name="document-pdf"),
     path("documents/<int:document>/json", documents.document_json, name="document-json"),
-    path("sign-in", access.SignIn.as_view(), name="sign-in"),
+    path("me", me.me, name="me"),
+    path("me/second-factor", me.enrol, name="mfa_activate_totp"),
+    path("me/second-factor/leave", me.leave, name="second-factor-leave"),
+    path("me/recovery-codes", me.recovery_codes, name="recovery-codes"),
+    path("sign-in", access.sign_in, name="account_login"),
+    path("sign-in/again", me.again, name="account_reauthenticate"),
+    path("sign-in/code", access.sign_in_code, name="mfa_authenticate"),
     path("sign-in/<str:secret>", access.sign_in_by_link, name="sign-in-link"),
-    path("sign-out", access.SignOut.as_view(), name="sign-out"),
+    path("sign-out", access.sign_out, name="account_logout"),
 ]

@@ -24,6 +24,19 @@ class Operator(AbstractUser):
         ]
 
 
+class SignInPolicy(models.Model):
+    """One row: whether a second factor is demanded; null lets it follow from the address."""
+
+    id = models.SmallIntegerField(primary_key=True, default=1)
+    second_factor = models.BooleanField(null=True)
+
+    class Meta:
+        db_table = "platform_sign_in_policy"
+        constraints: ClassVar = [
+            models.CheckConstraint(condition=models.Q(id=1), name="sign_in_policy_is_one"),
+        ]
+
+
 class SignInLink(models.Model):
     """A link that signs an operator in once. Only the hash of its secret is kept."""
 
@@ -205,3 +218,28 @@ class IdempotentCall(models.Model):
         constraints: ClassVar = [
             models.UniqueConstraint(fields=["token", "key"], name="idempotency_key_once_a_token"),
         ]
+
+
+class CheckResult(models.Model):
+    """What the last run of an audit said: one row a check."""
+
+    name = models.TextField(primary_key=True)
+    ran_at = models.DateTimeField()
+    took_ms = models.IntegerField()
+    faults = models.IntegerField()
+    first = models.TextField(blank=True, default="", db_default="")
+    sound_at = models.DateTimeField(null=True)
+
+    class Meta:
+        db_table = "platform_check_result"
+
+
+class RateLimit(models.Model):
+    """How far somebody has used up what they may do in a while: until when their bucket is spoken for. Unlogged."""
+
+    key = models.TextField(primary_key=True)
+    full_until = models.DateTimeField()
+
+    class Meta:
+        db_table = "platform_rate_limit"
+        indexes: ClassVar = [models.Index(fields=["full_until"], name="rate_limit_by_end")]

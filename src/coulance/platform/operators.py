@@ -3,7 +3,7 @@
 import hashlib
 import secrets
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from django.contrib.auth.password_validation import validate_password
@@ -12,7 +12,7 @@ from django.core.validators import validate_email
 from django.db import IntegrityError, transaction
 from django.db.models import Q
 
-from coulance.platform import audit
+from coulance.platform import audit, sign_in_policy
 from coulance.platform.models import Operator, SignInLink
 from coulance.platform.roles import Role
 from coulance_core.kernel import require_aware
@@ -92,7 +92,16 @@ def make_operator(
 
 def operators() -> Sequence[Person]:
     """Every operator, by name."""
-    return [_of(row) for row in Operator.objects.order_by("username")]
+    safer = sign_in_policy.with_second_factor()
+    return [replace(_of(row), has_second_factor=row.pk in safer) for row in Operator.objects.order_by("username")]
+
+
+def operator(name: str) -> Person:
+    """One operator. Raises UnableToChangeOperatorError."""
+    for person in operators():
+        if person.name == name:
+            return person
+    raise UnableToChangeOperatorError(f"there is no operator {name}; see: coulance operator list")
 
 
 def _of(row: Operator) -> Person:

@@ -6,7 +6,6 @@
 
 from collections.abc import Mapping
 from enum import StrEnum
-from typing import Protocol
 
 
 class Permission(StrEnum):
@@ -47,19 +46,11 @@ PERMISSIONS: Mapping[Role, frozenset[Permission]] = {
 }
 
 
-class HasRole(Protocol):
-    """Whoever signs in: an operator's row."""
-
-    is_active: bool
-    is_staff: bool
-    role: str
-
-
-def may(operator: HasRole, permission: Permission) -> bool:
+def may(operator: object, permission: Permission) -> bool:
     """Whether this operator may do that. Somebody inactive, no operator, or of a role that is gone may do nothing."""
-    if not (operator.is_active and getattr(operator, "is_staff", False)):
+    if not (getattr(operator, "is_active", False) and getattr(operator, "is_staff", False)):
         return False
     try:
-        return permission in PERMISSIONS[Role(operator.role)]
+        return permission in PERMISSIONS[Role(getattr(operator, "role", ""))]
     except ValueError:
         return False
