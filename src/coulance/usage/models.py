@@ -197,3 +197,48 @@ class Quarantined(models.Model):
         indexes: ClassVar = [
             models.Index(fields=["series_key"], condition=Q(state="waiting"), name="usage_quarantine_waiting"),
         ]
+
+
+class CollectorTarget(models.Model):
+    """What a collector asks, or who sends to it: how far it got, how it goes, and when it is asked again."""
+
+    collector = models.CharField(max_length=60)
+    target = models.CharField(max_length=200)
+    kind = models.CharField(max_length=40)
+    version = models.BigIntegerField(default=0, db_default=0)
+    """Goes up with each write; who read another one may not move the cursor."""
+    cursor = models.BigIntegerField(null=True)
+    """Everything up to this instant (epoch seconds) was fetched and is committed."""
+    state = models.JSONField(default=dict, db_default=models.Value({}, models.JSONField()))
+    attempted_at = models.DateTimeField(null=True)
+    succeeded_at = models.DateTimeField(null=True)
+    failed_at = models.DateTimeField(null=True)
+    error = models.TextField(default="", db_default="")
+    failures = models.IntegerField(default=0, db_default=0)
+    next_at = models.DateTimeField(null=True)
+    taken = models.BigIntegerField(default=0, db_default=0)
+    refused = models.BigIntegerField(default=0, db_default=0)
+    unpaired = models.BigIntegerField(default=0, db_default=0)
+    notes = models.JSONField(default=list, db_default=models.Value([], models.JSONField()))
+
+    class Meta:
+        db_table = "usage_collector_target"
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["collector", "target"], name="usage_collector_target_once"),
+            models.CheckConstraint(condition=Q(failures__gte=0), name="usage_collector_failures"),
+        ]
+
+
+class HalfReadings(models.Model):
+    """Readings of one direction that came without the other (remote write splits them over connections); they wait."""
+
+    collector = models.CharField(max_length=60)
+    recorded_at = models.DateTimeField()
+    rows = models.IntegerField()
+    at_min = models.BigIntegerField()
+    at_max = models.BigIntegerField()
+    data = models.BinaryField()
+
+    class Meta:
+        db_table = "usage_half_readings"
+        indexes: ClassVar = [models.Index(fields=["collector", "at_min"], name="usage_half_waiting")]
