@@ -98,7 +98,7 @@ def _is_xml(point: int) -> bool:
 
 _TERMS = {
     "en": "In your favour: nothing is to be paid. It is set off against what is open, or paid back on request.",
-    "nl": "In uw voordeel: u hoeft niets te betalen. Het wordt verrekend met wat openstaat, of op verzoek terugbetaald.",
+    "nl": "In uw voordeel: niets te betalen. Het wordt verrekend met wat openstaat, of op verzoek terugbetaald.",
     "de": "Zu Ihren Gunsten: Es ist nichts zu zahlen. Der Betrag wird verrechnet oder auf Wunsch erstattet.",
 }
 

@@ -101,7 +101,7 @@ def registration(text: str, country: str) -> Identifier | None:
     scheme, length = _REGISTERS.get(country, ("", 0))
     digits = re.sub(r"[\s.\-]", "", re.sub(r"^[^\d]*", "", text))
     if scheme and digits.isascii() and digits.isdigit() and len(digits) == length:
-        return Identifier(digits, scheme)
+        return Identifier(f"DK{digits}" if country == "DK" else digits, scheme)
     return Identifier(text)
 
 

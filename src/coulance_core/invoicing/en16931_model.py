@@ -1,4 +1,4 @@
-"""What an e-invoice says, as EN 16931 names it (BT- terms, BG- groups). Values only; `en16931.invoice_of` makes them."""
+"""What an e-invoice says, in the words of EN 16931 (BT- terms, BG- groups). `en16931.invoice_of` makes one."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
