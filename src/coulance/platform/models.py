@@ -243,3 +243,34 @@ class RateLimit(models.Model):
     class Meta:
         db_table = "platform_rate_limit"
         indexes: ClassVar = [models.Index(fields=["full_until"], name="rate_limit_by_end")]
+
+
+class Errand(models.Model):
+    """Work that somebody asked for and a job does: how far it is, and what came of it."""
+
+    key = models.CharField(max_length=30, unique=True)
+    kind = models.CharField(max_length=40)
+    subject = models.CharField(max_length=100)
+    state = models.CharField(max_length=10, default="waiting")
+    done = models.PositiveIntegerField(default=0)
+    total = models.PositiveIntegerField(default=0)
+    parameters = models.JSONField(default=dict)
+    result = models.JSONField(null=True)
+    fault = models.TextField(default="", db_default="")
+    asked_by = models.TextField()
+    asked_at = models.DateTimeField()
+    started_at = models.DateTimeField(null=True)
+    ended_at = models.DateTimeField(null=True)
+
+    class Meta:
+        db_table = "platform_errand"
+        constraints: ClassVar = [
+            models.CheckConstraint(
+                condition=models.Q(state__in=["waiting", "running", "done", "failed"]), name="errand_state"
+            ),
+            models.UniqueConstraint(
+                fields=["kind", "subject"],
+                condition=models.Q(state__in=["waiting", "running"]),
+                name="errand_once_at_a_time",
+            ),
+        ]
