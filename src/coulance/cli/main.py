@@ -146,6 +146,30 @@ def _ledger() -> click.Command:
     return ledger
 
 
+def _secret() -> click.Command:
+    from coulance.cli.secret import secret
+
+    return secret
+
+
+def _reload() -> click.Command:
+    from coulance.cli.reload import reload
+
+    return reload
+
+
+def _audit() -> click.Command:
+    from coulance.cli.audit import audit
+
+    return audit
+
+
+def _alarms() -> click.Command:
+    from coulance.cli.alarms import alarms
+
+    return alarms
+
+
 # In the order in which a person meets them.
 COMMANDS: dict[str, _Entry] = {
     "demo": _Entry("Show the main job: three months of a made-up provider, from samples to explained invoices.", _demo),
@@ -177,6 +201,12 @@ COMMANDS: dict[str, _Entry] = {
     ),
     "operator": _Entry("Make and list the people who may sign in to the console.", _operator),
     "token": _Entry("Make, list and revoke keys to the API.", _token),
+    "secret": _Entry("Keep, list, remove and rotate secrets: mail, gateways, keys.", _secret),
+    "audit": _Entry(
+        "Work out again what is promised: books, samples, numbers, explanations. Ends 1 on a fault.", _audit
+    ),
+    "alarms": _Entry("Show what needs a person, and clear what doesn't. Ends 1 while a critical one is open.", _alarms),
+    "reload": _Entry("Run web and worker anew, from what is installed now, without dropping a request.", _reload),
     "migrate": _Entry("Bring the database to this version (up does it too).", _migrate),
     "backup": _Entry("Write database and samples to one file.", _backup),
     "restore": _Entry("Bring a backup back, into a new instance.", _restore),

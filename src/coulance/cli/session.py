@@ -61,7 +61,7 @@ def _server_of_ours(here: Instance) -> EmbeddedPostgres:
 
     Whoever runs it may just be starting it, or stopping it: then it is tried again, for half a minute.
     """
-    server = EmbeddedPostgres(layout=here.database_layout(), password=here.secret("database_password") or "")
+    server = EmbeddedPostgres(layout=here.database_layout(), password=lambda: here.secret("database_password") or "")
     give_up = time.monotonic() + 30
     while True:
         try:

@@ -33,10 +33,12 @@ def up(host: str, port: int, workers: int, threads: int, collect: int | None) ->
     address = f"http://{shown}:{port}"
     with contextlib.ExitStack() as stack:
         stack.enter_context(supervisor.sole_owner(here))
-        supervisor.require_free_port(host, port)
+        listening = stack.enter_context(supervisor.listen(host, port))
         database: EmbeddedPostgres | None = None
         if here.embedded:
-            database = EmbeddedPostgres(layout=here.database_layout(), password=here.secret("database_password") or "")
+            database = EmbeddedPostgres(
+                layout=here.database_layout(), password=lambda: here.secret("database_password") or ""
+            )
             stack.callback(database.stop)
             database.start()
         set_django_up()
@@ -49,7 +51,15 @@ def up(host: str, port: int, workers: int, threads: int, collect: int | None) ->
         if done := schema.migrate():
             _say(f"applied {len(done)} migration(s)")
         connections.close_all()
-        parts = supervisor.instance_parts(host=host, port=port, workers=workers, threads=threads, collect=collect)
+        parts = supervisor.instance_parts(
+            here=here,
+            host=host,
+            port=port,
+            workers=workers,
+            threads=threads,
+            collect=collect,
+            listening=listening if sys.platform == "linux" else None,
+        )
         supervisor.Supervisor(here=here, address=address, database=database, parts=parts, say=_say).run(
             on_start=lambda: _say(f"running at {address} with its data in {here.home}; Ctrl-C stops it")
         )

@@ -151,7 +151,6 @@ WHITENOISE_AUTOREFRESH = False
 PROCRASTINATE_AUTODISCOVER_MODULE_NAME = "tasks"
 # Jobs of rooms without tables, which are no Django apps.
 PROCRASTINATE_IMPORT_PATHS = [
-    "coulance.flows.tasks.alarms",
     "coulance.flows.tasks.audits",
     "coulance.flows.tasks.closing",
 ]

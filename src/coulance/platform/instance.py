@@ -2,7 +2,7 @@
 
 An instance is one directory (COULANCE_HOME), or that directory and the provider's own PostgreSQL (DATABASE_URL):
 
-    <home>/secrets/    one secret a file, 0600: django_key, database_password
+    <home>/secrets/    one secret a file, 0600: django_key, database_password, and those that `secret_store` keeps
     <home>/postgres/   the embedded database, and socket/ beside it; absent with DATABASE_URL
     <home>/segments/   sealed samples
     <home>/run/        the supervisor's lock and state
@@ -23,6 +23,9 @@ from coulance.platform.layout import DatabaseLayout, database_layout, make_priva
 
 DATABASE = "coulance"
 """The name of the embedded server's database and of the role that owns it."""
+
+KEYS_KEPT = 2
+"""How many signing keys before the one in force are still accepted."""
 
 
 class InstanceError(RuntimeError):
@@ -146,6 +149,14 @@ class Instance:
         """The key that signs sessions and links; one that lasts as long as this process before `prepare()`."""
         return self.secret("django_key") or _passing_key
 
+    def django_keys_before(self) -> list[str]:
+        """Keys that were in force before and still verify, the newest first."""
+        return (self.secret("django_key_before") or "").split()
+
+    def database_passwords(self) -> list[str]:
+        """What the embedded server's password may be: the one in force, and one that a rotation was bringing."""
+        return [known for name in ("database_password", "database_password.next") if (known := self.secret(name))]
+
     def database_settings(self) -> dict[str, Any]:
         """Django's DATABASES entry. Connections are kept for a minute and checked before they are used again."""
         if self.database_url is not None:
@@ -160,7 +171,7 @@ class Instance:
                 "OPTIONS": {},
             }
         return {
-            "ENGINE": "django.db.backends.postgresql",
+            "ENGINE": "coulance.platform.engine",
             "CONN_MAX_AGE": 60,
             "CONN_HEALTH_CHECKS": True,
             **where,

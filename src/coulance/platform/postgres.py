@@ -16,7 +16,7 @@ import secrets
 import signal
 import subprocess
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlencode
@@ -58,24 +58,29 @@ class AlreadyRunningError(UnableToStartError):
 class EmbeddedPostgres:
     """One embedded server. `start()` returns when it answers; `stop()` when it has gone.
 
-    `settings` adds or replaces server settings. `owner` is the role and database it makes on first start.
+    `password` is one, or a function that reads it where it may be rotated while the server runs. `settings` adds or
+    replaces server settings. `owner` is the role and database it makes on first start.
     """
 
     def __init__(
         self,
         *,
         layout: DatabaseLayout,
-        password: str,
+        password: str | Callable[[], str],
         owner: str = "coulance",
         settings: Mapping[str, str] | None = None,
     ) -> None:
         self._layout = layout
-        self._password = password
+        self._ask_password = password
         self._owner = owner
         self._settings = dict(settings or {})
         self._process: subprocess.Popen[bytes] | None = None
         self._lock: int | None = None
         self._use: int | None = None
+
+    @property
+    def _password(self) -> str:
+        return self._ask_password if isinstance(self._ask_password, str) else self._ask_password()
 
     @property
     def log(self) -> Path:

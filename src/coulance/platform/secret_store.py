@@ -19,7 +19,10 @@ from coulance.platform.instance import Instance, current
 from coulance_core.kernel import require_aware
 
 OWN = ("django_key", "django_key_before", "database_password", "database_password.next")
-"""What the instance makes and rotates itself; nobody sets these by hand."""
+"""What the instance makes and rotates itself; nobody sets these by hand, and `secret` doesn't tell them."""
+
+MADE = ("webhook_key",)
+"""What the instance makes itself and reads here: set or removed by hand it would make what it sealed unreadable."""
 
 _SHAPE = re.compile(r"[a-z][a-z0-9]*(?:[_-][a-z0-9]+)*")
 _LONGEST_NAME = 60
@@ -65,7 +68,7 @@ def set_secret(
     UnableToKeepSecretError.
     """
     require_aware(at)
-    _require_name(name)
+    _require_name(name, to_change=True)
     value = value.strip()
     if not value:
         raise UnableToKeepSecretError(f"nothing was given for {name}; pipe the value in, or type it when asked")
@@ -84,7 +87,7 @@ def set_secret(
 def remove_secret(*, name: str, actor: str, at: datetime, reason: str = "", here: Instance | None = None) -> None:
     """Forget a secret. Raises UnableToKeepSecretError when there is none of that name."""
     require_aware(at)
-    _require_name(name)
+    _require_name(name, to_change=True)
     instance = here or current()
     if name not in names(here=instance):
         raise UnableToKeepSecretError(f"there is no secret {name}; see: coulance secret list")
@@ -99,7 +102,7 @@ def names(*, here: Instance | None = None) -> list[str]:
     if not directory.is_dir():
         return []
     found = (path.name for path in directory.iterdir() if path.is_file() and not path.name.startswith("."))
-    return sorted(name for name in found if name not in OWN)
+    return sorted(name for name in found if name not in OWN + MADE)
 
 
 def write(here: Instance, name: str, value: str) -> None:
@@ -121,10 +124,10 @@ def write(here: Instance, name: str, value: str) -> None:
         draft.unlink(missing_ok=True)
 
 
-def _require_name(name: str) -> None:
+def _require_name(name: str, *, to_change: bool = False) -> None:
     if not _SHAPE.fullmatch(name) or len(name) > _LONGEST_NAME:
         raise UnableToKeepSecretError(
             f"{name!r} is no name of a secret: small letters, digits and hyphens, such as proxmox-ams1"
         )
-    if name in OWN or variable(name) in {f"COULANCE_{taken}" for taken in _TAKEN}:
+    if name in OWN or (to_change and name in MADE) or variable(name) in {f"COULANCE_{taken}" for taken in _TAKEN}:
         raise UnableToKeepSecretError(f"{name!r} is a name that Coulance uses itself; choose another")

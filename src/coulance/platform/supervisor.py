@@ -8,6 +8,10 @@ The rules:
 - The worker exits cleanly when it loses the database and can also hang on a dead connection, so besides its exit the
   supervisor watches its heartbeat.
 - One supervisor an instance: it holds a lock on `<home>/run/supervisor.lock`.
+- The supervisor owns the socket that the web server serves. So connections wait in its queue while a web server that
+  died comes back; and on SIGUSR1 (`coulance reload`) a new web server is started beside the old one on the same socket,
+  and the old one is asked to finish only when the new one is ready. One that doesn't get ready is ended, and the old
+  one stays.
 """
 
 import contextlib
@@ -15,6 +19,7 @@ import fcntl
 import json
 import os
 import select
+import shutil
 import signal
 import socket
 import subprocess
@@ -29,6 +34,7 @@ import psycopg
 
 from coulance.platform.heartbeat import LATE_AFTER_S
 from coulance.platform.instance import Instance
+from coulance.platform.layout import make_private
 from coulance.platform.parent import die_with_parent
 from coulance.platform.postgres import EmbeddedPostgres, UnableToStartError
 
@@ -37,6 +43,13 @@ _LONGEST_PAUSE_S = 15.0
 _SOUND_AFTER_S = 30.0
 """A part that ran this long is sound again: its next failure is met with the first pause."""
 _WATCH_EVERY_S = 5.0
+_READY_WITHIN_S = 60.0
+_BACKLOG = 1024
+
+LISTEN_VARIABLE = "COULANCE_LISTEN_FD"
+"""Tells the web server which descriptor it serves."""
+READY_VARIABLE = "COULANCE_READY_FD"
+"""Tells its processes where to write a byte each when they are ready."""
 
 
 class UnableToSuperviseError(RuntimeError):
@@ -69,53 +82,161 @@ class Part:
     command: Sequence[str]
     environment: dict[str, str]
     grace_s: float = 30.0
+    listens: int | None = None
+    """The listening socket that it serves. Such a part can be replaced while it runs; another is restarted."""
+    ready_after: int = 1
+    """How many of its processes say that they are ready."""
     process: subprocess.Popen[bytes] | None = None
     started: float = 0.0
+    fault: str = ""
+    """Why the last replacement failed; empty when it didn't."""
     _back_off: _BackOff = field(default_factory=_BackOff)
+    _successor: "_Successor | None" = None
+    _leaving: list[tuple[subprocess.Popen[bytes], float]] = field(default_factory=list)
+    """Processes that were asked to finish, and when each is killed."""
+    _wanted_anew: bool = False
 
     def start(self) -> None:
         self.started = time.monotonic()
-        self.process = subprocess.Popen(
+        self.process = self._launch(self.environment, ())
+
+    def _launch(self, environment: dict[str, str], descriptors: tuple[int, ...]) -> subprocess.Popen[bytes]:
+        if self.listens is not None:
+            environment = {**environment, LISTEN_VARIABLE: str(self.listens)}
+            descriptors = (*descriptors, self.listens)
+        return subprocess.Popen(
             self.command,
-            env=self.environment,
+            env=environment,
             stdin=subprocess.DEVNULL,
             start_new_session=True,
+            pass_fds=descriptors,
             # At once: finishing would mean waiting for a database that goes too, and keeping the port from the next
             # one. What was not committed was not acknowledged, and jobs are idempotent.
             preexec_fn=die_with_parent(os.getpid(), signal.SIGKILL),
         )
 
+    def renew(self) -> None:
+        """Run it anew from what is installed now: one that serves a socket overlaps with its successor."""
+        self.fault = ""
+        if self.process is None or self.process.poll() is not None:
+            return  # it is being started anyway
+        if self.listens is None:
+            self._wanted_anew = True
+            self._ask_to_leave(self.process)
+            return
+        if self._successor is not None:
+            self._successor.end()
+        reader, writer = os.pipe()
+        os.set_blocking(reader, False)
+        environment = {**self.environment, READY_VARIABLE: str(writer)}
+        self._successor = _Successor(self._launch(environment, (writer,)), reader)
+        os.close(writer)
+
+    @property
+    def is_renewing(self) -> bool:
+        """Whether a replacement asked for by `renew` is still going on."""
+        return self._successor is not None or self._wanted_anew or bool(self._leaving)
+
     def tend(self, say: Callable[[str], None]) -> bool:
-        """Start it if it is down and its pause is over. Returns whether it was started."""
+        """Start it if it is down and its pause is over; take replacements further. Returns whether it was started."""
+        changed = self._tend_successor(say)
+        self._tend_leaving()
         if self.process is not None and self.process.poll() is not None:
-            pause = self._back_off.failed(ran_s=time.monotonic() - self.started)
-            say(f"{self.name} ended ({_how(self.process.returncode)}); starting it again in {pause:.1f} s")
-            self.kill_group()  # its main process may have left children that hold the port
+            if self._wanted_anew:
+                self._wanted_anew = False
+                self._leaving = [(old, end) for old, end in self._leaving if old is not self.process]
+            else:
+                pause = self._back_off.failed(ran_s=time.monotonic() - self.started)
+                say(f"{self.name} ended ({_how(self.process.returncode)}); starting it again in {pause:.1f} s")
+            self.kill_group()  # its main process may have left children
             self.process = None
         if self.process is None and self._back_off.is_over():
             self.start()
             return True
+        return changed
+
+    def _tend_successor(self, say: Callable[[str], None]) -> bool:
+        successor = self._successor
+        if successor is None:
+            return False
+        if successor.is_ready(self.ready_after):
+            if self.process is not None:
+                self._ask_to_leave(self.process)
+            self.process, self.started, self._successor = successor.process, time.monotonic(), None
+            os.close(successor.reader)
+            return True
+        if (fault := successor.failed()) is not None:
+            self.fault = f"the new {self.name} {fault}; the old one goes on"
+            say(self.fault)
+            successor.end()
+            self._successor = None
         return False
 
+    def _ask_to_leave(self, process: subprocess.Popen[bytes]) -> None:
+        process.terminate()
+        self._leaving.append((process, time.monotonic() + self.grace_s))
+
+    def _tend_leaving(self) -> None:
+        for process, give_up in list(self._leaving):
+            if process.poll() is not None or time.monotonic() > give_up:
+                _kill_group(process)
+                self._leaving.remove((process, give_up))
+
     def ask_to_stop(self) -> None:
+        if self._successor is not None:
+            self._successor.end()
+            self._successor = None
         if self.process is not None and self.process.poll() is None:
             self.process.terminate()
 
     def await_stop(self, *, hurry: Callable[[], bool]) -> None:
-        """Wait for its end as long as its grace lasts, then kill the group."""
+        """Wait for its end as long as its grace lasts, then kill the group; those that were leaving too."""
         give_up = time.monotonic() + self.grace_s
-        while self.process is not None and self.process.poll() is None:
+        going = [*([self.process] if self.process is not None else []), *(process for process, _ in self._leaving)]
+        while any(process.poll() is None for process in going):
             if time.monotonic() > give_up or hurry():
                 break
             time.sleep(0.02)
-        self.kill_group()
+        for process in going:
+            _kill_group(process)
+        self._leaving.clear()
         self.process = None
 
     def kill_group(self) -> None:
         if self.process is not None:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(self.process.pid, signal.SIGKILL)
-            self.process.wait()
+            _kill_group(self.process)
+
+
+@dataclass
+class _Successor:
+    """A web server that is starting beside the one that serves; each of its processes writes a byte when ready."""
+
+    process: subprocess.Popen[bytes]
+    reader: int
+    ready: int = 0
+    started: float = field(default_factory=time.monotonic)
+
+    def is_ready(self, wanted: int) -> bool:
+        with contextlib.suppress(BlockingIOError):
+            self.ready += len(os.read(self.reader, 64))
+        return self.ready >= wanted and self.process.poll() is None
+
+    def failed(self) -> str | None:
+        if self.process.poll() is not None:
+            return f"ended ({_how(self.process.returncode)}) before it was ready"
+        if time.monotonic() - self.started > _READY_WITHIN_S:
+            return f"was not ready within {_READY_WITHIN_S:.0f} s"
+        return None
+
+    def end(self) -> None:
+        _kill_group(self.process)
+        os.close(self.reader)
+
+
+def _kill_group(process: subprocess.Popen[bytes]) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
 
 
 def _how(status: int) -> str:
@@ -162,17 +283,45 @@ def state(here: Instance) -> dict[str, str] | None:
     return None  # the lock was free: that supervisor was killed before it could clean up
 
 
-def require_free_port(host: str, port: int) -> None:
-    """Raise UnableToSuperviseError when something else listens there, or the address isn't ours."""
+def listen(host: str, port: int) -> socket.socket:
+    """The socket that the web server will serve, listening; connections wait in it until there is one.
+
+    Raises UnableToSuperviseError when something else listens there, or the address isn't ours.
+    """
     try:
         family, kind, protocol, _, where = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-        with socket.socket(family, kind, protocol) as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            probe.bind(where)
+        listening = socket.socket(family, kind, protocol)
+        try:
+            listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            listening.bind(where)
+            listening.listen(_BACKLOG)
+        except OSError:
+            listening.close()
+            raise
     except OSError as fault:
         raise UnableToSuperviseError(
             f"can't listen on {host} port {port}: {fault.strerror or fault}; choose another with --host or --port"
         ) from fault
+    # A process that accepts must not wait for a connection that another has taken.
+    listening.setblocking(False)
+    return listening
+
+
+def require_free_port(host: str, port: int) -> None:
+    """Raise UnableToSuperviseError when something else listens there, or the address isn't ours."""
+    listen(host, port).close()
+
+
+def ask_to_reload(here: Instance) -> int:
+    """Ask the running supervisor to run web and worker anew; returns how many times it had done so before.
+
+    Raises UnableToSuperviseError when none is running.
+    """
+    known = state(here)
+    if known is None:
+        raise UnableToSuperviseError(f"Coulance is not running in {here.home}: coulance up starts it")
+    os.kill(int(known["pid"]), signal.SIGUSR1)
+    return int(known.get("reloads", 0))
 
 
 @dataclass
@@ -189,14 +338,21 @@ class Supervisor:
     _database_started: float = 0.0
     _watched: float = 0.0
     _sleeper: int = -1
+    _reload_asked: bool = False
+    _reloading: bool = False
+    _reloads: int = 0
 
     def run(self, *, on_start: Callable[[], None]) -> None:
-        """Start all parts and tend them until SIGINT, SIGTERM or SIGHUP; then stop them. A second signal hurries."""
+        """Start all parts and tend them until SIGINT, SIGTERM or SIGHUP; then stop them. A second signal hurries.
+
+        SIGUSR1 has web and worker run anew: see `Part.renew`.
+        """
         wake, self._sleeper = os.pipe()
         os.set_blocking(self._sleeper, False)
         before = {
             number: signal.signal(number, self._told) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
         }
+        before[signal.SIGUSR1] = signal.signal(signal.SIGUSR1, self._told)
         try:
             self._database_started = time.monotonic()
             for part in self.parts:
@@ -221,14 +377,29 @@ class Supervisor:
             os.close(self._sleeper)
 
     def _told(self, number: int, frame: FrameType | None) -> None:  # noqa: ARG002 - a signal handler's signature
-        self._signals += 1
+        if number == signal.SIGUSR1:
+            self._reload_asked = True
+        else:
+            self._signals += 1
         with contextlib.suppress(OSError):
             os.write(self._sleeper, b"!")
 
     def _tend(self) -> bool:
         changed = self._tend_database()
+        if self._reload_asked:
+            self._reload_asked = False
+            self._reloading = True
+            self.say("running web and worker anew")
+            for part in self.parts:
+                part.renew()
         for part in self.parts:
             changed |= part.tend(self.say)
+        if self._reloading and not any(part.is_renewing for part in self.parts):
+            self._reloading = False
+            self._reloads += 1
+            changed = True
+            if not any(part.fault for part in self.parts):
+                self.say("web and worker run anew")
         if time.monotonic() - self._watched > _WATCH_EVERY_S:
             self._watched = time.monotonic()
             self._watch_worker()
@@ -288,6 +459,8 @@ class Supervisor:
             known["database"] = self.database.pid
         for part in self.parts:
             known[part.name] = part.process.pid if part.process else None
+        known["reloads"] = self._reloads
+        known["reload_fault"] = " ".join(part.fault for part in self.parts if part.fault)
         draft = _state_file(self.here).with_suffix(".new")
         draft.write_text(json.dumps(known) + "\n")
         draft.replace(_state_file(self.here))
@@ -299,15 +472,37 @@ def _sleep_until_woken(wake: int, at_most_s: float) -> None:
         os.read(wake, 64)
 
 
-def instance_parts(*, host: str, port: int, workers: int, threads: int, collect: int | None = None) -> list[Part]:
+def instance_parts(
+    *,
+    here: Instance,
+    host: str,
+    port: int,
+    workers: int,
+    threads: int,
+    collect: int | None = None,
+    listening: socket.socket | None = None,
+) -> list[Part]:
     """The web server and the worker, as programs of this Python. They find the instance through the environment.
 
-    With `collect` (seconds) the local collector runs beside them.
+    With `collect` (seconds) the local collector runs beside them. The web server serves `listening`, or where a system
+    can't hand that on, the address.
     """
     environment = {**os.environ, "COULANCE_SUPERVISED": "1", "PYTHONUNBUFFERED": "1"}
+    counts = here.run_dir / "metrics"
+    shutil.rmtree(counts, ignore_errors=True)  # each process adds to files of its own, which outlive it
+    make_private(counts)
     web = [sys.executable, "-m", "coulance.platform.web_server", host, str(port), str(workers), str(threads)]
     worker = [sys.executable, "-m", "coulance.platform.worker"]
-    parts = [Part("web", web, environment), Part("worker", worker, environment)]
+    parts = [
+        Part(
+            "web",
+            web,
+            {**environment, "PROMETHEUS_MULTIPROC_DIR": str(counts)},
+            listens=listening.fileno() if listening is not None else None,
+            ready_after=workers,
+        ),
+        Part("worker", worker, environment),
+    ]
     if collect is not None:
         collector = [sys.executable, "-m", "coulance.cli.main", "collect", "--every", str(collect)]
         parts.append(Part("collector", collector, environment))

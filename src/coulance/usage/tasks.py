@@ -1,9 +1,8 @@
-"""Jobs that look after the samples: sealing each hour, compaction and proof each night. Private to the room.
+"""Jobs that look after the samples: sealing each hour, compaction each night. Private to the room.
 
 Every command loads the jobs of every room, so what is heavy is imported when a job runs.
 """
 
-import logging
 from datetime import timedelta
 
 from procrastinate import RetryStrategy
@@ -11,7 +10,6 @@ from procrastinate.contrib.django import app
 
 from coulance.platform import clock
 
-_log = logging.getLogger(__name__)
 _ANSWERS_KEPT = timedelta(days=90)
 """A batch that is sent again later than this is judged row by row: slower, and the same."""
 
@@ -35,16 +33,3 @@ def compact(timestamp: int) -> None:  # noqa: ARG001 - periodic
     operations.compact(now=now)
     operations.collect_garbage(now=now)
     operations.forget_batches(before=now - _ANSWERS_KEPT)
-
-
-@app.periodic(cron="3 4 * * *", periodic_id="verify")
-@app.task(queueing_lock="usage.verify")
-def verify(timestamp: int) -> None:  # noqa: ARG001 - periodic
-    """Count everything again, and say loudly when something differs: the job fails, and doctor shows it."""
-    from coulance.usage import queries
-
-    faults = list(queries.verify())
-    for fault in faults:
-        _log.error("usage: %s", fault)
-    if faults:
-        raise RuntimeError(f"{len(faults)} faults in the sample store; first: {faults[0]}")
