@@ -25,14 +25,14 @@ _MOST_BYTES = 256 * 1024 * 1024
 
 
 class Column(NamedTuple):
-    """A column of a kind of row: how its text is read (raises `_Expected`), whether it must be there, its default."""
+    """A column of a kind of row: its reader (raises `UnreadableCellError`), whether it must be there, its default."""
 
     read: Callable[[str], Any]
     required: bool = False
     default: Any = ""
 
 
-class _Expected(ValueError):
+class UnreadableCellError(ValueError):
     """What was expected instead, and the nearest valid word."""
 
     def __init__(self, expected: str, close: str = "") -> None:
@@ -43,9 +43,9 @@ class _Expected(ValueError):
 def _text(most: int) -> Callable[[str], str]:
     def read(text: str) -> str:
         if len(text) > most:
-            raise _Expected(f"at most {most} characters")
+            raise UnreadableCellError(f"at most {most} characters")
         if any(ord(c) < 32 and c not in "\n\r\t" for c in text):
-            raise _Expected("a text without control characters")
+            raise UnreadableCellError("a text without control characters")
         return text
 
     return read
@@ -56,7 +56,7 @@ def _choice(words: Iterable[str]) -> Callable[[str], str]:
 
     def read(text: str) -> str:
         if text not in known:
-            raise _Expected(listed(known), nearest(text, known))
+            raise UnreadableCellError(listed(known), nearest(text, known))
         return text
 
     return read
@@ -74,7 +74,7 @@ def _several(words: Iterable[str]) -> Callable[[str], list[str]]:
 def _checked(problem: Callable[[str], str]) -> Callable[[str], str]:
     def read(text: str) -> str:
         if expected := problem(text):
-            raise _Expected(expected)
+            raise UnreadableCellError(expected)
         return text
 
     return read
@@ -83,7 +83,7 @@ def _checked(problem: Callable[[str], str]) -> Callable[[str], str]:
 def _country(text: str) -> str:
     if expected := checks.country(text):
         close = text.upper() if not checks.country(text.upper()) else {"UK": "GB", "EL": "GR"}.get(text.upper(), "")
-        raise _Expected(expected, close)
+        raise UnreadableCellError(expected, close)
     return text
 
 
@@ -91,31 +91,31 @@ def _currency(text: str) -> str:
     try:
         return currency(text).code
     except ValueError:
-        raise _Expected("an ISO 4217 currency, such as EUR") from None
+        raise UnreadableCellError("an ISO 4217 currency, such as EUR") from None
 
 
 def _zone(text: str) -> str:
     if text not in available_timezones():
-        raise _Expected("a time zone, such as Europe/Amsterdam", nearest(text, available_timezones()))
+        raise UnreadableCellError("a time zone, such as Europe/Amsterdam", nearest(text, available_timezones()))
     return text
 
 
 def _day(text: str) -> date:
     if not re.fullmatch(r"\d{4}-\d{2}-\d{2}", text):
-        raise _Expected("a day as year-month-day: 2026-01-31")
+        raise UnreadableCellError("a day as year-month-day: 2026-01-31")
     try:
         day = date.fromisoformat(text)
     except ValueError:
-        raise _Expected("a day that exists, as year-month-day") from None
+        raise UnreadableCellError("a day that exists, as year-month-day") from None
     if not 1900 <= day.year <= 2199:  # around the calendar's ends, instants can't be computed with in every zone
-        raise _Expected("a day in a year from 1900 to 2199")
+        raise UnreadableCellError("a day in a year from 1900 to 2199")
     return day
 
 
 def _whole(least: int, most: int) -> Callable[[str], int]:
     def read(text: str) -> int:
         if not re.fullmatch(r"\d{1,9}", text) or not least <= int(text) <= most:
-            raise _Expected(f"a whole number from {least} to {most}")
+            raise UnreadableCellError(f"a whole number from {least} to {most}")
         return int(text)
 
     return read
@@ -124,14 +124,14 @@ def _whole(least: int, most: int) -> Callable[[str], int]:
 def _yes(text: str) -> bool:
     words = {"yes": True, "true": True, "1": True, "no": False, "false": False, "0": False}
     if text.lower() not in words:
-        raise _Expected("yes or no")
+        raise UnreadableCellError("yes or no")
     return words[text.lower()]
 
 
 def _lines(text: str) -> list[str]:
     lines = [line.strip() for line in re.split(r"\n|\|", text.replace("\r", "")) if line.strip()]
     if len(lines) > 6 or any(len(line) > 200 for line in lines):
-        raise _Expected("at most 6 lines, separated by |")
+        raise UnreadableCellError("at most 6 lines, separated by |")
     return lines
 
 
@@ -353,7 +353,7 @@ def _row(
             continue
         try:
             values[name] = column.read(text)
-        except _Expected as error:
+        except UnreadableCellError as error:
             bare.fault(faults, name, repr(text), str(error), error.close)
             sound = False
     for name, column in RECORDS[kind].items():

@@ -18,7 +18,7 @@ from coulance.customers import operations as write_customers
 from coulance.customers import queries as customers
 from coulance.customers.kinds import Role
 from coulance.flows.customer_file import Row
-from coulance.platform import audit
+from coulance.platform import audit, webhooks
 from coulance.platform.db import advisory_lock
 from coulance.services import operations as write_services
 from coulance.services import queries as services
@@ -99,7 +99,25 @@ def import_customers(
             if plan.writes:
                 counts = Counter(f"{item.record} {item.action}" for item in plan.items)
                 audit.record(actor=actor, act="customers.imported", subject="customers", at=at, detail=dict(counts))
+                _tell(plan, at)
     return plan
+
+
+def _tell(plan: ImportPlan, at: datetime) -> None:
+    """Tell endpoints of what came to be and what changed; a contact's change is its account's."""
+    told: dict[tuple[str, str], str] = {}
+    for item in plan.items:
+        if item.action == "unchanged" or item.record == "series":
+            continue
+        record = "service" if item.record == "service" else "account"
+        name = item.external_id.partition("/")[0] if item.record == "contact" else item.external_id
+        action = "changed" if item.record == "contact" else item.action
+        told.setdefault((record, name), action)
+    for record in ("account", "service"):
+        for action in ("created", "changed"):
+            names = [name for (kind, name), done in told.items() if (kind, done) == (record, action)]
+            if names:
+                webhooks.emit_many(event=f"{record}.{action}", data=({record: name} for name in names), at=at)
 
 
 def first_open_day(closed_period: str, billing_day: int) -> date:

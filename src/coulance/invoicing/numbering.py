@@ -7,6 +7,7 @@ under a lock on each series. Killed at any instant, either every document has it
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
+from itertools import groupby
 from typing import Any
 
 from django.db import connection, transaction
@@ -14,6 +15,7 @@ from django.db import connection, transaction
 from coulance.invoicing.errors import UnableToNumberError
 from coulance.invoicing.runs import lock_run
 from coulance.ledger.operations import parties_for, post_entries
+from coulance.platform import webhooks
 from coulance_core.catalog.provider import NumberSeries
 from coulance_core.invoicing import Block, carry_entry, next_block, series_year, sql_format
 from coulance_core.kernel import Money, require_aware
@@ -62,6 +64,10 @@ def assign_numbers(*, run: int, series: Mapping[str, NumberSeries], at: datetime
             cursor.execute(
                 "UPDATE invoicing_run SET state = 'closed', closed_at = %s WHERE id = %s AND state = 'open'", [at, run]
             )
+            if cursor.rowcount:
+                count = numbered.documents
+                data = {"period": held.period, "purpose": held.purpose, "documents": count}
+                webhooks.emit(event="period.closed", data=data, at=at)
     return Numbered(numbered.blocks, numbered.documents, numbered.entries + carried)
 
 
@@ -138,8 +144,41 @@ def _issue(run: int | None, ids: list[int], series: Mapping[str, NumberSeries], 
                 """,
                 {**scope, "at": at},
             )
+    _tell(run, ids, at)
     entries = _book(issued, at)
     return Numbered(tuple(blocks), len(issued) + statements, entries)
+
+
+_EVENTS = {"credit_note": "credit_note.issued", "usage_statement": "statement.issued"}
+
+
+def _tell(run: int | None, ids: Sequence[int], at: datetime) -> None:
+    """Tell endpoints of what was issued at this instant, a batch at a time; without endpoints it costs one query."""
+    if not webhooks.anybody_listens():
+        return
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT d.kind, d.number, d.buyer_ref, d.period_name, d.issued_on, d.due_on, d.gross, d.currency, i.number"
+            "  FROM invoicing_document d LEFT JOIN invoicing_document i ON i.id = d.invoice_id"
+            " WHERE d.issued_at = %s AND (d.run_id = %s OR d.id = ANY(%s)) ORDER BY d.kind, d.number",
+            [at, run, list(ids)],
+        )
+        for kind, rows in groupby(cursor.fetchall(), key=lambda row: str(row[0])):
+            webhooks.emit_many(event=_EVENTS.get(kind, "invoice.issued"), data=map(_told, rows), at=at)
+
+
+def _told(row: tuple[Any, ...]) -> dict[str, Any]:
+    kind, number, account, period, issued_on, due_on, gross, currency, invoice = row
+    data = {
+        "number": number,
+        "kind": kind,
+        "account": account,
+        "period": period,
+        "issued_on": issued_on.isoformat(),
+        "due_on": due_on.isoformat(),
+        "gross": {"amount": Money(gross, currency).decimal(), "currency": currency},
+    }
+    return data if invoice is None else {**data, "invoice": invoice}
 
 
 def _take_block(series: NumberSeries, year: int, count: int) -> Block:

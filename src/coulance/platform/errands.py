@@ -34,7 +34,7 @@ class UnableToFindErrandError(LookupError):
 
 @dataclass(frozen=True, slots=True)
 class Errand:
-    """An errand as it stands. `state`: waiting, running, done or failed. `done` of `total` steps; total 0: not known."""
+    """An errand as it stands. `state`: waiting, running, done or failed; `done` of `total` steps (0: not known)."""
 
     key: str
     kind: str

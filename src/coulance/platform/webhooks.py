@@ -65,6 +65,11 @@ def wants(patterns: Collection[str], event: str) -> bool:
     )
 
 
+def anybody_listens() -> bool:
+    """Whether there is any endpoint; for callers to whom gathering what they would tell is dear."""
+    return WebhookEndpoint.objects.exists()
+
+
 def emit(*, event: str, data: Mapping[str, Any], at: datetime) -> str | None:
     """Tell the endpoints that want it that this happened; in the caller's transaction, so that both stand or fall.
 

@@ -1,0 +1,36 @@
+"""Credit notes that a person gives on an issued invoice: the reason, the series and the day they are dated by."""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from coulance.catalog import queries as catalog
+from coulance.invoicing import operations as invoicing
+from coulance_core.invoicing import CreditRequest, CreditType
+
+
+def give_credit_note(
+    *,
+    number: str,
+    lines: Sequence[CreditRequest] | None,
+    credit_type: CreditType,
+    reason: str,
+    actor: str,
+    at: datetime,
+) -> str:
+    """Credit lines of an invoice (none: all that is left of it); gives the credit note's number. One transaction.
+
+    Raises `UnableToCreditError` (invoicing), also without a reason, and `UnableToFindDocumentError`.
+    """
+    if not reason.strip():
+        raise invoicing.UnableToCreditError("a credit note needs a reason: the customer reads it")
+    terms = catalog.catalog()
+    return invoicing.issue_credit_note(
+        number=number,
+        lines=lines,
+        credit_type=credit_type,
+        reason=reason.strip(),
+        at=at,
+        issued_on=at.astimezone(terms.provider.zone_info).date(),
+        actor=actor,
+        series=terms.series["credit"],
+    )
