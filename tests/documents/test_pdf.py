@@ -276,7 +276,7 @@ def test_when_typst_cannot_set_a_text_plainer_text_is_tried_and_then_it_is_refus
     class PanicException(BaseException):  # pyo3 raises one of this name, outside Exception
         pass
 
-    def fails(shown: dict[str, Any], calculation: str, issued: object) -> bytes:
+    def fails(shown: dict[str, Any], calculation: str, issued: object, einvoice: str) -> bytes:
         tried.append(shown["buyer"][0])
         if len(tried) == 1:
             raise PanicException("index out of bounds")

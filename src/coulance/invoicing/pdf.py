@@ -24,8 +24,10 @@ _TEMPLATE = Path(__file__).parent / "documents" / "document.typ"
 _own = threading.local()
 
 
-def render(snapshot: Mapping[str, Any]) -> bytes:
+def render(snapshot: Mapping[str, Any], *, einvoice: bytes = b"") -> bytes:
     """The PDF/A-3b of a document, from its snapshot (`coulance.document/1`) and nothing else.
+
+    `einvoice` is attached as `factur-x.xml`; that alone makes no Factur-X file: see `einvoice.factur_x`.
 
     Safe in several threads at once; typst works outside the interpreter's lock. Not after a fork: typst keeps threads
     of its own, and a forked child waits for ones it doesn't have; give worker processes the `spawn` way. Raises
@@ -39,7 +41,7 @@ def render(snapshot: Mapping[str, Any]) -> bytes:
     issued = datetime.fromisoformat(shown["date"]).replace(tzinfo=UTC)
     for clean in (safe, plain):
         try:
-            return _compile(_cleaned(shown, clean), calculation, issued)
+            return _compile(_cleaned(shown, clean), calculation, issued, einvoice.decode())
         except typst.TypstError as error:
             problem = str(error)
         except BaseException as error:
@@ -51,12 +53,12 @@ def render(snapshot: Mapping[str, Any]) -> bytes:
     raise UnableToRenderError(f"document {snapshot.get('number') or '(draft)'}: {problem}")
 
 
-def _compile(shown: Mapping[str, Any], calculation: str, issued: datetime) -> bytes:
+def _compile(shown: Mapping[str, Any], calculation: str, issued: datetime, einvoice: str) -> bytes:
     made = _compiler().compile(
         format="pdf",
         pdf_standards="a-3b",
         timestamp=int(issued.timestamp()),
-        sys_inputs={"data": json.dumps(shown, ensure_ascii=False), "calculation": calculation},
+        sys_inputs={"data": json.dumps(shown, ensure_ascii=False), "calculation": calculation, "einvoice": einvoice},
     )
     if not isinstance(made, bytes):
         raise TypeError(f"typst gave {type(made).__name__}, expected bytes")

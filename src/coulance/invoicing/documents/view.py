@@ -12,6 +12,7 @@ from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from coulance.invoicing import chart, svg
+from coulance.invoicing.documents import paying
 from coulance.invoicing.documents.calculation import CALCULATION_FILE, View, explained
 from coulance.invoicing.documents.words import NBSP, Words, ratio_percent
 from coulance_core.kernel import exact
@@ -85,7 +86,7 @@ class _Document:
             "seller": self._seller(),
             "buyer": self._buyer(),
             "meta": self._meta(),
-            "callout": self._callout(draft),
+            "callout": self._callout(draft, pictures),
             "why": self._why(usage),
             "lines": self._lines(),
             "totals": self._totals(),
@@ -159,7 +160,7 @@ class _Document:
             rows.append([w("buyer_vat"), s["buyer"]["vat_id"]])
         return rows
 
-    def _callout(self, draft: bool) -> View:
+    def _callout(self, draft: bool, pictures: bool) -> View:
         """The box at the top right: how much, by when, how."""
         s, w = self.snapshot, self.words
         due = s["totals"].get("due", s["totals"]["gross"])
@@ -189,11 +190,19 @@ class _Document:
             [w("pay_to"), _groups(seller.get("iban"))],
             [w("bic"), seller.get("bic")],
             [w("account_holder"), seller.get("name")],
-            [w("reference"), s.get("number")],
+            [w("reference"), "" if draft else paying.reference_of(s["number"])],
         ]
         by = w("draft_note") if draft else w("pay_by", date=w.day(s["due_on"])) if s.get("due_on") else ""
         how_known = [] if draft else [[label, str(value)] for label, value in how if value]
-        return {"tone": "due", "label": w("amount_due"), "amount": self.money(shown), "by": by, "how": how_known}
+        said = {"tone": "due", "label": w("amount_due"), "amount": self.money(shown), "by": by, "how": how_known}
+        return said | ({} if draft or not pictures else self._square(str(due)))
+
+    def _square(self, due: str) -> View:
+        """The payment as a square to scan, where a bank could carry it out as it stands."""
+        s = self.snapshot
+        text = paying.transfer_text(s["seller"], amount=due, currency=s["currency"], number=s["number"])
+        drawn = paying.square(text) if text else None
+        return {"scan": {"svg": drawn, "label": self.words("scan")}} if drawn else {}
 
     # --- why ---
 

@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
-from coulance.invoicing.einvoice import cii as _cii
-from coulance.invoicing.einvoice import ubl as _ubl
+from coulance.invoicing import pdf
+from coulance.invoicing.einvoice import cii_writer, hybrid, ubl_writer
 from coulance.invoicing.einvoice.validation import Finding, Report, validate
 from coulance_core.invoicing.en16931 import invoice_of
 from coulance_core.invoicing.en16931_model import EInvoiceInvalidError, Lack, Routing
@@ -15,7 +15,9 @@ __all__ = [
     "Lack",
     "Report",
     "Routing",
+    "checked",
     "cii",
+    "factur_x",
     "ubl",
     "validate",
 ]
@@ -26,9 +28,25 @@ def ubl(snapshot: Mapping[str, Any], *, routing: Routing | None = None, peppol: 
 
     The rules are not run: `checked` in front of whatever leaves the house.
     """
-    return _ubl.write(invoice_of(snapshot, routing=routing), peppol=peppol)
+    return ubl_writer.write(invoice_of(snapshot, routing=routing), peppol=peppol)
 
 
 def cii(snapshot: Mapping[str, Any], *, routing: Routing | None = None) -> bytes:
     """The document as Cross Industry Invoice, profile EN 16931. Raises `EInvoiceInvalidError`."""
-    return _cii.write(invoice_of(snapshot, routing=routing))
+    return cii_writer.write(invoice_of(snapshot, routing=routing))
+
+
+def factur_x(snapshot: Mapping[str, Any], *, routing: Routing | None = None) -> bytes:
+    """The document's PDF/A-3b with its CII inside and declared (Factur-X, profile EN 16931).
+
+    Raises `EInvoiceInvalidError`, or `pdf.UnableToRenderError`.
+    """
+    return hybrid.declared(pdf.render(snapshot, einvoice=cii(snapshot, routing=routing)))
+
+
+def checked(xml: bytes, number: str) -> bytes:
+    """The bytes of an e-invoice when it is valid. Raises `EInvoiceInvalidError` with what failed; fails closed."""
+    report = validate(xml)
+    if not report.valid:
+        raise EInvoiceInvalidError(number, message=str(report))
+    return xml

@@ -13,7 +13,7 @@ from decimal import Decimal, InvalidOperation
 
 from lxml import etree
 
-from coulance.invoicing.einvoice.ubl import CAC, CBC, PEPPOL_PROCESS
+from coulance.invoicing.einvoice.ubl_writer import CAC, CBC, PEPPOL_PROCESS
 
 _N = {"a": CAC, "b": CBC}
 

@@ -11,7 +11,9 @@ from pathlib import Path
 
 from lxml import etree
 
-from coulance.invoicing.einvoice import cii, peppol_rules, ubl
+from coulance.invoicing.einvoice import cii_writer as cii
+from coulance.invoicing.einvoice import peppol_rules
+from coulance.invoicing.einvoice import ubl_writer as ubl
 from coulance.invoicing.einvoice.saxon import VALIDATOR, UnableToValidateError, Validator, rules_folder
 
 MOST_BYTES = 20 * 2**20

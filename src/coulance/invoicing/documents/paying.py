@@ -1,0 +1,71 @@
+"""The square that a banking app reads: a SEPA transfer filled in (EPC069-12, version 002), drawn as SVG.
+
+Only for euros to an IBAN whose check digits are right, since a code that pays the wrong account is worse than none.
+"""
+
+from collections.abc import Mapping
+from decimal import Decimal
+from typing import Any
+
+import segno
+
+from coulance_core.invoicing.en16931 import is_iban, payment_reference
+from coulance_core.invoicing.references import creditor_reference_if_any
+
+_MOST = Decimal("999999999.99")
+_MASK = 3
+"""Any mask is readable; trying all eight for the prettiest costs five times as much."""
+_LATEST = 13
+"""The largest version that the standard allows."""
+
+
+def reference_of(number: str) -> str:
+    """The reference to give, as people read it: an RF in groups of four, else the number.
+
+    >>> reference_of("B2026-000017")
+    'RF92 B202 6000 017'
+    """
+    reference = creditor_reference_if_any(number)
+    return " ".join(reference[i : i + 4] for i in range(0, len(reference), 4)) if reference else number
+
+
+def transfer_text(seller: Mapping[str, Any], *, amount: str, currency: str, number: str) -> str | None:
+    """What the square says, or none where it can say nothing: not euros, no valid IBAN, nothing to pay."""
+    iban = "".join(str(seller.get("iban") or "").split()).upper()
+    name = " ".join(str(seller.get("name") or "").split())[:70]
+    bic = "".join(str(seller.get("bic") or "").split()).upper()
+    if currency != "EUR" or not name or not is_iban(iban) or not Decimal("0.01") <= Decimal(amount) <= _MOST:
+        return None
+    if not (bic.isascii() and bic.isalnum() and len(bic) in (8, 11)):
+        bic = ""
+    reference = payment_reference(number)
+    structured, words = (reference, "") if creditor_reference_if_any(number) else ("", number[:140])
+    lines = ("BCD", "002", "1", bic, name, iban, f"EUR{Decimal(amount):f}", "", structured, words)
+    return "\n".join(lines).rstrip("\n")
+
+
+def square(text: str) -> str | None:
+    """The text as a QR code of error correction M, as SVG in black on white; none when it is too long for one."""
+    try:
+        made = segno.make_qr(text, error="m", mask=_MASK, boost_error=False, encoding="utf-8")
+    except segno.DataOverflowError:
+        return None
+    if int(made.version) > _LATEST:
+        return None
+    rows: list[str] = []
+    for y, row in enumerate(made.matrix):
+        bits = row.translate(_SHOWN).decode()
+        x = bits.find("1")
+        while x >= 0:
+            end = bits.find("0", x)
+            end = len(bits) if end < 0 else end
+            rows.append(f"M{x} {y}h{end - x}v1H{x}z")
+            x = bits.find("1", end)
+    size = len(made.matrix)
+    return (
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {size} {size}" width="{size}" height="{size}">'
+        f'<path d="{"".join(rows)}" fill="#000"/></svg>'
+    )
+
+
+_SHOWN = bytes(ord("1") if value == 1 else ord("0") for value in range(256))
