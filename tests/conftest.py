@@ -119,9 +119,12 @@ def db(worker_database: WorkerDatabase) -> Iterator[Any]:
     """Django's connection inside a transaction that is rolled back afterwards.
 
     Deferred constraints and triggers fire at commit, which never comes: call `db.check_constraints()` to force them.
+    As the test ends, what it issued must have valid e-invoices (a sample of each sort).
     """
     global _databases_allowed
     from django.db import connection, transaction
+
+    from tests.support.einvoices import check_issued
 
     _databases_allowed = True
     atomic = transaction.atomic()
@@ -129,6 +132,8 @@ def db(worker_database: WorkerDatabase) -> Iterator[Any]:
     atomic.__enter__()
     try:
         yield connection
+        if not connection.needs_rollback:
+            check_issued()
     finally:
         transaction.set_rollback(True)
         atomic.__exit__(None, None, None)
@@ -141,9 +146,12 @@ def committed_db(worker_database: WorkerDatabase) -> Iterator[WorkerDatabase]:
     global _databases_allowed
     from django.db import connections
 
+    from tests.support.einvoices import check_issued
+
     _databases_allowed = True
     try:
         yield worker_database
+        check_issued()
     finally:
         connections.close_all()
         worker_database.renew()

@@ -5,6 +5,7 @@ from typing import Any
 
 from coulance.invoicing import pdf
 from coulance.invoicing.einvoice import cii_writer, hybrid, ubl_writer
+from coulance.invoicing.einvoice.survey import Survey, survey
 from coulance.invoicing.einvoice.validation import Finding, Report, validate
 from coulance_core.invoicing.en16931 import invoice_of
 from coulance_core.invoicing.en16931_model import EInvoiceInvalidError, Lack, Routing
@@ -15,9 +16,11 @@ __all__ = [
     "Lack",
     "Report",
     "Routing",
+    "Survey",
     "checked",
     "cii",
     "factur_x",
+    "survey",
     "ubl",
     "validate",
 ]

@@ -4,6 +4,7 @@ One request at a time. What does not answer in time is killed, and a new process
 one that has done a few thousand documents is renewed, so that nothing grows for weeks.
 """
 
+import atexit
 import contextlib
 import json
 import os
@@ -132,3 +133,4 @@ class Validator:
 
 VALIDATOR = Validator()
 """This process's own."""
+atexit.register(VALIDATOR.close)
