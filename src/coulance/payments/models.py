@@ -9,7 +9,7 @@ from typing import ClassVar
 from django.db import models
 from django.db.models import F, Q
 
-from coulance_core.payments import ItemKind, Method, ReversalKind, Scheme, Sequence
+from coulance_core.payments import ItemKind, MandateSequence, Method, ReversalKind, Scheme
 
 _IBAN = r"^([A-Z]{2}[0-9]{2}[A-Z0-9]{11,30})?$"
 
@@ -196,7 +196,9 @@ class Mandate(models.Model):
         db_table = "payments_mandate"
         constraints: ClassVar = [
             models.CheckConstraint(condition=Q(scheme__in=[s.value for s in Scheme]), name="mandate_scheme"),
-            models.CheckConstraint(condition=Q(sequence__in=[s.value for s in Sequence]), name="mandate_sequence"),
+            models.CheckConstraint(
+                condition=Q(sequence__in=[s.value for s in MandateSequence]), name="mandate_sequence"
+            ),
             models.CheckConstraint(condition=Q(iban__regex=_IBAN) & ~Q(iban=""), name="mandate_iban"),
             models.CheckConstraint(
                 condition=Q(withdrawn_on__isnull=True, withdrawn_why="")

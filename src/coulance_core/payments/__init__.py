@@ -11,13 +11,13 @@ from coulance_core.payments.postings import (
 from coulance_core.payments.terms import (
     Choice,
     ItemKind,
+    MandateSequence,
     Method,
     OpenItem,
     Part,
     Receipt,
     ReversalKind,
     Scheme,
-    Sequence,
 )
 
 __all__ = [
@@ -26,13 +26,13 @@ __all__ = [
     "AllocationPolicy",
     "Choice",
     "ItemKind",
+    "MandateSequence",
     "Method",
     "OpenItem",
     "Part",
     "Receipt",
     "ReversalKind",
     "Scheme",
-    "Sequence",
     "SetOff",
     "allocate",
     "allocation_entry",

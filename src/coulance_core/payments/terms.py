@@ -62,7 +62,7 @@ class Scheme(StrEnum):
     B2B = "b2b"
 
 
-class Sequence(StrEnum):
+class MandateSequence(StrEnum):
     """Where a mandate stands in its life: what its next collection must say."""
 
     FIRST = "first"
