@@ -132,6 +132,8 @@ class _Comparing:
                 self.changes.append(Change(f"series {key}: {line}"))
         for key in sorted({*self.old.collectors, *self.new.collectors}):
             self._collector(key, self.old.collectors.get(key), self.new.collectors.get(key))
+        for line in difference(_full(self.old.sending), _full(self.new.sending)):
+            self.changes.append(Change(f"sending: {line}"))
         before_rates = {_rate_key(rate): rate for rate in self.old.tax.rates}
         after_rates = {_rate_key(rate): rate for rate in self.new.tax.rates}
         for name in sorted({*before_rates, *after_rates}):

@@ -36,6 +36,7 @@ from coulance.catalog.fields import (
 from coulance.catalog.toml_tree import Node
 from coulance.catalog.values import Amount, Amounts, CurrencyCode, Percent, Price, UnitName
 from coulance_core.catalog.provider import PriceBasis, Resets, TaxKind, TaxRounding
+from coulance_core.catalog.sending import ADDRESS, InvoiceForm, SendingMode, SentKind
 from coulance_core.catalog.terms import (
     Aggregation,
     Beyond,
@@ -387,6 +388,22 @@ PROVIDER = Table(
         Field("texts", Texts(), "texts of the provider's own, such as invoice_footer"),
     ),
 )
+_ADDRESS = Text('an e-mail address, such as "billing@example.com"', ADDRESS)
+SENDING = Table(
+    "how documents are mailed",
+    (
+        Field("from", _ADDRESS, "the address that mail comes from; the provider's own unless said"),
+        Field("name", Text(most=100), "the name beside it; the provider's own unless said"),
+        Field("reply_to", _ADDRESS, "where answers go"),
+        Field("bounces_to", _ADDRESS, "the mailbox for what comes back; the address it comes from unless said"),
+        Field("bcc", ListOf(_ADDRESS), "who gets a blind copy of every document"),
+        Field("mode", Choice(SendingMode), "whether an operator approves first, or documents go by themselves"),
+        Field("hour", Whole(0, 23), "the hour of the day from which they go by themselves, in the provider's zone"),
+        Field("scheduled_from", Day(), "the day from whose documents on they go by themselves; needed for that mode"),
+        Field("documents", ListOf(Choice(SentKind)), "which documents are mailed; all of them unless said"),
+        Field("attach", ListOf(Choice(InvoiceForm)), "electronic forms that go along with the PDF"),
+    ),
+)
 ROOT = Table(
     "provider file",
     (
@@ -409,6 +426,7 @@ ROOT = Table(
             "[series.*]: how documents are numbered",
             required=True,
         ),
+        Field("sending", SENDING, "[sending]: how documents are mailed"),
         Field("meters", Named(METER), "[meters.KEY]: what is counted"),
         Field("pools", Named(POOL), "[pools.KEY]: allowances that services share"),
         Field("plans", Named(PLAN), "[plans.KEY]: what is sold, in price versions"),

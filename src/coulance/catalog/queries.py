@@ -70,6 +70,7 @@ def load_catalog(revision: int) -> core.Catalog:
         series={key: from_json(core.NumberSeries, series) for key, series in settings["series"].items()},
         # Revisions of earlier versions of the program have none.
         collectors={key: from_json(core.Collector, one) for key, one in settings.get("collectors", {}).items()},
+        sending=from_json(core.SendingTerms, settings.get("sending", {})),
     )
 
 

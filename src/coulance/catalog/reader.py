@@ -84,10 +84,11 @@ class _Builder(PriceBuilder):
         tax = self._tax()
         series = self._numbers()
         collectors = dict(self._each("collectors", partial(collector, self, meters)))
+        sending = self._sending() or core.SendingTerms()
         if provider is None:
             return None
         try:
-            return core.Catalog(provider, meters, plans, pools, tax, series, collectors)
+            return core.Catalog(provider, meters, plans, pools, tax, series, collectors, sending)
         except core.TermsError as error:
             self._catalog_faults(error)
             return None
@@ -146,6 +147,18 @@ class _Builder(PriceBuilder):
         values["address"] = tuple(values.get("address", ()))
         values["texts"] = tuple(sorted(values.get("texts", {}).items()))
         return self.made(record.node, {}, lambda: core.ProviderTerms(**values))
+
+    def _sending(self) -> core.SendingTerms | None:
+        record = self.root.get("sending")
+        if not isinstance(record, Record) or not record.whole:
+            return None
+        values = dict(record.values)
+        if "from" in values:
+            values["sender"] = values.pop("from")
+        for key in ("bcc", "documents", "attach"):
+            if key in values:
+                values[key] = tuple(values[key])
+        return self.made(record.node, {"sender": "from"}, lambda: core.SendingTerms(**values))
 
     def _tax(self) -> core.TaxTable:
         rates: list[core.TaxRate] = []

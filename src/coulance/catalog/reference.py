@@ -13,6 +13,7 @@ _TABLES: tuple[tuple[str, f.Table, tuple[type, ...]], ...] = (
     ("[provider]", p.PROVIDER, (core.ProviderTerms,)),
     ("[series.base], [series.overage], [series.credit]", p.NUMBERS, (core.NumberSeries,)),
     ("[[tax]]", p.TAX, (core.TaxRate,)),
+    ("[sending]", p.SENDING, (core.SendingTerms,)),
     ("[meters.KEY]", p.METER, (core.Meter,)),
     ("[plans.KEY]", p.PLAN, (core.PlanVersion,)),
     ("[[plans.KEY.versions]]", p.PLAN_VERSION, ()),
@@ -101,6 +102,8 @@ def notation(kind: f.Kind | None) -> str:
         case f.Named():
             return "tables"
         case f.ListOf():
+            if isinstance(kind.kind, f.Choice):
+                return f"a list of {notation(kind.kind)}"
             return "a list of tables" if isinstance(kind.kind, f.Table) else "a list of texts"
         case f.Variants():
             return f"`{_plain(v.Price())}`, or a table with a `model`"

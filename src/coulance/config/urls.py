@@ -2,10 +2,12 @@
 
 from django.urls import include, path
 
+from coulance.api.mail_hook import hook as mail_hook
 from coulance.platform.web import healthz
 
 urlpatterns = [
     path("healthz", healthz, name="healthz"),
     path("api/v1/", include("coulance.api.urls")),
+    path("hooks/mail/<str:secret_part>", mail_hook, name="mail_hook"),
     path("", include("coulance.console.urls")),
 ]

@@ -11,6 +11,7 @@ from coulance_core.catalog.faults import Fault, refuse
 from coulance_core.catalog.meters import Measure, Meter
 from coulance_core.catalog.plans import PlanVersion, Pool, UsageCharge
 from coulance_core.catalog.provider import NumberSeries, ProviderTerms, TaxTable
+from coulance_core.catalog.sending import SendingTerms
 
 SERIES_KEYS = ("base", "overage", "credit")
 """The number series that billing needs."""
@@ -33,6 +34,7 @@ class Catalog:
     tax: TaxTable = field(default_factory=TaxTable)
     series: Mapping[str, NumberSeries] = field(default_factory=dict)
     collectors: Mapping[str, Collector] = field(default_factory=dict)
+    sending: SendingTerms = field(default_factory=SendingTerms)
 
     def __post_init__(self) -> None:
         refuse("catalog", self.faults())

@@ -69,6 +69,7 @@ from coulance_core.catalog.provider import (
     TaxRounding,
     TaxTable,
 )
+from coulance_core.catalog.sending import InvoiceForm, SendingMode, SendingTerms, SentKind
 
 __all__ = [
     "SERIES_KEYS",
@@ -94,6 +95,7 @@ __all__ = [
     "Graduated",
     "GraduatedPercentage",
     "HttpAuth",
+    "InvoiceForm",
     "Measure",
     "Meter",
     "MeterKind",
@@ -117,6 +119,9 @@ __all__ = [
     "ResetPolicy",
     "Resets",
     "RunBy",
+    "SendingMode",
+    "SendingTerms",
+    "SentKind",
     "ShortMonths",
     "SnmpAuth",
     "SnmpPrivacy",

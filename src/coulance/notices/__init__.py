@@ -1,0 +1,1 @@
+"""The notices room: messages, their deliveries, and the evidence of what became of them."""

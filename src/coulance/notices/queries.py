@@ -1,0 +1,306 @@
+"""Reading notices: messages, where each delivery stands, the evidence, and what it amounts to."""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from django.db import connection
+
+from coulance.notices.addresses import same_address
+from coulance.notices.models import DeadAddress, Delivery, Evidence, Message, MessageFile, Verification
+from coulance.notices.states import State
+from coulance_core.notices import Channel, DeemedRule, Event, EvidenceKind, Judgement, judge
+
+
+@dataclass(frozen=True, slots=True)
+class DeliveryRow:
+    """One message to one address, where it stands, and what was said last."""
+
+    id: int
+    message: int
+    key: str
+    kind: str
+    about: str
+    account: int | None
+    subject: str
+    language: str
+    address: str
+    name: str
+    contact_ref: str
+    copy: bool
+    state: State
+    header_id: str
+    attempts: int
+    queued_at: datetime
+    next_attempt_at: datetime
+    accepted_at: datetime | None
+    changed_at: datetime
+    answer: str
+    resend_of: int | None
+    resent: bool
+    """Whether a later delivery makes it good."""
+
+
+@dataclass(frozen=True, slots=True)
+class EvidenceRow:
+    """A piece of evidence as recorded. `personal` is empty once it was erased."""
+
+    seq: int
+    kind: EvidenceKind
+    at: datetime
+    recorded_at: datetime
+    delivery: int | None
+    address: str
+    channel: str
+    lasting: bool
+    fact: dict[str, Any]
+    said: str
+    hash: str
+
+
+@dataclass(frozen=True, slots=True)
+class MessageText:
+    """What a message says."""
+
+    id: int
+    key: str
+    subject: str
+    text: str
+    html: str
+    sender: str
+    reply_to: str
+    files: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class MailState:
+    """How mail stands: counts by state, what is due now, and since when the oldest of it waits."""
+
+    waiting: int
+    due: int
+    oldest_due: datetime | None
+    under_way: int
+    uncertain: int
+    held: int
+    refused: int
+    bounced: int
+
+
+@dataclass(frozen=True, slots=True)
+class DeadRow:
+    """An address that is written to no more."""
+
+    address: str
+    since: datetime
+    why: str
+
+
+_DELIVERY = (
+    "SELECT d.id, d.message_id, m.key, m.kind, m.about, m.account_id, m.subject, m.language, d.address, d.name,"
+    " d.contact_ref, d.copy, d.state, d.header_id, d.attempts, m.queued_at, d.next_attempt_at, d.accepted_at,"
+    " d.changed_at, d.answer, d.resend_of_id, EXISTS (SELECT 1 FROM notices_delivery r WHERE r.resend_of_id = d.id)"
+    " FROM notices_delivery d JOIN notices_message m ON m.id = d.message_id"
+)
+
+
+def _rows(statement: str, values: Sequence[Any]) -> list[Any]:
+    with connection.cursor() as cursor:
+        cursor.execute(statement, values)
+        rows: list[Any] = cursor.fetchall()
+        return rows
+
+
+def _delivery(row: Sequence[Any]) -> DeliveryRow:
+    values = list(row)
+    values[12] = State(values[12])
+    return DeliveryRow(*values)
+
+
+def messages(
+    *,
+    account: int | None = None,
+    state: str | Collection[str] | None = None,
+    kind: str | None = None,
+    about: str | Collection[str] | None = None,
+    text: str = "",
+    copies: bool = False,
+    limit: int = 100,
+    offset: int = 0,
+) -> list[DeliveryRow]:
+    """Deliveries by what is given, newest first. `text` is looked for in address and subject; `copies`: the provider's
+    own blind copies too."""
+    where, values = _where(account, state, kind, about, text, copies)
+    return [
+        _delivery(row)
+        for row in _rows(f"{_DELIVERY}{where} ORDER BY d.id DESC LIMIT %s OFFSET %s", [*values, limit, offset])
+    ]
+
+
+def count_messages(
+    *,
+    account: int | None = None,
+    state: str | Collection[str] | None = None,
+    kind: str | None = None,
+    about: str | Collection[str] | None = None,
+    text: str = "",
+    copies: bool = False,
+) -> int:
+    """How many `messages` has in all."""
+    where, values = _where(account, state, kind, about, text, copies)
+    counted = f"SELECT count(*) FROM notices_delivery d JOIN notices_message m ON m.id = d.message_id{where}"  # noqa: S608
+    return int(_rows(counted, values)[0][0])
+
+
+def _where(
+    account: int | None,
+    state: str | Collection[str] | None,
+    kind: str | None,
+    about: str | Collection[str] | None,
+    text: str,
+    copies: bool,
+) -> tuple[str, list[Any]]:
+    terms: list[str] = [] if copies else ["NOT d.copy"]
+    values: list[Any] = []
+    for column, asked in (("d.state", state), ("m.about", about)):
+        if asked is not None:
+            terms.append(f"{column} = ANY(%s)")
+            values.append([str(asked)] if isinstance(asked, str) else [str(one) for one in asked])
+    for column, one in (("m.account_id", account), ("m.kind", kind)):
+        if one is not None:
+            terms.append(f"{column} = %s")
+            values.append(one)
+    if text:
+        like = text.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
+        terms.append("(d.address ILIKE %s OR m.subject ILIKE %s)")
+        values += [f"%{like}%"] * 2
+    return (" WHERE " + " AND ".join(terms) if terms else ""), values
+
+
+def delivery(delivery: int) -> DeliveryRow | None:
+    """One delivery, or none."""
+    rows = _rows(f"{_DELIVERY} WHERE d.id = %s", [delivery])
+    return _delivery(rows[0]) if rows else None
+
+
+def delivery_of(*, header_id: str = "", provider_ref: str = "") -> int | None:
+    """The delivery with that Message-ID (with or without its angles), or that the provider knows by that name."""
+    if header_id:
+        found = Delivery.objects.filter(header_id=f"<{header_id.strip().strip('<>')}>")
+    elif provider_ref:
+        found = Delivery.objects.filter(provider_ref=provider_ref)
+    else:
+        return None
+    return found.order_by("-id").values_list("id", flat=True).first()
+
+
+def text_of(*, message: int) -> MessageText | None:
+    """What a message says, or none."""
+    row = Message.objects.filter(id=message).first()
+    if row is None:
+        return None
+    files = MessageFile.objects.filter(message=row).order_by("no").values_list("name", "kind", "ref")
+    named = tuple(name or f"{kind} {ref}" for name, kind, ref in files)
+    return MessageText(row.pk, row.key, row.subject, row.text, row.html, row.sender, row.reply_to, named)
+
+
+def about_known(about: Collection[str]) -> set[str]:
+    """Which of these have a message about them, whatever became of it."""
+    return set(Message.objects.filter(about__in=list(about)).values_list("about", flat=True))
+
+
+def evidence(key: str) -> list[EvidenceRow]:
+    """All that is known about a message, in the order in which it became known; empty for an unknown key."""
+    return _evidence(Evidence.objects.filter(message__key=key))
+
+
+def evidence_of(*, delivery: int) -> list[EvidenceRow]:
+    """All that is known about a delivery."""
+    return _evidence(Evidence.objects.filter(delivery=delivery))
+
+
+def _evidence(rows: Any) -> list[EvidenceRow]:
+    return [
+        EvidenceRow(
+            seq=row.seq,
+            kind=EvidenceKind(row.kind),
+            at=row.at,
+            recorded_at=row.recorded_at,
+            delivery=row.delivery_id,
+            address=(row.personal or {}).get("to", ""),
+            channel=row.channel,
+            lasting=row.lasting,
+            fact=row.fact,
+            said=(row.personal or {}).get("said", ""),
+            hash=bytes(row.hash).hex(),
+        )
+        for row in rows.order_by("chain_id", "seq")
+    ]
+
+
+def judgement(
+    key: str, *, at: datetime, deemed: DeemedRule | None = None, known_by: datetime | None = None
+) -> Judgement:
+    """Whether a message was delivered, reached anybody or is deemed to have, at an instant.
+
+    With `known_by` only from what was recorded by then. The provider's own copies prove nothing.
+    """
+    rows = Evidence.objects.filter(message__key=key).exclude(delivery__copy=True)
+    if known_by is not None:
+        rows = rows.filter(recorded_at__lte=known_by)
+    events = [
+        Event(EvidenceKind(kind), instant, str(delivery or ""), Channel(channel), lasting)
+        for kind, instant, delivery, channel, lasting in rows.order_by("seq").values_list(
+            "kind", "at", "delivery_id", "channel", "lasting"
+        )
+    ]
+    owners = Delivery.objects.filter(message__key=key, copy=False).values_list("id", "address", "message__account_id")
+    since = {
+        (account, address): found
+        for account, address, found in Verification.objects.filter(
+            account__in={account for _, _, account in owners if account is not None}
+        ).values_list("account_id", "address", "at")
+    }
+    verified = {
+        str(row): since[account, same_address(address)]
+        for row, address, account in owners
+        if account is not None and (account, same_address(address)) in since
+    }
+    return judge(events, at=at, verified=verified, deemed=deemed)
+
+
+def mail_state(*, at: datetime) -> MailState:
+    """How mail stands."""
+    row = _rows(
+        "SELECT count(*) FILTER (WHERE state = 'waiting'),"
+        " count(*) FILTER (WHERE state = 'waiting' AND next_attempt_at <= %(at)s),"
+        " min(next_attempt_at) FILTER (WHERE state = 'waiting' AND next_attempt_at <= %(at)s),"
+        " count(*) FILTER (WHERE state IN ('claimed', 'sending')), count(*) FILTER (WHERE state = 'uncertain'),"
+        " count(*) FILTER (WHERE state = 'held'),"
+        " count(*) FILTER (WHERE state = 'refused' AND NOT resent),"
+        " count(*) FILTER (WHERE state = 'bounced' AND NOT resent)"
+        " FROM (SELECT d.state, d.next_attempt_at, EXISTS ("
+        "   SELECT 1 FROM notices_delivery r WHERE r.resend_of_id = d.id) AS resent"
+        "  FROM notices_delivery d WHERE d.state IN ("
+        "   'waiting', 'claimed', 'sending', 'uncertain', 'held', 'refused', 'bounced') AND NOT d.copy) AS open",
+        {"at": at},  # type: ignore[arg-type]
+    )[0]
+    return MailState(row[0], row[1], row[2], row[3], row[4], row[5], row[6], row[7])
+
+
+def dead_addresses() -> list[DeadRow]:
+    """The addresses that are written to no more, newest first."""
+    rows = DeadAddress.objects.filter(released_at__isnull=True).order_by("-since")
+    return [DeadRow(row.address, row.since, row.why) for row in rows]
+
+
+def dead_among(addresses: Collection[str]) -> dict[str, str]:
+    """Which of these addresses are written to no more, by their compared form, and why."""
+    asked = {same_address(address) for address in addresses}
+    rows = DeadAddress.objects.filter(address__in=asked, released_at__isnull=True)
+    return {row.address: row.why for row in rows}
+
+
+def verified_addresses(*, account: int) -> dict[str, datetime]:
+    """An account's addresses that are known to reach somebody, and since when."""
+    return dict(Verification.objects.filter(account=account).values_list("address", "at"))
