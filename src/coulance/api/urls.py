@@ -2,10 +2,11 @@
 
 from django.urls import URLPattern, URLResolver, path
 
-from coulance.api import documents, usage
+from coulance.api import documents, prometheus, usage
 from coulance.api.app import api
 
 api.add_router("/usage", usage.router)
+api.add_router("/prometheus", prometheus.router)
 api.add_router("/documents", documents.router)
 
 urlpatterns: list[URLPattern | URLResolver] = [path("", api.urls)]

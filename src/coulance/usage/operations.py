@@ -8,6 +8,7 @@ from datetime import datetime
 from django.db import connection, transaction
 
 from coulance.usage import ingest, quarantine, registry
+from coulance.usage.collecting import UnableToTakeMoreError, note_failure, note_written, take_collected, take_written
 from coulance.usage.columns import Columns, Rejection, from_arrow, from_lists
 from coulance.usage.errors import (
     UnableToIngestError,
@@ -42,6 +43,7 @@ __all__ = [
     "UnableToReadSegmentError",
     "UnableToReplayError",
     "UnableToSealError",
+    "UnableToTakeMoreError",
     "UsageError",
     "collect_garbage",
     "compact",
@@ -51,22 +53,30 @@ __all__ = [
     "from_arrow",
     "from_lists",
     "ingest_batch",
+    "note_failure",
+    "note_written",
     "recount",
     "replay_quarantined",
     "retain",
     "seal",
+    "take_collected",
+    "take_written",
 ]
 
 
-def ingest_batch(*, columns: Columns, source: str, recorded_at: datetime, key: str | None = None) -> BatchAnswer:
+def ingest_batch(
+    *, columns: Columns, source: str, recorded_at: datetime, key: str | None = None, digest: bytes | None = None
+) -> BatchAnswer:
     """Take a batch in, exactly once, durably: when this returns outside a transaction, everything is committed.
 
     `source` names the sender and `key` (its Idempotency-Key, or file and block) the batch; without a key the contents
-    are their own. The same batch again is answered as it was then. Good rows are taken and bad ones named. Inside a
+    are their own. `digest` stands for the contents where what was sent is more than what is taken (32 bytes). The same
+    batch again is answered as it was then. Good rows are taken and bad ones named. Inside a
     transaction of the caller it is the caller's commit that counts. Raises `UnableToIngestError` for a key that was
     used for a batch with other contents.
     """
-    digest = columns.digest()
+    if digest is None:
+        digest = columns.digest()
     name = key or f"contents:{digest.hex()}"
     table = registry.current()
     return ingest.ingest(

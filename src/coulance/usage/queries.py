@@ -1,6 +1,6 @@
 """Reading the usage room: samples of a period, running counters, what changed since, quarantine, health."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 
@@ -11,6 +11,9 @@ from numpy.typing import NDArray
 
 from coulance.usage import counting, pages, quarantine, reading, registry, sealing, verifying
 from coulance.usage.blobs import Rows
+from coulance.usage.collecting import CollectorHealth
+from coulance.usage.collecting import health as collector_health
+from coulance.usage.collecting import progress as collector_progress
 from coulance.usage.counting import Tally
 from coulance.usage.days import day_date, day_number, midnights
 from coulance.usage.models import Blob, DayPage, Horizon, Quarantined, Segment, StatePage
@@ -22,7 +25,9 @@ from coulance_core.kernel import Period
 from coulance_core.usage.samples import Samples
 
 __all__ = [
+    "CollectorHealth",
     "DailyCounters",
+    "DayCoverage",
     "Disagreement",
     "QuarantinedSeries",
     "SampleBlock",
@@ -30,7 +35,10 @@ __all__ = [
     "SeriesState",
     "Touched",
     "UsageOverview",
+    "collector_health",
+    "collector_progress",
     "counters_agree",
+    "coverage_of",
     "daily_counters",
     "days_of_series",
     "overview",
@@ -400,6 +408,43 @@ def verify(*, contents: bool = True) -> Iterator[str]:
 def file_faults() -> list[str]:
     """Segments that are missing or of another size than the manifest says; contents are not read (`verify` does)."""
     return sealing.check_files(contents=False)
+
+
+@dataclass(frozen=True, slots=True)
+class DayCoverage:
+    """How many samples a civil day has of those its meters' intervals promise, and which series sent none that day."""
+
+    day: date
+    seen: int
+    expected: int
+    series: int
+    silent: int
+
+
+def coverage_of(*, day: date, series: Collection[int] | None = None) -> DayCoverage:
+    """The coverage of a day, of every series or of these (ids), straight from the running counters.
+
+    A day has what fits in 24 hours: on the two days a year that are longer or shorter it is off by an hour. A series
+    that sends more often than its interval counts as whole.
+    """
+    table = registry.current()
+    number = day_number(day)
+    found = _day_records(None, number, number)
+    interval = np.array([meter.interval_s for meter in table.meters], np.int64)
+    promised = _DAY // interval[table.meter] if len(table.meter) else np.empty(0, np.int64)
+    counted = np.zeros(len(table.ids), np.int64)
+    place = table.positions_of(found.series)
+    np.add.at(counted, place[place >= 0], found.n[place >= 0])
+    if series is not None:
+        keep = np.isin(table.ids, np.fromiter(series, np.int64))
+        promised, counted = promised[keep], counted[keep]
+    return DayCoverage(
+        day,
+        int(np.minimum(counted, promised).sum()),
+        int(promised.sum()),
+        len(counted),
+        int((counted == 0).sum()),
+    )
 
 
 def overview() -> UsageOverview:

@@ -1,0 +1,1 @@
+"""Tests of collectors: what comes in from Prometheus, SNMP devices, LibreNMS and Proxmox."""
