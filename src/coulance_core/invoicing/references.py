@@ -25,7 +25,8 @@ _OGM_TEXT = re.compile(
     r"(?<![0-9])(?:\+{3}|\*{3})?\s?([0-9]{3})\s?/\s?([0-9]{4})\s?/\s?([0-9]{5})\s?(?:\+{3}|\*{3})?(?![0-9])"
 )
 # An RF in free text: the two check digits follow at once; single spaces may stand anywhere after, as printed in fours.
-_RF_TEXT = re.compile(r"(?<![0-9A-Z])RF\s?[0-9]\s?[0-9](?:\s?[0-9A-Z]){1,21}")
+_RF_START = re.compile(r"(?<![0-9A-Z])RF\s?[0-9]\s?[0-9]")
+_RF_TEXT = re.compile(r"RF\s?[0-9]\s?[0-9](?:\s?[0-9A-Z]){1,21}")
 _DIGITS = re.compile(r"(?<![0-9A-Z.,])[0-9](?:[ .]?[0-9]){8,15}(?![0-9A-Z]|[.,][0-9])")
 
 
@@ -230,17 +231,25 @@ def find_references(text: str) -> Iterator[PaymentReference]:
     ['5000056789012345']
     >>> list(find_references("RF17 5390 0754 7034 and 1234567"))
     []
+    >>> [r.text for r in find_references("RF92B2026000017 RF65B2026000018 5000056789012345")]
+    ['RF92B2026000017', 'RF65B2026000018', '5000056789012345']
     """
     upper = text.upper()
     seen: set[str] = set()
-    if "RF" in upper:
-        for found in _RF_TEXT.finditer(upper):
-            reference = _longest_rf(found.group())
-            if reference is not None and reference.text not in seen:
-                seen.add(reference.text)
-                yield reference
+    starts = [found.start() for found in _RF_START.finditer(upper)] if "RF" in upper else []
+    rest = upper[: starts[0]] if starts else upper
+    for start, end in zip(starts, [*starts, len(upper)][1:], strict=True):
+        span = _RF_TEXT.match(upper, start, end)
+        if span is None:
+            rest += upper[start:end]
+            continue
+        reference, length = _longest_rf(span.group())
         # The digits inside an RF reference, right or mistyped, are no reference of their own.
-        upper = _RF_TEXT.sub(" ", upper)
+        rest += " " + upper[start + length : end]
+        if reference is not None and reference.text not in seen:
+            seen.add(reference.text)
+            yield reference
+    upper = rest
     if "/" in upper:
         for found in _OGM_TEXT.finditer(upper):
             digits = "".join(found.groups())
@@ -255,14 +264,14 @@ def find_references(text: str) -> Iterator[PaymentReference]:
             yield reference
 
 
-def _longest_rf(text: str) -> PaymentReference | None:
-    """The longest beginning of `text`, cut where it has a space, whose check digits are right."""
-    parts = text.split()
-    for end in range(len(parts), 0, -1):
-        plain = "".join(parts[:end])
+def _longest_rf(text: str) -> tuple[PaymentReference | None, int]:
+    """The longest beginning of `text`, cut where it has a space, whose check digits are right, and how long it is."""
+    ends = [found.start() for found in re.finditer(r"\s|$", text)]
+    for end in reversed(ends):
+        plain = "".join(text[:end].split())
         if _RF.fullmatch(plain) and _mod97(plain[4:] + plain[:4]) == 1:
-            return PaymentReference(ReferenceKind.RF, plain)
-    return None
+            return PaymentReference(ReferenceKind.RF, plain), end
+    return None, len(text)
 
 
 def _mod97(text: str) -> int:

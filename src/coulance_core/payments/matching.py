@@ -1,0 +1,557 @@
+"""What a bank entry pays: a sure match with the rule that made it, or ranked suggestions with reasons, or nothing.
+
+The order is one of how sure each sign is: a structured reference with check digits and an end-to-end id of ours; then
+document numbers in the text; then a known IBAN with an exact amount that fits one debt alone; then a person. A sure
+match names an account and what is paid of it; the amount may be less or more (flagged), never guessed at.
+
+Pure and deterministic: `CandidateIndex` holds what could be paid, `match` judges one entry by it. What a match pays is
+taken off the index by `consume`, so that the next entry of the same file finds what is left.
+"""
+
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+
+from coulance_core.invoicing.references import (
+    PaymentReference,
+    ReferenceKind,
+    find_references,
+    parse_reference,
+    plain_number,
+)
+from coulance_core.kernel import Explanation, Money
+from coulance_core.kernel.explanation import ExplanationBuilder
+from coulance_core.payments.bank import BankEntry
+from coulance_core.payments.numbers_in_text import NumberFinder
+from coulance_core.payments.terms import OpenItem
+
+MOST_SUGGESTIONS = 10
+
+
+class Rule(StrEnum):
+    """What made a match sure, in order of precedence."""
+
+    OWN_TRANSFER = "own_transfer"
+    """The other side is one of our own accounts."""
+    RETURNED = "returned"
+    """It takes back an earlier receipt, named by its id or by the bank's reference, or the only one it can be."""
+    REFUND = "refund"
+    """It is a refund of ours leaving."""
+    OUTGOING = "outgoing"
+    """Money out that nothing here knows of: not a customer's."""
+    REFERENCE = "reference"
+    """A structured reference whose check digits are right."""
+    END_TO_END = "end_to_end"
+    """An end-to-end id that we gave, or that is a document's number."""
+    NUMBER = "number"
+    """Document numbers in the text."""
+    IBAN_AND_AMOUNT = "iban_and_amount"
+    """A known IBAN, and the amount of exactly one of its debts."""
+    IBAN_AND_ALL = "iban_and_all"
+    """A known IBAN, and the sum of all its debts."""
+
+
+class Flag(StrEnum):
+    """What a person may want to look at, though the match is sure."""
+
+    PARTIAL = "partial"
+    OVERPAID = "overpaid"
+    SETTLED = "settled"
+    """What it names is paid already: the money is unallocated cash of that account."""
+    IBAN_OF_ANOTHER = "iban_of_another"
+    """The IBAN is known to be another account's; the reference goes before it."""
+    RETURN = "return"
+
+
+class Outcome(StrEnum):
+    """What is to be done with an entry."""
+
+    MATCH = "match"
+    """Book it as a receipt of the account, for the items named."""
+    REVERSE = "reverse"
+    """Undo the receipt named."""
+    SET_ASIDE = "set_aside"
+    """It moves nothing here; the rule says why."""
+    SUGGEST = "suggest"
+    """A person decides; suggestions are ranked."""
+    NOTHING = "nothing"
+    """A person decides, and there is nothing to suggest."""
+
+
+@dataclass(frozen=True, slots=True)
+class EarlierReceipt:
+    """A receipt that may come back: what its entry said of itself."""
+
+    receipt: int
+    account: int
+    amount: Money
+    end_to_end_id: str = ""
+    bank_ref: str = ""
+    iban: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Refund:
+    """A refund that we made and the bank should show."""
+
+    refund: int
+    account: int
+    amount: Money
+    iban: str = ""
+    end_to_end_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Suggestion:
+    """One way to read an entry: an account, items it may pay (none: unallocated), a score (higher first), and why."""
+
+    account: int
+    refs: tuple[str, ...]
+    numbers: tuple[str, ...]
+    score: int
+    reasons: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What an entry is. `explanation` says by which rule, from which facts, with which sums."""
+
+    outcome: Outcome
+    explanation: Explanation
+    rule: Rule | None = None
+    account: int | None = None
+    refs: tuple[str, ...] = ()
+    numbers: tuple[str, ...] = ()
+    receipt: int | None = None
+    refund: int | None = None
+    flags: tuple[Flag, ...] = ()
+    suggestions: tuple[Suggestion, ...] = ()
+
+
+@dataclass(slots=True)
+class CandidateIndex:
+    """Everything that an entry could be about, found by what entries carry.
+
+    `items` are debts, and settled ones that a late or double payment may name (their `open` is zero). `ibans` gives
+    the accounts that are known to pay from an IBAN, `own` the provider's own accounts, `names` how accounts are called.
+    """
+
+    items: Iterable[OpenItem]
+    ibans: Mapping[str, Collection[int]] = field(default_factory=dict)
+    own: Collection[str] = frozenset()
+    end_to_end: Mapping[str, Collection[str]] = field(default_factory=dict)
+    """Refs of items by the end-to-end id that we gave for them."""
+    earlier: Iterable[EarlierReceipt] = ()
+    refunds: Iterable[Refund] = ()
+    names: Mapping[int, str] = field(default_factory=dict)
+    _items: dict[str, OpenItem] = field(init=False, default_factory=dict)
+    _by_account: dict[int, dict[str, None]] = field(init=False, default_factory=dict)
+    _by_plain: dict[str, dict[str, None]] = field(init=False, default_factory=dict)
+    _by_digits: dict[str, dict[str, None]] = field(init=False, default_factory=dict)
+    _by_number: dict[str, dict[str, None]] = field(init=False, default_factory=dict)
+    _by_amount: dict[tuple[str, int], dict[str, None]] = field(init=False, default_factory=dict)
+    _by_name: dict[str, dict[int, None]] = field(init=False, default_factory=dict)
+    _finder: NumberFinder = field(init=False, default_factory=NumberFinder)
+    _earlier: dict[tuple[str, str, int], list[EarlierReceipt]] = field(init=False, default_factory=dict)
+    _refunds: dict[tuple[str, str, int], list[Refund]] = field(init=False, default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for item in self.items:
+            self.put(item)
+        self.items = ()
+        for one in self.earlier:
+            for kind, key in (("e2e", one.end_to_end_id), ("ref", one.bank_ref), ("iban", one.iban)):
+                if key:
+                    self._earlier.setdefault((kind, key, one.amount.minor), []).append(one)
+        for refund in self.refunds:
+            for kind, key in (("e2e", refund.end_to_end_id), ("iban", refund.iban)):
+                if key:
+                    self._refunds.setdefault((kind, key, refund.amount.minor), []).append(refund)
+        for account, name in self.names.items():
+            if plain := plain_name(name):
+                self._by_name.setdefault(plain, {})[account] = None
+
+    def put(self, item: OpenItem) -> None:
+        """Know an item, or know it anew with what is open of it now."""
+        before = self._items.get(item.ref)
+        if before is not None:
+            self._by_amount.get((before.open.currency, before.open.minor), {}).pop(item.ref, None)
+        else:
+            self._by_account.setdefault(item.account, {})[item.ref] = None
+            plain = plain_number(item.number)
+            self._by_plain.setdefault(plain, {})[item.ref] = None
+            digits = "".join(letter for letter in plain if letter in "0123456789").lstrip("0")
+            if digits:
+                self._by_digits.setdefault(digits, {})[item.ref] = None
+            self._by_number.setdefault(item.number, {})[item.ref] = None
+            self._finder.add(item.number)
+        self._items[item.ref] = item
+        if item.open.minor > 0:
+            self._by_amount.setdefault((item.open.currency, item.open.minor), {})[item.ref] = None
+
+    def consume(self, decision: Decision, amount: Money) -> None:
+        """Take what a match pays off what is open: the items it names, in their order, each up to what is open.
+
+        A receipt that came back and a refund that left are not found a second time.
+        """
+        size = abs(amount.minor)
+        if decision.receipt is not None:
+            for key, found in self._earlier.items():
+                if key[2] == size:
+                    found[:] = [one for one in found if one.receipt != decision.receipt]
+        if decision.refund is not None:
+            for key, left_over in self._refunds.items():
+                if key[2] == size:
+                    left_over[:] = [one for one in left_over if one.refund != decision.refund]
+        left = amount.minor
+        for ref in decision.refs:
+            item = self._items[ref]
+            paid = min(left, max(item.open.minor, 0))
+            if paid and item.open.currency == amount.currency:
+                self.put(replace(item, open=Money(item.open.minor - paid, item.open.currency)))
+                left -= paid
+
+    def item(self, ref: str) -> OpenItem:
+        """The item of a ref."""
+        return self._items[ref]
+
+    def by_reference(self, reference: PaymentReference) -> list[OpenItem]:
+        """The items that a structured reference names: an RF by the number's letters and digits, others by digits."""
+        if reference.kind is ReferenceKind.RF:
+            found = self._by_plain.get(reference.payload, {})
+        else:
+            found = self._by_digits.get(reference.payload.lstrip("0"), {})
+        return [self._items[ref] for ref in found]
+
+    def by_id(self, end_to_end_id: str) -> list[OpenItem]:
+        """The items that an end-to-end id names: one that we gave, or a document's number."""
+        given = [ref for ref in self.end_to_end.get(end_to_end_id, ()) if ref in self._items]
+        refs = given or list(self._by_plain.get(plain_number(end_to_end_id), {}))
+        return [self._items[ref] for ref in refs]
+
+    def in_text(self, text: str) -> tuple[list[OpenItem], list[OpenItem]]:
+        """The items whose numbers stand in a text: surely, and perhaps."""
+        strong: list[OpenItem] = []
+        weak: list[OpenItem] = []
+        for found in self._finder.find(text):
+            into = strong if found.strong else weak
+            into += [self._items[ref] for ref in self._by_number[found.number]]
+        return strong, weak
+
+    def accounts_of(self, iban: str) -> list[int]:
+        """The accounts that are known to pay from an IBAN, in order."""
+        return sorted(self.ibans.get(iban, ())) if iban else []
+
+    def debts(self, account: int, currency: str) -> list[OpenItem]:
+        """An account's debts in a currency, the first due first."""
+        items = (self._items[ref] for ref in self._by_account.get(account, ()))
+        return sorted(
+            (item for item in items if item.open.minor > 0 and item.open.currency == currency),
+            key=lambda item: (item.due_on, item.issued_on, item.number, item.ref),
+        )
+
+    def of_amount(self, amount: Money) -> list[OpenItem]:
+        """Debts of exactly that amount, of whatever account."""
+        return [self._items[ref] for ref in self._by_amount.get((amount.currency, amount.minor), ())]
+
+    def called(self, name: str) -> list[int]:
+        """The accounts of that name, legal form and case aside."""
+        plain = plain_name(name)
+        return list(self._by_name.get(plain, ())) if plain else []
+
+    def earlier_by(self, kind: str, key: str, amount: Money) -> list[EarlierReceipt]:
+        """Receipts of that amount by end-to-end id ("e2e"), bank reference ("ref") or IBAN ("iban")."""
+        found = self._earlier.get((kind, key, amount.minor), []) if key else []
+        return [one for one in found if one.amount.currency == amount.currency]
+
+    def refund_by(self, kind: str, key: str, amount: Money) -> list[Refund]:
+        """Refunds of that amount by end-to-end id ("e2e") or IBAN ("iban")."""
+        found = self._refunds.get((kind, key, amount.minor), []) if key else []
+        return [one for one in found if one.amount.currency == amount.currency]
+
+
+_FORMS = frozenset({"bv", "nv", "vof", "gmbh", "ag", "ug", "kg", "ohg", "bvba", "srl", "sa", "ltd", "inc", "llc", "co"})
+
+
+def plain_name(name: str) -> str:
+    """A name to compare by: case, punctuation, titles' order and legal form aside.
+
+    >>> plain_name("Bakkerij Jansen B.V."), plain_name("JANSEN bakkerij")
+    ('bakkerij jansen', 'bakkerij jansen')
+    """
+    words = "".join(letter if letter.isalnum() or letter.isspace() else "" for letter in name.casefold()).split()
+    return " ".join(sorted(word for word in words if word not in _FORMS))
+
+
+def match(entry: BankEntry, index: CandidateIndex) -> Decision:
+    """What one entry is, by what the index holds. Deterministic: equal entry and index, equal decision."""
+    if entry.counterparty_iban and entry.counterparty_iban in index.own:
+        return _set_aside(entry, Rule.OWN_TRANSFER, f"from or to our own account {entry.counterparty_iban}")
+    if entry.amount.minor == 0:
+        return _set_aside(entry, Rule.OUTGOING, "it moves nothing")
+    if entry.amount.minor < 0:
+        return _outgoing(entry, index)
+    if entry.batch_count > 1:
+        built = _told(entry, "payments.match.queue").note(
+            f"a batch of {entry.batch_count} payments as one sum: import the notification (camt.054) with its payments"
+        )
+        return Decision(Outcome.NOTHING, built.freeze())
+    if entry.is_return:
+        return _came_back_in(entry, index)
+    return _by_reference(entry, index) or _by_number(entry, index) or _by_iban(entry, index) or _suggest(entry, index)
+
+
+def _told(entry: BankEntry, rule: str) -> ExplanationBuilder:
+    built = Explanation.build(rule).fact("amount", entry.amount.amount, entry.amount.currency)
+    for name, value in (
+        ("structured reference", entry.structured_reference),
+        ("end-to-end id", entry.end_to_end_id),
+        ("text", entry.remittance),
+        ("counterparty", entry.counterparty_name),
+        ("iban", entry.counterparty_iban),
+    ):
+        if value:
+            # Quoted, so that a text of digits stays a text.
+            built.fact(name, f"“{value[:140]}”")
+    return built
+
+
+def _set_aside(entry: BankEntry, rule: Rule, why: str) -> Decision:
+    return Decision(Outcome.SET_ASIDE, _told(entry, f"payments.match.{rule}").note(why).freeze(), rule)
+
+
+def _by_reference(entry: BankEntry, index: CandidateIndex) -> Decision | None:
+    named: dict[str, OpenItem] = {}
+    unclear: list[list[OpenItem]] = []
+    for reference in _references(entry):
+        items = _that_fit(index.by_reference(reference), entry.amount)
+        if len(items) == 1:
+            named[items[0].ref] = items[0]
+        elif items:
+            unclear.append(items)
+    rule = Rule.REFERENCE
+    if not named and not unclear and entry.end_to_end_id:
+        items = _that_fit(index.by_id(entry.end_to_end_id), entry.amount)
+        rule = Rule.END_TO_END
+        if len(items) == 1:
+            named[items[0].ref] = items[0]
+        elif items:
+            unclear.append(items)
+    if unclear:
+        every = [*named.values(), *(item for items in unclear for item in items)]
+        return _suggested(entry, [(item, 90, "its reference fits several documents") for item in every])
+    return _sure(entry, index, rule, list(named.values())) if named else None
+
+
+def _references(entry: BankEntry) -> Iterator[PaymentReference]:
+    seen: set[str] = set()
+    for text in (entry.structured_reference, entry.end_to_end_id):
+        if text and (reference := parse_reference(text)) and reference.text not in seen:
+            seen.add(reference.text)
+            yield reference
+    for text in (entry.structured_reference, entry.remittance):
+        for reference in find_references(text):
+            if reference.text not in seen:
+                seen.add(reference.text)
+                yield reference
+
+
+def _that_fit(items: list[OpenItem], amount: Money) -> list[OpenItem]:
+    """One of several items of the same digits, when only one is open for exactly the amount."""
+    if len(items) > 1:
+        exact = [item for item in items if item.open == amount]
+        if len(exact) == 1:
+            return exact
+    return items
+
+
+def _by_number(entry: BankEntry, index: CandidateIndex) -> Decision | None:
+    text = " ".join(part for part in (entry.structured_reference, entry.remittance, entry.end_to_end_id) if part)
+    strong, weak = index.in_text(text)
+    if strong:
+        exact = [item for item in strong if item.open == entry.amount]
+        accounts = {item.account for item in strong}
+        if len(accounts) == 1 and len({item.number for item in strong}) == len(strong):
+            return _sure(entry, index, Rule.NUMBER, strong)
+        # One number that two accounts have (it came from another system): the amount may tell.
+        if len({item.number for item in strong}) == 1 and len(exact) == 1:
+            return _sure(entry, index, Rule.NUMBER, exact)
+        return _suggested(entry, [(item, 80, "its number is in the text") for item in strong])
+    if weak:
+        known = set(index.accounts_of(entry.counterparty_iban))
+        fitting = [item for item in weak if item.open == entry.amount or item.account in known]
+        telling = [item for item in fitting if item.open == entry.amount and item.account in known] or fitting
+        if len(telling) == 1:
+            return _sure(entry, index, Rule.NUMBER, telling)
+        return _suggested(entry, [(item, 50, "a number like it is in the text") for item in weak])
+    return None
+
+
+def _sure(entry: BankEntry, index: CandidateIndex, rule: Rule, items: list[OpenItem]) -> Decision:
+    """A match on these items, if they are of one account and in the entry's currency; else suggestions."""
+    accounts = {item.account for item in items}
+    if len(accounts) > 1:
+        return _suggested(entry, [(item, 85, "the payment names debts of several accounts") for item in items])
+    if any(item.open.currency != entry.amount.currency for item in items):
+        code = next(item.open.currency for item in items if item.open.currency != entry.amount.currency)
+        why = f"what it names is billed in {code}, the payment is in {entry.amount.currency}"
+        return _suggested(entry, [(item, 80, why) for item in items])
+    (account,) = accounts
+    debts = [item for item in items if item.open.minor > 0]
+    built = _told(entry, f"payments.match.{rule}")
+    flags: list[Flag] = []
+    for item in items:
+        built.fact(f"open of {item.number} ({item.ref})", item.open.amount, item.open.currency)
+    if not debts:
+        flags.append(Flag.SETTLED)
+        built.note("all that it names is paid already: it becomes unallocated money of the account")
+    else:
+        names = [f"open of {item.number} ({item.ref})" for item in debts]
+        built.step("named", "add", *names, unit=entry.amount.currency)
+        built.step("beyond", "subtract", "amount", "named", unit=entry.amount.currency)
+        beyond = built.number("beyond")
+        if beyond:
+            flags.append(Flag.OVERPAID if beyond > 0 else Flag.PARTIAL)
+    known = index.accounts_of(entry.counterparty_iban)
+    if known and account not in known:
+        flags.append(Flag.IBAN_OF_ANOTHER)
+        built.note("the IBAN is known to be another account's; what the payment names goes before it")
+    return Decision(
+        Outcome.MATCH,
+        built.freeze(),
+        rule,
+        account,
+        tuple(item.ref for item in debts),
+        tuple(item.number for item in items),
+        flags=tuple(flags),
+    )
+
+
+def _by_iban(entry: BankEntry, index: CandidateIndex) -> Decision | None:
+    accounts = index.accounts_of(entry.counterparty_iban)
+    if not accounts:
+        return None
+    exact = [
+        item
+        for account in accounts
+        for item in index.debts(account, entry.amount.currency)
+        if item.open.minor == entry.amount.minor
+    ]
+    if len(exact) == 1:
+        return _sure(entry, index, Rule.IBAN_AND_AMOUNT, exact)
+    if exact:
+        return None
+    whole = []
+    for account in accounts:
+        debts = index.debts(account, entry.amount.currency)
+        if len(debts) > 1 and sum(item.open.minor for item in debts) == entry.amount.minor:
+            whole.append(debts)
+    return _sure(entry, index, Rule.IBAN_AND_ALL, whole[0]) if len(whole) == 1 else None
+
+
+def _suggest(entry: BankEntry, index: CandidateIndex) -> Decision:
+    """Whatever fits at all: the IBAN's accounts, accounts of that name, debts of that amount."""
+    scored: list[tuple[OpenItem, int, str]] = []
+    bare: list[tuple[int, int, str]] = []
+    code = entry.amount.currency
+    for accounts, score, why in (
+        (index.accounts_of(entry.counterparty_iban), 60, "its IBAN is known"),
+        (index.called(entry.counterparty_name), 40, "the account is called so"),
+    ):
+        for account in accounts:
+            debts = index.debts(account, code)
+            scored += [(item, score + (20 if item.open == entry.amount else 0), why) for item in debts]
+            if not debts:
+                bare.append((account, score - 20, f"{why}; it has no debts"))
+    of_amount = index.of_amount(entry.amount)
+    if len(of_amount) <= MOST_SUGGESTIONS * 5:
+        scored += [(item, 20, "exactly that amount is open") for item in of_amount]
+    return _suggested(entry, scored, bare)
+
+
+def _suggested(
+    entry: BankEntry,
+    scored: list[tuple[OpenItem, int, str]],
+    bare: Iterable[tuple[int, int, str]] = (),
+) -> Decision:
+    """The suggestions, the best first; an item told twice has both reasons and the better score."""
+    told: dict[str, tuple[OpenItem, int, list[str]]] = {}
+    for item, score, why in scored:
+        known = told.get(item.ref)
+        if known is None:
+            told[item.ref] = (item, score, [why])
+        elif why not in known[2]:
+            told[item.ref] = (item, max(score, known[1]) + 5, [*known[2], why])
+    if not told and not bare:
+        note = "nothing known fits: no reference, number, IBAN, name or amount"
+        return Decision(Outcome.NOTHING, _told(entry, "payments.match.queue").note(note).freeze())
+    ranked = sorted(told.values(), key=lambda one: (-one[1], one[0].due_on, one[0].number, one[0].ref))
+    suggestions = [
+        Suggestion(item.account, (item.ref,), (item.number,), score, tuple(reasons)) for item, score, reasons in ranked
+    ]
+    suggestions += [Suggestion(account, (), (), score, (why,)) for account, score, why in sorted(bare)]
+    suggestions = sorted(suggestions, key=lambda one: -one.score)[:MOST_SUGGESTIONS]
+    built = _told(entry, "payments.match.queue")
+    for one in suggestions:
+        built.note(f"{', '.join(one.numbers) or f'account {one.account}'}: {'; '.join(one.reasons)} ({one.score})")
+    return Decision(Outcome.SUGGEST, built.freeze(), suggestions=tuple(suggestions))
+
+
+def _outgoing(entry: BankEntry, index: CandidateIndex) -> Decision:
+    """Money out: a receipt that comes back, a refund of ours, or nothing of ours."""
+    taken = -entry.amount
+    for kind, key, what in (
+        ("e2e", entry.end_to_end_id, "its end-to-end id"),
+        ("ref", entry.bank_ref, "the bank's reference"),
+        ("iban", entry.counterparty_iban if entry.is_return else "", "IBAN and amount"),
+    ):
+        found = index.earlier_by(kind, key, taken)
+        # By IBAN and amount alone it must be the only one it can be. Unmarked as a return, it goes where it came from.
+        if kind == "iban":
+            found = found if len(found) == 1 else []
+        elif not entry.is_return:
+            found = [one for one in found if one.iban and one.iban == entry.counterparty_iban]
+        if found:
+            one = found[-1]
+            built = _told(entry, f"payments.match.{Rule.RETURNED}")
+            built.fact("receipt", str(one.receipt), source=what)
+            if entry.return_reason:
+                built.fact("return reason", entry.return_reason)
+            return Decision(
+                Outcome.REVERSE,
+                built.freeze(),
+                Rule.RETURNED,
+                one.account,
+                receipt=one.receipt,
+                flags=(Flag.RETURN,),
+            )
+    for kind, key in (("e2e", entry.end_to_end_id), ("iban", entry.counterparty_iban)):
+        refunds = index.refund_by(kind, key, taken)
+        if refunds:
+            one_refund = refunds[0]
+            built = _told(entry, f"payments.match.{Rule.REFUND}").fact("refund", str(one_refund.refund))
+            return Decision(
+                Outcome.SET_ASIDE, built.freeze(), Rule.REFUND, one_refund.account, refund=one_refund.refund
+            )
+    accounts = index.accounts_of(entry.counterparty_iban)
+    if entry.is_return or accounts:
+        why = "something came back, but not which" if entry.is_return else "money out to a customer's IBAN"
+        built = _told(entry, "payments.match.queue").note(why)
+        suggestions = tuple(Suggestion(account, (), (), 60, ("its IBAN is known", why)) for account in accounts)
+        flags = (Flag.RETURN,) if entry.is_return else ()
+        outcome = Outcome.SUGGEST if suggestions else Outcome.NOTHING
+        return Decision(outcome, built.freeze(), flags=flags, suggestions=suggestions)
+    return _set_aside(entry, Rule.OUTGOING, "money out that no refund or return of ours names")
+
+
+def _came_back_in(entry: BankEntry, index: CandidateIndex) -> Decision:
+    """Money that came back in: a refund that could not be paid out, say. A person says what it undoes."""
+    built = _told(entry, "payments.match.queue").note("money of ours came back: see which refund it was")
+    accounts = index.accounts_of(entry.counterparty_iban)
+    suggestions = tuple(Suggestion(account, (), (), 60, ("its IBAN is known",)) for account in accounts)
+    return Decision(
+        Outcome.SUGGEST if suggestions else Outcome.NOTHING,
+        built.freeze(),
+        flags=(Flag.RETURN,),
+        suggestions=suggestions,
+    )
