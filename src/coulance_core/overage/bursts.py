@@ -1,0 +1,142 @@
+"""Settling a percentile meter: samples are clipped to what may be charged, and the rank is taken again.
+
+A percentile has no "first" gigabyte past the allowance: what may not be charged cannot be subtracted. Instead a sample
+outside consent and warning counts as if it had stayed at the commit, one inside as if it had stayed at the rate that
+the limit then in force reaches; the percentile is taken over all samples with the same convention, and that is priced.
+So no bill passes a limit, whenever it was raised or lowered. The difference to what was measured is absorbed. A sample
+taken while we throttled counts as measured: it was low already.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from math import floor
+
+import numpy as np
+
+from coulance_core.catalog.terms import PercentileTerms
+from coulance_core.kernel import Explanation
+from coulance_core.overage.limit import most
+from coulance_core.overage.settle import Regime, SettleError, regimes_of, strictest
+from coulance_core.overage.terms import Absorbed, Facts, PriceTerms
+from coulance_core.usage.percentile import percentile
+from coulance_core.usage.samples import Ints
+
+ZERO = Fraction(0)
+_MOST = int(np.iinfo(np.int64).max)
+
+
+@dataclass(frozen=True, slots=True)
+class Port:
+    """A percentile charge of one service over a period.
+
+    `columns`: the rates that are ranked, one array for each (in and out, or one made of both), stored whole units, one
+    value a sample that lies in (start, end], epoch seconds. `added`: whether the columns' percentiles are added, else
+    the greater counts. `factor` turns stored units into the measure's. `expected` samples should have come.
+    """
+
+    key: str
+    unit: str
+    commit: Fraction
+    terms: PriceTerms
+    rank: PercentileTerms
+    start: Ints
+    end: Ints
+    columns: tuple[Ints, ...]
+    expected: int
+    factor: Fraction = Fraction(1)
+    added: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class SettledPort:
+    """What became of it: the measured percentile, and the one that may be priced, in `unit`.
+
+    `clipped` counts samples above the commit that may not be charged, by reason. `overage` is `billable` above the
+    commit.
+    """
+
+    key: str
+    unit: str
+    measured: Fraction
+    billable: Fraction
+    overage: Fraction
+    absorbed: Fraction
+    clipped: Mapping[Absorbed, int]
+    explanation: Explanation
+
+
+def settle_port(port: Port, facts: Facts) -> SettledPort:
+    """Clip, rank again, and say what may be priced. Never more than was measured."""
+    if any(column.shape != port.end.shape for column in (port.start, *port.columns)) or not port.columns:
+        raise SettleError(f"{port.key}: every column needs a value for each of {port.end.size} samples")
+    # A paused or throttled sample is charged as measured, so pauses are no reason here.
+    regimes = regimes_of(Facts(facts.consents, facts.warned, facts.acknowledged, (), facts.exposure))
+    of = _which(port, regimes)
+    tops = [_top(port, regime) for regime in regimes]
+    measured = _figure(port, port.columns)
+    columns = _clipped(port, of, tops)
+    billable = min(_figure(port, columns), measured)
+    lowered = np.zeros(port.end.size, np.bool_)
+    for before, after in zip(port.columns, columns, strict=True):
+        lowered |= before != after
+    clipped: dict[Absorbed, int] = {}
+    for i, regime in enumerate(regimes):
+        count = int((lowered & (of == i)).sum())
+        if count:
+            reason = regime.reason or Absorbed.ABOVE_LIMIT
+            clipped[reason] = clipped.get(reason, 0) + count
+    e = Explanation.build("overage.percentile_settled", terms=port.terms.version)
+    e.fact("measured", measured, port.unit, "percentile of all samples")
+    for reason, count in clipped.items():
+        to = "the limit" if reason is Absorbed.ABOVE_LIMIT else "the commit"
+        e.fact(f"samples {reason.value.replace('_', ' ')}", count, "", f"count as {to}")
+    e.fact("billable", billable, port.unit, "percentile with those samples lowered")
+    e.fact("commit", port.commit, port.unit)
+    e.step("above", "subtract", "billable", "commit", unit=port.unit)
+    e.step("overage", "max", "above", "0", unit=port.unit)
+    # Below the commit nothing is absorbed: the commit is paid in any case.
+    e.step("measured above", "subtract", "measured", "commit", unit=port.unit)
+    e.step("measured overage", "max", "measured above", "0", unit=port.unit)
+    e.step("absorbed", "subtract", "measured overage", "overage", unit=port.unit)
+    overage, absorbed = e.number("overage"), e.number("absorbed")
+    return SettledPort(port.key, port.unit, measured, billable, overage, absorbed, clipped, e.freeze())
+
+
+def _which(port: Port, regimes: Sequence[Regime]) -> Ints:
+    """Which regime judges each sample: the one that it lies in wholly, or the strictest that it touches."""
+    starts = np.array([regime.start for regime in regimes], np.int64)
+    of = np.searchsorted(starts, port.start, side="right").astype(np.int64) - 1
+    last = np.maximum(np.searchsorted(starts, port.end, side="left").astype(np.int64) - 1, of)
+    for row in np.flatnonzero(last != of).tolist():
+        of[row] = strictest(regimes, int(of[row]), int(last[row]))
+    return of
+
+
+def _top(port: Port, regime: Regime) -> int | None:
+    """The highest rate, in stored units, that counts in a regime; None: as measured."""
+    if regime.reason is not None or regime.consent is None:
+        return floor(port.commit / port.factor)
+    limit = most(regime.consent.limit, port.terms, regime.consent.terms)
+    return None if limit is None else floor((port.commit + limit) / port.factor)
+
+
+def _figures(port: Port, columns: tuple[Ints, ...]) -> list[Fraction]:
+    return [percentile(column, port.rank, expected=port.expected) for column in columns]
+
+
+def _figure(port: Port, columns: tuple[Ints, ...]) -> Fraction:
+    figures = _figures(port, columns)
+    return (sum(figures, ZERO) if port.added else max(figures)) * port.factor
+
+
+def _clipped(port: Port, of: Ints, tops: Sequence[int | None]) -> tuple[Ints, ...]:
+    """The columns lowered to their regimes' tops. Columns that are added share a top as their percentiles were."""
+    figures = _figures(port, port.columns)
+    together = sum(figures, ZERO)
+    out: list[Ints] = []
+    for column, figure in zip(port.columns, figures, strict=True):
+        share = figure / together if port.added and together else Fraction(1)
+        top = [_MOST if t is None else min(floor(t * share), _MOST) for t in tops]
+        out.append(np.minimum(column, np.array(top, np.int64)[of]))
+    return tuple(out)
