@@ -230,7 +230,7 @@ def allocate_receipt(
     """Allocate what is left of a receipt: as chosen (and beyond, by policy, if asked), or all of it by policy.
 
     With `prepaid`, that much goes to the prepaid balance instead (None is returned). Counts from `on`, but not before
-    the receipt. Raises `UnableToAllocateError` when nothing is left, or a choice is not open.
+    the money was there and free. Raises `UnableToAllocateError` when nothing is left, or a choice is not open.
     """
     booking.require_transaction("allocate_receipt")
     why = booking.require_reason(reason)
@@ -264,7 +264,8 @@ def _divide(
 
 def _write(found: Receipt, on: date, targets: Sequence[booking.Target], actor: str, at: datetime) -> None:
     parties = ledger.lock_accounts(accounts=[found.account])
-    batch = booking.NewAllocations(found.id, found.account, found.method, max(on, found.received_on), tuple(targets))
+    day = max(on, found.received_on, undoing.last_undone(found.id) or on)
+    batch = booking.NewAllocations(found.id, found.account, found.method, day, tuple(targets))
     ledger.post_entries(entries=booking.write_allocations([batch], parties, actor, require_aware(at)), at=at)
 
 
@@ -447,6 +448,9 @@ def refund(
         raise UnableToRefundError(f"receipt {receipt} is a write-off: there is no money in it")
     if refunded_on < found.received_on:
         raise UnableToRefundError(f"receipt {receipt} came in on {found.received_on}: it isn't paid back before")
+    free_since = undoing.last_undone(receipt)
+    if free_since is not None and refunded_on < free_since:
+        raise UnableToRefundError(f"receipt {receipt} was allocated until {free_since}: it isn't paid back before")
     way = method or (found.method if found.method.is_money else None)
     if way is None or not way.is_money:
         raise UnableToRefundError(f"receipt {receipt} came by {found.method.value}: say by which way it is paid back")

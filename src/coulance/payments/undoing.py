@@ -25,6 +25,21 @@ def locked_receipt(receipt: int) -> Receipt:
     return queries.receipt(receipt=receipt)
 
 
+def last_undone(receipt: int) -> date | None:
+    """The last day on which an allocation or refund of a receipt was undone: until then, its money was away.
+
+    What uses that money again counts from that day on, so that no day sees it used twice.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT max(reversed_on) FROM (SELECT reversed_on FROM payments_allocation WHERE receipt_id = %s"
+            " UNION ALL SELECT reversed_on FROM payments_refund WHERE receipt_id = %s) uses",
+            [receipt, receipt],
+        )
+        found: date | None = cursor.fetchone()[0]
+        return found
+
+
 def external_id(account: int) -> str:
     """How people know an account."""
     return customers.accounts([account])[0].external_id
@@ -67,6 +82,7 @@ def reverse_receipt(*, receipt: int, kind: ReversalKind, on: date, actor: str, r
             f"receipt {receipt}: {standing[0].amount} of it was paid back (refund {standing[0].id}): "
             "reverse the refund first, or claim it back"
         )
+    on = max(on, last_undone(receipt) or on)
     undone = [receipt]
     undone += _free_prepaid(found, on, kind, why, at)
     _undo_receipt(found, on, kind, why, at)

@@ -8,6 +8,16 @@ from coulance_core.payments.postings import (
     receipt_journal,
     refund_entry,
 )
+from coulance_core.payments.statement import (
+    AccountStatement,
+    Ages,
+    BalancedRow,
+    Row,
+    RowKind,
+    StatementError,
+    ages,
+    statement_of_account,
+)
 from coulance_core.payments.terms import (
     Choice,
     ItemKind,
@@ -21,9 +31,12 @@ from coulance_core.payments.terms import (
 )
 
 __all__ = [
+    "AccountStatement",
+    "Ages",
     "Allocation",
     "AllocationError",
     "AllocationPolicy",
+    "BalancedRow",
     "Choice",
     "ItemKind",
     "MandateSequence",
@@ -32,8 +45,12 @@ __all__ = [
     "Part",
     "Receipt",
     "ReversalKind",
+    "Row",
+    "RowKind",
     "Scheme",
     "SetOff",
+    "StatementError",
+    "ages",
     "allocate",
     "allocation_entry",
     "opening_entry",
@@ -41,4 +58,5 @@ __all__ = [
     "receipt_journal",
     "refund_entry",
     "set_off",
+    "statement_of_account",
 ]

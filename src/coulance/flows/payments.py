@@ -1,0 +1,322 @@
+"""Money in and out, as interfaces ask for it: one transaction an act, and the webhooks that tell of it.
+
+Accounts are customers' database ids. Each act is described, with what it refuses, at its operation in
+`coulance.payments.operations`; amounts beyond what is there, and acts without a reason, are refused there.
+"""
+
+from collections.abc import Sequence
+from datetime import date, datetime
+from typing import Any
+
+from django.db import transaction
+
+from coulance.customers import queries as customers
+from coulance.payments import operations, queries
+from coulance.payments.operations import DEFAULT_POLICY, Booked, NewReceipt
+from coulance.platform.webhooks import emit
+from coulance_core.kernel import Money
+from coulance_core.payments import Allocation, AllocationPolicy, Choice, Method, ReversalKind
+
+
+def book_payments(*, receipts: Sequence[NewReceipt], actor: str, at: datetime) -> list[Booked]:
+    """Book receipts, all or none; those booked before are answered as such. A bank file comes this way."""
+    with transaction.atomic():
+        done = operations.book_receipts(receipts=receipts, actor=actor, at=at)
+        for asked, booked in zip(receipts, done, strict=True):
+            if not booked.already:
+                _tell_received(asked.account, asked.amount, asked.method, asked.received_on, booked, at)
+    return done
+
+
+def book_payment(
+    *,
+    account: int,
+    amount: Money,
+    received_on: date,
+    method: Method,
+    source_key: str,
+    actor: str,
+    reason: str,
+    at: datetime,
+    payer_ref: str = "",
+    payer_name: str = "",
+    payer_iban: str = "",
+    choice: Sequence[Choice | str] = (),
+    policy: AllocationPolicy = DEFAULT_POLICY,
+    beyond_choice: bool = True,
+    prepaid: bool = False,
+) -> Booked:
+    """Book money that came in, and divide it over what the account owes."""
+    one = NewReceipt(
+        account=account,
+        amount=amount,
+        received_on=received_on,
+        method=method,
+        source_key=source_key,
+        reason=reason,
+        payer_ref=payer_ref,
+        payer_name=payer_name,
+        payer_iban=payer_iban,
+        choice=tuple(choice),
+        policy=policy,
+        beyond_choice=beyond_choice,
+        prepaid=prepaid,
+    )
+    return book_payments(receipts=[one], actor=actor, at=at)[0]
+
+
+def allocate_payment(
+    *,
+    receipt: int,
+    on: date,
+    actor: str,
+    reason: str,
+    at: datetime,
+    choice: Sequence[Choice | str] = (),
+    policy: AllocationPolicy = DEFAULT_POLICY,
+    beyond_choice: bool = False,
+    prepaid: Money | None = None,
+    anew: bool = False,
+) -> Allocation | None:
+    """Allocate what is left of a receipt; `anew` takes its allocations back first and begins again."""
+    with transaction.atomic():
+        if anew:
+            done = operations.reallocate_receipt(
+                receipt=receipt,
+                on=on,
+                actor=actor,
+                reason=reason,
+                at=at,
+                choice=choice,
+                policy=policy,
+                beyond_choice=beyond_choice,
+            )
+        else:
+            done = operations.allocate_receipt(
+                receipt=receipt,
+                on=on,
+                actor=actor,
+                reason=reason,
+                at=at,
+                choice=choice,
+                policy=policy,
+                beyond_choice=beyond_choice,
+                prepaid=prepaid,
+            )
+        found = queries.receipt(receipt=receipt)
+        data = {"receipt": receipt, "allocated": _allocated(done), "unallocated": _money(found.left)}
+        emit(event="payment.allocated", data=_of(found.account) | data, at=at)
+    return done
+
+
+def reverse_payment(*, receipt: int, kind: ReversalKind, on: date, actor: str, reason: str, at: datetime) -> list[int]:
+    """Undo a receipt with all that was done with it: it bounced, was returned, or never was. Debts are open again."""
+    with transaction.atomic():
+        found = queries.receipt(receipt=receipt)
+        undone = operations.reverse_receipt(receipt=receipt, kind=kind, on=on, actor=actor, reason=reason, at=at)
+        data = {"receipt": receipt, "amount": _money(found.amount), "kind": kind.value, "on": on.isoformat()}
+        emit(event="payment.reversed", data=_of(found.account) | data, at=at)
+    return undone
+
+
+def reverse_allocation(*, allocation: int, on: date, actor: str, reason: str, at: datetime) -> None:
+    """Take one allocation back: its debt is open again, its money unallocated."""
+    with transaction.atomic():
+        operations.reverse_allocation(
+            allocation=allocation, on=on, kind=ReversalKind.MISTAKE, actor=actor, reason=reason, at=at
+        )
+
+
+def refund_payment(
+    *,
+    receipt: int,
+    amount: Money,
+    refunded_on: date,
+    source_key: str,
+    actor: str,
+    reason: str,
+    at: datetime,
+    method: Method | None = None,
+    iban: str = "",
+) -> int:
+    """Book money paid back out of a receipt; the refund's id."""
+    with transaction.atomic():
+        made = operations.refund(
+            receipt=receipt,
+            amount=amount,
+            refunded_on=refunded_on,
+            source_key=source_key,
+            actor=actor,
+            reason=reason,
+            at=at,
+            method=method,
+            iban=iban,
+        )
+        found = queries.receipt(receipt=receipt)
+        data = {"refund": made, "receipt": receipt, "amount": _money(amount), "on": refunded_on.isoformat()}
+        emit(event="payment.refunded", data=_of(found.account) | data, at=at)
+    return made
+
+
+def refund_credit(
+    *,
+    account: int,
+    amount: Money,
+    refunded_on: date,
+    source_key: str,
+    actor: str,
+    reason: str,
+    at: datetime,
+    method: Method,
+    iban: str = "",
+) -> int:
+    """Pay credit of the account back (a credit note on what was paid already); the refund's id."""
+    with transaction.atomic():
+        freed = operations.free_credit(
+            account=account, amount=amount, on=refunded_on, source_key=source_key, actor=actor, reason=reason, at=at
+        )
+        return refund_payment(
+            receipt=freed.receipt,
+            amount=amount,
+            refunded_on=refunded_on,
+            source_key=source_key,
+            actor=actor,
+            reason=reason,
+            at=at,
+            method=method,
+            iban=iban,
+        )
+
+
+def reverse_refund(*, refund: int, kind: ReversalKind, on: date, actor: str, reason: str, at: datetime) -> None:
+    """Take a refund back: its money is here again, unallocated."""
+    with transaction.atomic():
+        operations.reverse_refund(refund=refund, kind=kind, on=on, actor=actor, reason=reason, at=at)
+
+
+def reverse_opening(*, opening: int, on: date, actor: str, reason: str, at: datetime) -> None:
+    """Undo the taking over of an item."""
+    with transaction.atomic():
+        operations.reverse_opening(opening=opening, on=on, actor=actor, reason=reason, at=at)
+
+
+def draw_prepaid(
+    *,
+    account: int,
+    amount: Money,
+    drawn_on: date,
+    source_key: str,
+    actor: str,
+    reason: str,
+    at: datetime,
+    choice: Sequence[Choice | str] = (),
+) -> Booked:
+    """Pay debts out of the account's prepaid balance."""
+    with transaction.atomic():
+        return operations.draw_prepaid(
+            account=account,
+            amount=amount,
+            drawn_on=drawn_on,
+            source_key=source_key,
+            actor=actor,
+            reason=reason,
+            at=at,
+            choice=choice,
+        )
+
+
+def write_off(
+    *,
+    account: int,
+    items: Sequence[Choice],
+    on: date,
+    source_key: str,
+    currency: str,
+    actor: str,
+    reason: str,
+    at: datetime,
+) -> Booked:
+    """Give debts up, in part or whole, as a bad debt; their tax stays as declared."""
+    with transaction.atomic():
+        return operations.write_off(
+            account=account,
+            items=items,
+            on=on,
+            source_key=source_key,
+            currency=currency,
+            actor=actor,
+            reason=reason,
+            at=at,
+        )
+
+
+def apply_credit(
+    *, account: int, currency: str, on: date, source_key: str, actor: str, reason: str, at: datetime
+) -> Booked:
+    """Set the account's credit off against its debts."""
+    with transaction.atomic():
+        return operations.apply_credit(
+            account=account, currency=currency, on=on, source_key=source_key, actor=actor, reason=reason, at=at
+        )
+
+
+def settle(*, accounts: Sequence[int], on: date, actor: str, reason: str, at: datetime) -> dict[int, list[Allocation]]:
+    """Allocate money on hand and credit of these accounts to what they owe, each account in its own transaction.
+
+    Gives what was done by account; an account where nothing was to be done is left out.
+    """
+    out: dict[int, list[Allocation]] = {}
+    for account in sorted(set(accounts)):
+        with transaction.atomic():
+            done = operations.settle(account=account, on=on, actor=actor, reason=reason, at=at)
+        if done:
+            out[account] = done
+    return out
+
+
+def choices(*, account: int, named: Sequence[tuple[str, Money | None]]) -> list[Choice]:
+    """What people name by document numbers, as choices of an account's open items.
+
+    Raises `UnableToAllocateError` for a number that the account has nothing open under.
+    """
+    items = queries.open_items(accounts=[account]).get(account, ())
+    refs = {item.number: item.ref for item in items} | {item.ref: item.ref for item in items}
+    found: list[Choice] = []
+    for number, amount in named:
+        if number not in refs:
+            there = ", ".join(item.number for item in items if item.open.minor > 0) or "nothing"
+            raise operations.UnableToAllocateError(f"nothing is open under {number!r}; open: {there}")
+        found.append(Choice(refs[number], amount))
+    return found
+
+
+def _tell_received(
+    account: int, amount: Money, method: Method, received_on: date, booked: Booked, at: datetime
+) -> None:
+    if not method.is_money:
+        return
+    left = booked.allocation.rest if booked.allocation is not None else Money(0, amount.currency)
+    data = {
+        "receipt": booked.receipt,
+        "amount": _money(amount),
+        "method": method.value,
+        "received_on": received_on.isoformat(),
+        "allocated": _allocated(booked.allocation),
+        "unallocated": _money(left),
+    }
+    emit(event="payment.received", data=_of(account) | data, at=at)
+
+
+def _of(account: int) -> dict[str, Any]:
+    return {"account": customers.accounts([account])[0].external_id}
+
+
+def _allocated(done: Allocation | None) -> list[dict[str, Any]]:
+    if done is None:
+        return []
+    numbers = {move.item.ref: move.item.number for move in done.moves}
+    return [{"number": numbers[part.ref], **_money(part.amount)} for part in done.parts]
+
+
+def _money(amount: Money) -> dict[str, str]:
+    return {"amount": amount.decimal(), "currency": amount.currency}
