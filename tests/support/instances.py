@@ -135,9 +135,9 @@ class Up:
         return self
 
     def health(self) -> dict[str, Any]:
-        """What /healthz answers; {} when nothing answers."""
+        """What /readyz answers; {} when nothing answers."""
         try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/healthz", timeout=5) as answer:
+            with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/readyz", timeout=5) as answer:
                 return dict(json.load(answer))
         except urllib.error.HTTPError as fault:
             with fault:

@@ -77,9 +77,7 @@ def role(name: str, role: str, reason: str) -> None:
 
 
 @operator.command("require-mfa")
-@click.option(
-    "--on", "choice", flag_value="on", default=True, help="Demand it of everybody (default)."
-)
+@click.option("--on", "choice", flag_value="on", default=True, help="Demand it of everybody (default).")
 @click.option("--off", "choice", flag_value="off", help="Demand it of nobody.")
 @click.option("--by-address", "choice", flag_value="auto", help="Demand it once others than this machine can get here.")
 @click.option("--reason", required=True, help="Why; kept in the audit log.")

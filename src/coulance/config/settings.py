@@ -6,13 +6,14 @@ COULANCE_HOSTS  further host names to answer to, separated by commas
 COULANCE_PROXIES  how many reverse proxies of yours stand before it (default: 1 with https, else none); limits on
                 tries are counted by the address that the outermost of them saw
 COULANCE_DEBUG  1 shows tracebacks in the browser; for development only
+COULANCE_LOG    how much is logged; COULANCE_LOG_FORMAT=json writes it for machines, with an access log
 """
 
 import os
 from urllib.parse import urlsplit
 
 from coulance.platform import instance as _instance
-from coulance.platform import web as _web
+from coulance.platform import logs as _logs
 
 _here = _instance.current()
 _public = urlsplit(os.environ.get("COULANCE_URL", ""))
@@ -52,10 +53,12 @@ INSTALLED_APPS = [
 ]
 
 MIDDLEWARE = [
+    "coulance.platform.observing.Observe",
+    "django.middleware.security.SecurityMiddleware",
+    "coulance.platform.web.SecurityHeaders",
     "coulance.platform.web.DemandLength",
     "coulance.platform.web.RefuseZeroBytes",
-    "django.middleware.security.SecurityMiddleware",
-    "coulance.platform.web.ContentSecurityPolicy",
+    "coulance.platform.limiting.RateLimits",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
@@ -151,19 +154,13 @@ WHITENOISE_AUTOREFRESH = False
 PROCRASTINATE_AUTODISCOVER_MODULE_NAME = "tasks"
 # Jobs of rooms without tables, which are no Django apps.
 PROCRASTINATE_IMPORT_PATHS = [
+    "coulance.flows.tasks.alarms",
     "coulance.flows.tasks.audits",
     "coulance.flows.tasks.closing",
+    "coulance.integrations.tasks.peppol",
 ]
 
-LOGGING = {
-    "version": 1,
-    "disable_existing_loggers": False,
-    "formatters": {"plain": {"format": "%(asctime)s %(levelname)s %(name)s: %(message)s"}},
-    "filters": {
-        "not_about_health": {"()": "django.utils.log.CallbackFilter", "callback": _web.not_about_health},
-    },
-    "handlers": {
-        "stderr": {"class": "logging.StreamHandler", "formatter": "plain", "filters": ["not_about_health"]},
-    },
-    "root": {"handlers": ["stderr"], "level": os.environ.get("COULANCE_LOG", "WARNING").upper()},
-}
+PROCRASTINATE_ON_APP_READY = "coulance.platform.logs.carry_requests"
+PROCRASTINATE_WORKER_DEFAULTS = {"task_middleware": [_logs.around_job, _logs.around_async_job]}
+
+LOGGING = _logs.settings()

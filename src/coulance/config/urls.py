@@ -1,12 +1,15 @@
-"""Every address the server answers: the health check, the API, and the console at the root."""
+"""Every address the server answers: the health checks, the metrics, the API, and the console at the root."""
 
 from django.urls import include, path
 
 from coulance.api.mail_hook import hook as mail_hook
-from coulance.platform.web import healthz
+from coulance.api.metrics import metrics_page
+from coulance.platform.web import healthz, readyz
 
 urlpatterns = [
     path("healthz", healthz, name="healthz"),
+    path("readyz", readyz, name="readyz"),
+    path("metrics", metrics_page, name="metrics"),
     path("api/v1/", include("coulance.api.urls")),
     path("hooks/mail/<str:secret_part>", mail_hook, name="mail_hook"),
     path("", include("coulance.console.urls")),

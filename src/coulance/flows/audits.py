@@ -12,6 +12,8 @@ from datetime import datetime, timedelta
 from coulance.invoicing.check import check_documents
 from coulance.invoicing.check_laws import check_charges, check_statements
 from coulance.ledger.check import check_ledger
+from coulance.notices.check import check_evidence
+from coulance.payments.check import check_payments
 from coulance.platform import checks
 from coulance.usage import queries as usage
 
@@ -37,6 +39,8 @@ AUDITS: tuple[Audit, ...] = (
     ),
     Audit("charges", "First law: every amount has an explanation that recomputes to it", check_charges),
     Audit("statements", "First law: every settled period has a usage statement", check_statements),
+    Audit("payments", "Payments: what is open, used and booked agrees with the journal", check_payments),
+    Audit("evidence", "Evidence of sending: nothing was changed, removed or added", check_evidence),
 )
 """In the order in which they are printed. A room that has something to audit adds it here."""
 

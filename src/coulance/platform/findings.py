@@ -138,7 +138,7 @@ def running(here: Instance) -> Iterator[Finding]:
         return
     yield Finding("up", State.OK, f"process {known['pid']} at {known['address']}")
     try:
-        with urllib.request.urlopen(f"{known['address']}/healthz", timeout=10) as answer:  # noqa: S310 - our own address
+        with urllib.request.urlopen(f"{known['address']}/readyz", timeout=10) as answer:  # noqa: S310 - our own address
             answer.read()
     except urllib.error.HTTPError as fault:
         with fault:

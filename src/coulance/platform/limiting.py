@@ -1,4 +1,6 @@
-"""Where the limits hold over HTTP: signing in, one-time links, the API without a token, webhooks that come in.
+"""Where the limits hold over HTTP: one-time links, the API without a token, webhooks that come in.
+
+Tries of passwords and codes are limited where they are checked, by the console.
 
 Nothing here can slow a client with a valid token: what counts against the API's limit is the answer 401, and what is
 refused then is that answer. So a stranger behind the same address as a collector does the collector no harm.
@@ -16,21 +18,21 @@ from coulance.platform import clock, limits
 from coulance.platform.limits import Limit
 
 Responder = Callable[[HttpRequest], HttpResponse]
+_SHORTEST_SECRET = 20
 
 
 def client_address(request: HttpRequest) -> str:
-    """The address a request comes from.
+    """The address a request comes from, as the outermost proxy of ours saw it (COULANCE_PROXIES says how many).
 
-    A proxy's `X-Forwarded-For` is believed where one is known to stand in front (COULANCE_URL is https) and the request
-    comes from this machine or a private network; of its entries the last, which the nearest proxy wrote itself.
+    Each proxy adds the address it saw to the end of `X-Forwarded-For`; what is further left anybody may have written.
     """
     direct = str(request.META.get("REMOTE_ADDR", ""))
-    said = str(request.META.get("HTTP_X_FORWARDED_FOR", ""))
-    if not said or settings.SECURE_PROXY_SSL_HEADER is None:
+    proxies = settings.ALLAUTH_TRUSTED_PROXY_COUNT
+    said = [each.strip() for each in str(request.META.get("HTTP_X_FORWARDED_FOR", "")).split(",") if each.strip()]
+    if not proxies or len(said) < proxies:
         return direct
     try:
-        near = ip_address(direct)
-        return str(ip_address(said.rsplit(",", 1)[-1].strip())) if near.is_private or near.is_loopback else direct
+        return str(ip_address(said[-proxies]))
     except ValueError:
         return direct
 
@@ -42,10 +44,11 @@ class RateLimits:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
-        if request.method == "POST":
-            for limit, who in _tries(request):
-                if (wait := limits.take(limit, who, at=clock.now())) is not None:
-                    return too_many(wait)
+        limit = _limits(request.path) if request.method == "POST" else None
+        if limit is not None:
+            wait = limits.take(limit, client_address(request), at=clock.now())
+            if wait is not None:
+                return too_many(wait)
         response = self.get_response(request)
         if response.status_code == 401 and request.path.startswith("/api/"):
             wait = limits.take(limits.STRANGER, client_address(request), at=clock.now())
@@ -54,16 +57,10 @@ class RateLimits:
         return response
 
 
-def _tries(request: HttpRequest) -> list[tuple[Limit, str]]:
-    path, address = request.path, client_address(request)
-    if path.startswith("/sign-in/link/") or (path.startswith("/sign-in/") and len(path) > 40):
-        return [(limits.LINK, address)]
-    if path == "/sign-in" or path.startswith("/sign-in/"):
-        name = request.POST.get("username", "")[:150].strip().lower()
-        return [(limits.SIGN_IN, address), *([(limits.SIGN_IN_NAME, name)] if name else [])]
-    if path.startswith("/hooks/"):
-        return [(limits.HOOK, address)]
-    return []
+def _limits(path: str) -> Limit | None:
+    if path.startswith("/sign-in/") and len(path.removeprefix("/sign-in/")) > _SHORTEST_SECRET:
+        return limits.LINK
+    return limits.HOOK if path.startswith("/hooks/") else None
 
 
 def too_many(wait: timedelta) -> HttpResponse:
@@ -71,7 +68,7 @@ def too_many(wait: timedelta) -> HttpResponse:
     seconds = math.ceil(wait.total_seconds())
     answer = JsonResponse(
         {
-            "type": "about:blank",
+            "type": "/api/v1/problems#too-often",
             "title": "Too many tries",
             "status": 429,
             "detail": f"Try again in {seconds} second{'s' * (seconds != 1)}.",

@@ -25,10 +25,6 @@ class Limit:
     every: timedelta
 
 
-SIGN_IN = Limit("sign-in", 20, timedelta(seconds=15))
-"""Tries of a password or code, from one address."""
-SIGN_IN_NAME = Limit("sign-in-name", 10, timedelta(minutes=1))
-"""Tries of a password for one name, from anywhere."""
 LINK = Limit("link", 10, timedelta(minutes=1))
 """Uses of a link that works once, from one address."""
 STRANGER = Limit("stranger", 60, timedelta(seconds=1))

@@ -22,10 +22,22 @@ from coulance_core.kernel import require_aware
 SCOPES: dict[str, str] = {
     "usage:write": "send samples",
     "usage:read": "read usage figures and coverage",
+    "usage:assign": "assign series in quarantine to services, or give their samples up",
     "catalog:read": "read plans and prices",
-    "customers:read": "read accounts and services",
-    "customers:write": "import accounts and services",
+    "customers:read": "read accounts, contacts and services",
+    "customers:write": "make and change accounts and contacts",
+    "services:write": "start services, change their plans, end them",
     "invoices:read": "read invoices, their explanations and PDFs",
+    "invoices:write": "give credit notes",
+    "periods:read": "read closed periods, parked accounts and number series",
+    "periods:try": "try what closing a period would bill",
+    "periods:write": "close periods",
+    "payments:read": "read payments, open items and balances",
+    "payments:write": "book, allocate and reverse payments, and note refunds",
+    "webhooks:read": "read webhook endpoints and deliveries",
+    "webhooks:write": "add, change, test and replay webhook endpoints",
+    "audit:read": "read the audit log",
+    "metrics": "read the metrics of the instance (/metrics)",
 }
 """Every scope there is, and what it lets a token do."""
 
@@ -139,8 +151,8 @@ def tokens() -> list[Token]:
     return [_of(row) for row in ApiToken.objects.order_by("-made_at", "-id")]
 
 
-def verify(text: str, *, scope: str, at: datetime) -> Token:
-    """The token that this text is, if it is valid at that instant and has the scope.
+def verify(text: str, *, scope: str | None, at: datetime) -> Token:
+    """The token that this text is, if it is valid at that instant and has the scope (none: any will do).
 
     Raises UnableToVerifyTokenError. A wrong secret, an unknown prefix and an expired token answer alike, so that the
     answer tells nothing about which tokens exist. Notes the use, at most every five minutes.
@@ -152,7 +164,7 @@ def verify(text: str, *, scope: str, at: datetime) -> Token:
     token = _of(row) if row and right else None
     if token is None or token.state(at) != "valid":
         raise UnableToVerifyTokenError("this token is not valid; make one with: coulance token create", status=401)
-    if scope not in token.scopes:
+    if scope is not None and scope not in token.scopes:
         raise UnableToVerifyTokenError(
             f"token {token.prefix} lacks the scope {scope}; it has {', '.join(token.scopes)}", status=403
         )

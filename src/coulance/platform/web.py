@@ -1,12 +1,11 @@
-"""What every answer over HTTP has in common: the demand for a length, the content security policy, the health check."""
+"""What every answer over HTTP has in common: the demand for a length, security headers; and the health checks."""
 
-import logging
 from collections.abc import Callable
 
 from django.db import DatabaseError, connection
 from django.http import HttpRequest, HttpResponse, JsonResponse
 
-from coulance.platform import clock, heartbeat
+from coulance.platform import clock, heartbeat, schema
 
 Responder = Callable[[HttpRequest], HttpResponse]
 
@@ -15,6 +14,14 @@ CONTENT_SECURITY_POLICY = (
     "default-src 'self'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
     "connect-src 'self'; object-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
 )
+
+SECURITY_HEADERS = {
+    "Content-Security-Policy": CONTENT_SECURITY_POLICY,
+    "X-Frame-Options": "DENY",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Permissions-Policy": "accelerometer=(), camera=(), geolocation=(), microphone=(), payment=(), usb=()",
+    "X-Permitted-Cross-Domain-Policies": "none",
+}
 
 
 class DemandLength:
@@ -32,7 +39,7 @@ class DemandLength:
         ):
             return JsonResponse(
                 {
-                    "type": "about:blank",
+                    "type": "/api/v1/problems#no-length",
                     "title": "Length required",
                     "status": 411,
                     "detail": "Say how long the body is: send it with a Content-Length header, not in chunks.",
@@ -53,7 +60,7 @@ class RefuseZeroBytes:
         if "\0" in request.path_info or "%00" in request.META.get("QUERY_STRING", ""):
             return JsonResponse(
                 {
-                    "type": "about:blank",
+                    "type": "/api/v1/problems#not-an-address",
                     "title": "Not an address",
                     "status": 400,
                     "detail": "The address holds a zero byte (%00): leave it out.",
@@ -64,33 +71,41 @@ class RefuseZeroBytes:
         return self.get_response(request)
 
 
-class ContentSecurityPolicy:
-    """Add the content security policy, unless the view has set its own."""
+class SecurityHeaders:
+    """Add what tells a browser to trust an answer with little, unless the view has said so itself.
+
+    Outside everything else that answers, so that refusals and static files have it too. Answers of the API hold
+    customers' data and are kept by nobody.
+    """
 
     def __init__(self, get_response: Responder) -> None:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
         response = self.get_response(request)
-        response.headers.setdefault("Content-Security-Policy", CONTENT_SECURITY_POLICY)
+        for name, value in SECURITY_HEADERS.items():
+            response.headers.setdefault(name, value)
+        if request.path.startswith(("/api/", "/metrics", "/hooks/")):
+            response.headers.setdefault("Cache-Control", "no-store")
         return response
 
 
-def not_about_health(record: logging.LogRecord) -> bool:
-    """A log filter: an unhealthy answer of /healthz is not an error of the request that asked."""
-    request = getattr(record, "request", None)
-    return getattr(request, "path", "") != "/healthz"
-
-
 def healthz(request: HttpRequest) -> JsonResponse:  # noqa: ARG001 - a view takes the request
-    """Is this instance able to work: web (it answers), database, and the worker's heartbeat. 200 or 503."""
-    parts = {"web": "ok", "database": "ok", "worker": "ok"}
+    """Is this web server alive: it answers. Says nothing of what it needs, so that nobody restarts it for that."""
+    return JsonResponse({"ok": True, "web": "ok"})
+
+
+def readyz(request: HttpRequest) -> JsonResponse:  # noqa: ARG001 - a view takes the request
+    """Can this instance work: web (it answers), database, migrations, the worker's heartbeat. 200 or 503."""
+    parts = {"web": "ok", "database": "ok", "migrations": "ok", "worker": "ok"}
     try:
+        if behind := _pending():
+            parts["migrations"] = f"{behind} pending: coulance migrate"
         seen = heartbeat.last_seen()
     except DatabaseError as fault:
         connection.close()
         parts["database"] = f"unreachable: {str(fault).splitlines()[0] if str(fault) else type(fault).__name__}"
-        parts["worker"] = "unknown while the database is unreachable"
+        parts["migrations"] = parts["worker"] = "unknown while the database is unreachable"
     else:
         if seen is None:
             parts["worker"] = "never seen"
@@ -98,3 +113,16 @@ def healthz(request: HttpRequest) -> JsonResponse:  # noqa: ARG001 - a view take
             parts["worker"] = f"last seen {late:.0f} s ago"
     well = all(state == "ok" for state in parts.values())
     return JsonResponse({"ok": well, **parts}, status=200 if well else 503)
+
+
+_none_pending = False
+
+
+def _pending() -> int:
+    """How many migrations are missing; asked no more once none is: this program's own can't grow while it runs."""
+    global _none_pending
+    if _none_pending:
+        return 0
+    behind = len(schema.pending())
+    _none_pending = not behind
+    return behind

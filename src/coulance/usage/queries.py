@@ -472,6 +472,14 @@ def overview() -> UsageOverview:
     )
 
 
+def revisions() -> int:
+    """How many revisions were ever drawn: one for each batch that wrote samples, and for rewrites of our own."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT CASE WHEN is_called THEN last_value ELSE 0 END FROM usage_revision")
+        row = cursor.fetchone()
+    return int(row[0]) if row else 0
+
+
 def stored_instants(*, key: str, after: int, until: int) -> list[int]:
     """The instants (epoch seconds) of stored samples of a series, by its key, in (after, until]; none if unknown."""
     table = registry.current()
