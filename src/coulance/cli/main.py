@@ -50,6 +50,12 @@ def _credit() -> click.Command:
     return credit
 
 
+def _einvoice() -> click.Command:
+    from coulance.cli.einvoice import einvoice
+
+    return einvoice
+
+
 def _replay() -> click.Command:
     from coulance.cli.evidence import replay
 
@@ -189,6 +195,10 @@ COMMANDS: dict[str, _Entry] = {
     ),
     "credit": _Entry(
         "Give a credit note on an invoice: all that is left of it, or some lines; asks before it does.", _credit
+    ),
+    "einvoice": _Entry(
+        "Write a document as e-invoice (UBL, Peppol, CII, Factur-X); check files and documents; send over Peppol.",
+        _einvoice,
     ),
     "explain": _Entry(
         "Explain an invoice, or one line of it: facts, arithmetic and conventions, recomputed as they are shown.",

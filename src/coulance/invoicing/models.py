@@ -334,3 +334,63 @@ class NumberSeriesState(models.Model):
     class Meta:
         db_table = "invoicing_number_series"
         constraints: ClassVar = [models.UniqueConstraint(fields=["series", "year"], name="series_once")]
+
+
+class EInvoiceAddress(models.Model):
+    """Where and how an account wants its e-invoices; what is empty is derived or left out."""
+
+    account = models.OneToOneField("customers.Account", on_delete=models.CASCADE, related_name="+", primary_key=True)
+    scheme = models.CharField(max_length=4)
+    """Electronic address scheme (EAS), such as 0106."""
+    identifier = models.CharField(max_length=100)
+    reference = models.CharField(max_length=100)
+    registration = models.CharField(max_length=60)
+
+    class Meta:
+        db_table = "invoicing_einvoice_address"
+        constraints: ClassVar = [
+            models.CheckConstraint(
+                condition=Q(scheme="", identifier="") | (~Q(scheme="") & ~Q(identifier="")),
+                name="einvoice_address_whole",
+            ),
+        ]
+
+
+class Transmission(models.Model):
+    """A document's way through the Peppol network: what was sent, and what the access point says became of it."""
+
+    document = models.OneToOneField(
+        Document, on_delete=models.PROTECT, related_name="+", primary_key=True, db_constraint=False
+    )
+    number = models.CharField(max_length=100, unique=True)
+    state = models.CharField(max_length=10)
+    receiver = models.CharField(max_length=110)
+    xml = models.TextField()
+    sha256 = models.CharField(max_length=64)
+    submission = models.CharField(max_length=200)
+    """The access point's own key of it; empty until it has one."""
+    attempts = models.PositiveIntegerField()
+    """Requests since the state last changed."""
+    detail = models.TextField()
+    queued_at = models.DateTimeField()
+    changed_at = models.DateTimeField()
+    next_at = models.DateTimeField(null=True)
+    """When to go on with it; null once nothing more is to be done."""
+
+    class Meta:
+        db_table = "invoicing_transmission"
+        constraints: ClassVar = [
+            models.CheckConstraint(
+                condition=Q(state__in=["queued", "submitted", "delivered", "refused", "stuck", "cancelled"]),
+                name="transmission_state",
+            ),
+            models.CheckConstraint(condition=~Q(state="submitted") | ~Q(submission=""), name="transmission_submitted"),
+            models.CheckConstraint(
+                condition=Q(state__in=["queued", "submitted"], next_at__isnull=False)
+                | (~Q(state__in=["queued", "submitted"]) & Q(next_at__isnull=True)),
+                name="transmission_goes_on",
+            ),
+        ]
+        indexes: ClassVar = [
+            models.Index(fields=["next_at"], name="transmission_due", condition=Q(next_at__isnull=False))
+        ]

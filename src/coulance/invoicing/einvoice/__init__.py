@@ -17,6 +17,7 @@ __all__ = [
     "Report",
     "Routing",
     "Survey",
+    "attached",
     "checked",
     "cii",
     "factur_x",
@@ -45,6 +46,11 @@ def factur_x(snapshot: Mapping[str, Any], *, routing: Routing | None = None) -> 
     Raises `EInvoiceInvalidError`, or `pdf.UnableToRenderError`.
     """
     return hybrid.declared(pdf.render(snapshot, einvoice=cii(snapshot, routing=routing)))
+
+
+def attached(pdf_file: bytes) -> bytes | None:
+    """The `factur-x.xml` inside a PDF from anywhere; none when there is none or it is no PDF that can be read."""
+    return hybrid.attached(pdf_file)
 
 
 def checked(xml: bytes, number: str) -> bytes:

@@ -5,6 +5,7 @@ goes into the metadata object in place, and the table of offsets behind it is mo
 and the same document gives the same file.
 """
 
+import io
 import re
 from xml.sax.saxutils import escape
 
@@ -37,6 +38,18 @@ def declared(pdf: bytes) -> bytes:
     grown = len(head) + len(new) - (start - found.start()) - len(old)
     tail = pdf[start + len(old) :]
     return _moved(pdf[: found.start()] + head + new + tail, after=found.start(), by=grown)
+
+
+def attached(pdf: bytes) -> bytes | None:
+    """The attached invoice of a PDF from anywhere; none when there is none, or the file can't be read."""
+    import pypdf
+    from pypdf.errors import PyPdfError
+
+    try:
+        found = pypdf.PdfReader(io.BytesIO(pdf)).attachments.get(FILE_NAME) or []
+    except (PyPdfError, ValueError, KeyError, TypeError, RecursionError):
+        return None
+    return bytes(found[0]) if found else None
 
 
 def _with_factur_x(xmp: bytes) -> bytes:
