@@ -477,15 +477,9 @@ def _amount(element: Element | None) -> Amount | None:
     if element is None:
         return None
     said = text(element)
-    try:
-        value = Decimal(said)
-    except InvalidOperation:
-        raise CamtFactError(
-            element.sourceline or 0, f"{said!r} is no amount; expected a decimal such as 12.30"
-        ) from None
-    if not value.is_finite() or value < 0 or len(said) > 30:
-        raise CamtFactError(element.sourceline or 0, f"{said!r} is no amount; expected a decimal such as 12.30")
-    return Amount(value, str(element.get("Ccy", "")))
+    if not _DECIMAL.fullmatch(said):
+        raise CamtFactError(element.sourceline or 0, f"{said[:40]!r} is no amount; expected a decimal such as 12.30")
+    return Amount(Decimal(said), str(element.get("Ccy", "")))
 
 
 def _signed(amount: Amount, credit: bool) -> Amount:
