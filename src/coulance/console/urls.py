@@ -3,11 +3,29 @@
 from django.urls import URLPattern, path
 
 from coulance.console import access
-from coulance.console.views import accounts, documents, me, overview, services
+from coulance.console.views import (
+    accounts,
+    alarms,
+    audit,
+    credit,
+    documents,
+    me,
+    operators,
+    overview,
+    periods,
+    plans,
+    quarantine,
+    services,
+)
 
 urlpatterns: list[URLPattern] = [
     path("", overview.overview, name="overview"),
-    path("runs", overview.runs, name="runs"),
+    path("periods", periods.period_list, name="periods"),
+    path("periods/<str:period>", periods.period_detail, name="period"),
+    path("periods/<str:period>/try", periods.try_period, name="period-try"),
+    path("periods/<str:period>/close", periods.close_period, name="period-close"),
+    path("errands/<str:key>", periods.errand, name="errand"),
+    path("errands/<str:key>/state", periods.errand_state, name="errand-state"),
     path("services", services.service_list, name="services"),
     path("services/<path:external_id>", services.service_detail, name="service"),
     path("accounts", accounts.account_list, name="accounts"),
@@ -16,6 +34,17 @@ urlpatterns: list[URLPattern] = [
     path("documents/<int:document>", documents.document_detail, name="document"),
     path("documents/<int:document>/pdf", documents.document_pdf, name="document-pdf"),
     path("documents/<int:document>/json", documents.document_json, name="document-json"),
+    path("documents/<int:document>/credit", credit.give_credit, name="credit"),
+    path("plans", plans.plan_list, name="plans"),
+    path("plans/<path:plan>", plans.plan_detail, name="plan"),
+    path("quarantine", quarantine.quarantine_list, name="quarantine"),
+    path("quarantine/series", quarantine.quarantine_series, name="quarantine-series"),
+    path("quarantine/replay", quarantine.quarantine_replay, name="quarantine-replay"),
+    path("alarms", alarms.alarm_list, name="alarms"),
+    path("alarms/clear", alarms.alarm_clear, name="alarm-clear"),
+    path("audit", audit.audit_list, name="audit"),
+    path("operators", operators.operator_list, name="operators"),
+    path("operators/<str:name>", operators.operator_detail, name="operator"),
     path("me", me.me, name="me"),
     path("me/second-factor", me.enrol, name="mfa_activate_totp"),
     path("me/second-factor/leave", me.leave, name="second-factor-leave"),

@@ -4,6 +4,8 @@ from typing import Any, NamedTuple
 
 from django.db import connection
 
+from coulance.customers.queries import AccountRow
+
 
 class ListedAccount(NamedTuple):
     """An account as a list shows it."""
@@ -37,8 +39,35 @@ def count_accounts(*, text: str = "") -> int:
         return int(cursor.fetchone()[0])
 
 
+class Calendar(NamedTuple):
+    """A zone and billing day that accounts have, and how many: they have the same periods."""
+
+    zone: str
+    billing_day: int
+    accounts: int
+
+
+def calendars() -> list[Calendar]:
+    """The calendars that accounts are billed by, the commonest first."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT zone, billing_day, count(*) FROM customers_account GROUP BY 1, 2 ORDER BY 3 DESC, 1, 2")
+        return [Calendar(*row) for row in cursor.fetchall()]
+
+
 def _where(text: str) -> tuple[str, list[Any]]:
     if not text:
         return "", []
     like = text.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
-    return " WHERE external_id LIKE %s OR name ILIKE %s", [f"{like}%", f"%{like}%"]
+    return " WHERE (external_id LIKE %s OR name ILIKE %s)", [f"{like}%", f"%{like}%"]
+
+
+def accounts_after(*, after: int = 0, text: str = "", limit: int) -> list[AccountRow]:
+    """Whole accounts in the order they came, those that came after the one of that id; searched as `find_accounts`."""
+    where, values = _where(text)
+    where = f"{where} AND id > %s" if where else " WHERE id > %s"
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"SELECT {', '.join(AccountRow._fields)} FROM customers_account{where} ORDER BY id LIMIT %s",  # noqa: S608
+            [*values, after, limit],
+        )
+        return [AccountRow(*row) for row in cursor.fetchall()]

@@ -10,6 +10,7 @@ from typing import Any
 
 from coulance.customers import queries as customers
 from coulance.flows.closing.close_period import CloseReport, UnableToCloseError, close_period
+from coulance.flows.closing.differences import Differences
 from coulance.invoicing.errors import InvoicingError
 from coulance.platform import errands
 from coulance.platform.errands import Errand
@@ -62,6 +63,7 @@ def run(*, errand: str, now: Callable[[], datetime]) -> None:
     if asked is None:
         return
     given = asked.parameters
+    differences = Differences()
     try:
         report = close_period(
             year=given["year"],
@@ -71,14 +73,18 @@ def run(*, errand: str, now: Callable[[], datetime]) -> None:
             dry_run=given["dry_run"],
             retry_parked=given["retry_parked"],
             progress=lambda done, total: errands.tell(key=errand, done=done, total=total),
+            watch=differences.add if given["dry_run"] else None,
         )
+        result = as_json(report)
+        if given["dry_run"]:
+            result["differences"] = differences.as_json(year=given["year"], month=given["month"])
     except (UnableToCloseError, InvoicingError, LookupError) as fault:
         errands.fail(key=errand, fault=str(fault), at=now())
     except Exception:
         errands.fail(key=errand, fault="it failed for a reason that is in the worker's log", at=now())
         raise
     else:
-        errands.finish(key=errand, result=as_json(report), at=now())
+        errands.finish(key=errand, result=result, at=now())
 
 
 def as_json(report: CloseReport) -> dict[str, Any]:

@@ -1,11 +1,39 @@
 """Credit notes that a person gives on an issued invoice: the reason, the series and the day they are dated by."""
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import date, datetime
+from typing import NamedTuple
 
 from coulance.catalog import queries as catalog
+from coulance.invoicing import crediting
 from coulance.invoicing import operations as invoicing
 from coulance_core.invoicing import CreditRequest, CreditType
+from coulance_core.kernel import Money
+
+
+class CreditPreview(NamedTuple):
+    """What a credit note would give back: its sums as they lower the invoice, above zero, and each line's part."""
+
+    net: Money
+    tax: Money
+    gross: Money
+    issued_on: date
+    lines: tuple[tuple[str, Money], ...]
+
+
+def preview_credit_note(
+    *, number: str, lines: Sequence[CreditRequest] | None, credit_type: CreditType, reason: str, at: datetime
+) -> CreditPreview:
+    """What `give_credit_note` would give back, to the cent, with nothing written. Raises what that raises."""
+    draft = crediting.draft_credit_note(
+        number=number,
+        lines=lines,
+        credit_type=credit_type,
+        reason=reason.strip(),
+        issued_on=at.astimezone(catalog.catalog().provider.zone_info).date(),
+    )
+    parts = tuple((line.description, -line.net) for line in draft.lines)
+    return CreditPreview(-draft.totals.net, -draft.totals.tax, -draft.totals.gross, draft.issued_on, parts)
 
 
 def give_credit_note(

@@ -36,6 +36,16 @@ def assign(*, key: str, service: str, meter: str, actor: str, at: datetime, reas
     return Assigned(key, done, replayed)
 
 
+def replay(*, actor: str, at: datetime) -> ReplayAnswer:
+    """Take in what waits for every series that is known by now."""
+    with transaction.atomic():
+        answer = usage.replay_quarantined(recorded_at=at)
+        if answer.rows:
+            detail = {"rows": answer.rows, "series": [key[:200] for key in answer.keys[:50]]}
+            audit.record(actor=actor, act="usage.replayed", subject="quarantine", at=at, detail=detail)
+    return answer
+
+
 def discard(*, keys: list[str], reason: str, actor: str, at: datetime) -> int:
     """Give up what waits for these series; gives how many rows. They stay on record as discarded, and are not billed.
 

@@ -1,6 +1,7 @@
 """Credit notes on issued invoices, numbered and booked at once."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
 
@@ -28,6 +29,17 @@ from coulance_core.invoicing import (
 )
 from coulance_core.kernel import Explanation, Money, Period, exact
 from coulance_core.rating.base import BilledSpan
+
+
+@dataclass(frozen=True, slots=True)
+class CreditableLine:
+    """A line of an invoice: its net as issued, and what earlier credit notes left of it."""
+
+    no: int
+    service: str
+    description: str
+    net: Money
+    left: Money
 
 
 def issue_credit_note(
@@ -65,6 +77,38 @@ def issue_credit_note(
             detail={"credit_note": given, "type": credit_type.value, "gross": str(draft.totals.gross)},
         )
     return given
+
+
+def draft_credit_note(
+    *,
+    number: str,
+    lines: Sequence[CreditRequest] | None,
+    credit_type: CreditType,
+    reason: str,
+    issued_on: date,
+    tax_point: date | None = None,
+    national: NationalRate | None = None,
+) -> DocumentDraft:
+    """What `issue_credit_note` would issue, to the cent, with nothing written. Raises what that raises."""
+    with transaction.atomic():  # for the lock that reading takes; it is let go at once
+        _, invoice, invoice_tax_point = creditable(number)
+        return _draft(invoice, lines, credit_type, reason, issued_on, tax_point or invoice_tax_point, national)
+
+
+def creditable_lines(number: str) -> list[CreditableLine]:
+    """The lines of an invoice, with what is left to credit of each. Raises `UnableToCreditError`."""
+    with transaction.atomic():
+        _, invoice, _ = creditable(number)
+    return [
+        CreditableLine(
+            line.no,
+            line.service.name if line.service else line.pool,
+            line.description,
+            line.net,
+            line.net - Money(invoice.credited.get(line.no, 0), invoice.currency),
+        )
+        for line in invoice.lines
+    ]
 
 
 def _draft(

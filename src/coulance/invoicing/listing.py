@@ -3,7 +3,7 @@
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from django.db import connection
 
@@ -107,6 +107,16 @@ def period_names() -> list[str]:
     return [row[0] for row in _fetch("SELECT DISTINCT period FROM invoicing_run ORDER BY period DESC", [])]
 
 
+def closed_periods() -> list[str]:
+    """Periods whose close is finished, newest first."""
+    return [
+        row[0]
+        for row in _fetch(
+            "SELECT period FROM invoicing_run WHERE purpose = 'close' AND state = 'closed' ORDER BY period DESC", []
+        )
+    ]
+
+
 def statement_periods(*, account: int) -> list[str]:
     """Periods for which the account has a usage statement, newest first."""
     return [
@@ -133,12 +143,15 @@ def latest_statements(*, accounts: Collection[int], period_name: str = "") -> Ma
     }
 
 
-def runs_page(*, limit: int = 12, offset: int = 0) -> list[RunRow]:
-    """Runs, newest period first, with what each made."""
+def runs_page(
+    *, limit: int = 12, offset: int = 0, period: str = "", before: tuple[str, int] | None = None
+) -> list[RunRow]:
+    """Runs, newest period first, with what each made; of one period, or after (period, id), if given."""
     runs = _fetch(
         "SELECT id, period, purpose, state, opened_at, opened_by, closed_at FROM invoicing_run"
+        " WHERE (%s = '' OR period = %s) AND (%s = '' OR (period, id) < (%s, %s))"
         " ORDER BY period DESC, id DESC LIMIT %s OFFSET %s",
-        [limit, offset],
+        [period, period, *((before[0], *before) if before else ("", "", 0)), limit, offset],
     )
     ids: list[Any] = [[row[0] for row in runs]]
     made: dict[int, list[tuple[str, int, Money, Money]]] = {}
@@ -182,6 +195,72 @@ def largest(*, run: int, kind: str = "overage_invoice", limit: int = 8) -> list[
             f"{_COLUMNS} {_FROM} WHERE d.run_id = %s AND d.kind = %s ORDER BY d.gross DESC, d.id LIMIT %s",
             [run, kind, limit],
         )
+    ]
+
+
+class Issued(NamedTuple):
+    """What was issued in a civil month: net by kind and currency, credit notes below zero."""
+
+    month: str
+    kind: str
+    number: int
+    net: Money
+
+
+def issued_by_month(*, since: date) -> list[Issued]:
+    """What was issued from `since` on, by month, kind and currency, oldest first; usage statements are left out."""
+    return [
+        Issued(month, kind, number, Money(net, currency))
+        for month, kind, currency, number, net in _fetch(
+            "SELECT to_char(issued_on, 'YYYY-MM'), kind, currency, count(*), sum(net)::bigint FROM invoicing_document"
+            " WHERE state = 'issued' AND kind <> 'usage_statement' AND issued_on >= %s"
+            " GROUP BY 1, 2, 3 ORDER BY 1, 2, 3",
+            [since],
+        )
+    ]
+
+
+def net_by_account(*, run: int, accounts: Collection[int]) -> dict[int, dict[str, Money]]:
+    """What a run billed these accounts, net by kind of document; usage statements are left out."""
+    out: dict[int, dict[str, Money]] = {}
+    for account, kind, currency, net in _fetch(
+        "SELECT account_id, kind, currency, sum(net)::bigint FROM invoicing_document WHERE run_id = %s"
+        " AND account_id = ANY(%s) AND kind <> 'usage_statement' GROUP BY 1, 2, 3",
+        [run, list(accounts)],
+    ):
+        out.setdefault(account, {})[kind] = Money(net, currency)
+    return out
+
+
+class ParkedOnPage(NamedTuple):
+    """An account that a run left out and nothing has taken up again."""
+
+    id: int
+    account: str
+    period: str
+    reason: str
+    detail: str
+    parked_at: datetime
+
+
+def parked_after(*, after: int = 0, limit: int) -> list[ParkedOnPage]:
+    """Accounts that are parked, in the order in which they were; those after the one of that id."""
+    return [
+        ParkedOnPage(*row)
+        for row in _fetch(
+            "SELECT p.id, a.external_id, r.period, p.reason, p.detail, p.parked_at FROM invoicing_parked_account p"
+            " JOIN customers_account a ON a.id = p.account_id JOIN invoicing_run r ON r.id = p.run_id"
+            " WHERE p.resolved_at IS NULL AND p.id > %s ORDER BY p.id LIMIT %s",
+            [after, limit],
+        )
+    ]
+
+
+def number_states() -> list[tuple[str, int, int, int | None]]:
+    """Where each number series stands: (series, year, first, last), by series and year."""
+    return [
+        tuple(row)
+        for row in _fetch("SELECT series, year, first, last FROM invoicing_number_series ORDER BY series, year", [])
     ]
 
 

@@ -1,6 +1,8 @@
 """How the console shows money, quantities, pictures and explanations. Everything is escaped but our own SVG."""
 
+import json
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -24,6 +26,39 @@ _EN = Words.of("en")
 def money(amount: Money | None) -> str:
     """An amount with its currency."""
     return "–" if amount is None else _EN.money(amount.decimal(), amount.currency)
+
+
+@register.simple_tag
+def amount(value: object, currency: str) -> str:
+    """An amount as text (`12.50`) with its currency; a dash for none."""
+    return "–" if value in (None, "") else _EN.money(str(value), currency)
+
+
+@register.simple_tag
+def change(now: Money, before: Money) -> SafeString:
+    """How much more or less than before, in words and percent."""
+    if not before.minor:
+        return format_html("{}", "nothing last month" if now.minor else "nothing last month either")
+    percent = _EN.number(abs(100 * (now.amount - before.amount) / before.amount), 0)
+    if now.minor >= before.minor:
+        return format_html('<span class="up">▲ {}\u00a0%</span> on {}', percent, money(before))
+    return format_html('<span class="down">▼ {}\u00a0%</span> on {}', percent, money(before))
+
+
+@register.filter
+def ago(instant: datetime, now: datetime) -> str:
+    """How long ago, in the largest unit that is not zero: "3 min ago"."""
+    seconds = int((now - instant).total_seconds())
+    for size, unit in ((86_400, "d"), (3600, "h"), (60, "min")):
+        if seconds >= size:
+            return f"{seconds // size}\u00a0{unit} ago"
+    return "just now" if seconds >= 0 else "ahead of the clock"
+
+
+@register.filter
+def as_json(value: object) -> str:
+    """What an event says besides, as text."""
+    return json.dumps(value, ensure_ascii=False, sort_keys=True)
 
 
 @register.filter

@@ -1,15 +1,18 @@
-"""Accounts: the list, and one account with its services, contacts, balance and documents."""
+"""Accounts: the list, and one account with its whole story on one page."""
 
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
 
+from coulance.console import story
 from coulance.console.access import operators_only
 from coulance.console.paging import PER_PAGE, number_asked, page
 from coulance.console.views.services import listed
 from coulance.customers import listing as customers
 from coulance.customers import queries
 from coulance.invoicing import listing
+from coulance.invoicing import queries as invoicing
 from coulance.ledger import queries as ledger
+from coulance.platform import audit
 from coulance.platform.roles import Permission
 from coulance.services import listing as services
 
@@ -40,6 +43,14 @@ def account_detail(request: HttpRequest, external_id: str) -> HttpResponse:
     found = services.find_services(account=account.id, limit=PER_PAGE, offset=(number - 1) * PER_PAGE)
     statement = listing.latest_statements(accounts=[account.id]).get(account.id)
     rows = [listed(row, statement) for row in found]
+    documents = listing.find_documents(account=account.id, limit=36)
+    numbers = [row.number for row in documents if row.number]
+    subjects = [
+        f"account:{external_id}",
+        *(f"invoice:{number}" for number in numbers),
+        *(f"service:{row.external_id}" for row in found),
+    ]
+    events = audit.find(audit.Filter(subjects=subjects), limit=50)
     return render(
         request,
         "console/account.html",
@@ -49,6 +60,9 @@ def account_detail(request: HttpRequest, external_id: str) -> HttpResponse:
             "contacts": queries.contacts([account.id]),
             "page": page(request, rows, number, total),
             "balance": tuple(ledger.balance(account=account.id).values()),
-            "documents": listing.find_documents(account=account.id, limit=36),
+            "documents": documents,
+            "parked": [row for row in invoicing.parked() if row.account == account.id],
+            "events": events,
+            "story": story.story(story.of_documents(documents, account.zone), story.of_events(events)),
         },
     )

@@ -57,7 +57,13 @@ def document_detail(request: HttpRequest, document: int) -> HttpResponse:
     return render(
         request,
         "console/document.html",
-        {"here": "documents", "row": stored.row, "d": shown, "account": _account(stored.snapshot)},
+        {
+            "here": "documents",
+            "row": stored.row,
+            "d": shown,
+            "account": _account(stored.snapshot),
+            "creditable": stored.row.number and stored.row.kind in ("base_invoice", "overage_invoice"),
+        },
     )
 
 

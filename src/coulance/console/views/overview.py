@@ -1,62 +1,124 @@
-"""The first page: how much there is, how the last run went, and what wants attention."""
+"""The first page: what wants attention, how metering goes, which month is next, and what was billed."""
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from typing import Any
+
+from django.core.cache import cache
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 
+from coulance.catalog import queries as catalog
 from coulance.console.access import operators_only
-from coulance.console.paging import number_asked, page
 from coulance.customers import listing as customers
+from coulance.flows.closing import due
 from coulance.invoicing import listing
 from coulance.invoicing import queries as invoicing
+from coulance.platform import alarms, clock, heartbeat
 from coulance.platform.roles import Permission
 from coulance.services import listing as services
 from coulance.usage import queries as usage
+from coulance_core.kernel import Money
+from coulance_core.kernel.period import add_months
 
-RUNS_PER_PAGE = 12
-SHOWN = 10
+SHOWN = 8
+KEPT_S = 60
+"""How long sums over everything are kept: a dashboard that is left open must not read all books each time."""
+STALE = timedelta(minutes=15)
+"""A newest sample older than this is said aloud."""
+
+
+@dataclass(frozen=True, slots=True)
+class Billed:
+    """What was issued in a month in one currency, base and overage apart, credit notes apart; and the month before."""
+
+    currency: str
+    base: Money
+    overage: Money
+    credits: Money
+    base_before: Money
+    overage_before: Money
 
 
 @operators_only(Permission.SEE)
 def overview(request: HttpRequest) -> HttpResponse:
-    """Counts, the newest run, parked accounts and quarantined series."""
-    runs = listing.runs_page(limit=6)
-    last = next((run for run in runs if run.purpose == "close"), runs[0] if runs else None)
+    """Cards, each leading on; then runs, the largest overage, and whom the last close left out."""
+    at = clock.now()
+    today = _today(at)
+    runs = listing.runs_page(limit=4)
+    last = next((run for run in runs if run.purpose == "close"), None)
+    months = due.months(at=at)
     parked = invoicing.parked()
     quarantined = usage.quarantined()
+    sums = _sums(today)
+    metered = usage.overview()
     return render(
         request,
         "console/overview.html",
         {
             "here": "overview",
-            "accounts": customers.count_accounts(),
-            "services": services.count_services(),
-            "usage": usage.overview(),
+            "at": at,
+            "today": today,
             "last": last,
             "runs": runs,
-            "largest": listing.largest(run=last.id) if last else [],
+            "month": next((month for month in months if month.due), months[0] if months else None),
+            "months_due": [month for month in months if month.due],
+            "alarms": alarms.open_alarms(),
+            "worker_seen": heartbeat.last_seen(),
+            "usage": metered,
+            "stale": metered.last_at is not None and at - metered.last_at > STALE,
             "parked": parked[:SHOWN],
             "parked_count": len(parked),
-            "quarantined": quarantined[:SHOWN],
             "quarantined_count": len(quarantined),
+            "quarantined_rows": sum(one.rows for one in quarantined),
+            "largest": listing.largest(run=last.id, limit=6) if last else [],
+            **sums,
         },
     )
 
 
-@operators_only(Permission.SEE)
-def runs(request: HttpRequest) -> HttpResponse:
-    """Every run with what it made and whom it left out."""
-    total = listing.count_runs()
-    number = number_asked(request, total, RUNS_PER_PAGE)
-    rows = listing.runs_page(limit=RUNS_PER_PAGE, offset=(number - 1) * RUNS_PER_PAGE)
-    shown = {run.id for run in rows}
-    parked = [row for row in invoicing.parked() if row.run in shown]
-    return render(
-        request,
-        "console/runs.html",
-        {
-            "here": "runs",
-            "page": page(request, rows, number, total, RUNS_PER_PAGE),
-            "parked": parked[:200],
-            "parked_count": len(parked),
-        },
-    )
+def _today(at: datetime) -> date:
+    try:
+        return at.astimezone(catalog.catalog().provider.zone_info).date()
+    except catalog.UnableToFindCatalogError:
+        return at.date()
+
+
+def _sums(today: date) -> dict[str, Any]:
+    """Sums over everything, as they were at most a minute ago."""
+    kept: dict[str, Any] | None = cache.get("console.overview")
+    if kept is not None and kept["day"] == today:
+        return kept
+    yesterday = today - timedelta(days=1)
+    made: dict[str, Any] = {
+        "day": today,
+        "accounts": customers.count_accounts(),
+        "services": services.count_services(),
+        "coverage": usage.coverage_of(day=yesterday),
+        "billed": _billed(today),
+        "this_month": f"{today:%Y-%m}",
+    }
+    cache.set("console.overview", made, KEPT_S)
+    return made
+
+
+def _billed(today: date) -> Sequence[Billed]:
+    """This month's issue beside the last's, in every currency."""
+    year, month = add_months(today.year, today.month, -1)
+    first = date(year, month, 1)
+    now = f"{today:%Y-%m}"
+    nets: dict[str, dict[tuple[bool, str], Money]] = {}
+    for one in listing.issued_by_month(since=first):
+        nets.setdefault(one.net.currency, {})[one.month == now, one.kind] = one.net
+    return [
+        Billed(
+            code,
+            got.get((True, "base_invoice"), Money(0, code)),
+            got.get((True, "overage_invoice"), Money(0, code)),
+            got.get((True, "credit_note"), Money(0, code)),
+            got.get((False, "base_invoice"), Money(0, code)),
+            got.get((False, "overage_invoice"), Money(0, code)),
+        )
+        for code, got in sorted(nets.items())
+    ]

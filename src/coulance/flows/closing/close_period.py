@@ -37,6 +37,9 @@ CHUNK = 200
 Progress = Callable[[int, int], None]
 """Told (accounts done, accounts in all) now and then."""
 
+Watch = Callable[[Sequence[AccountDrafts]], None]
+"""Shown the drafts of some accounts; it must not keep them: they are large."""
+
 
 class UnableToCloseError(RuntimeError):
     """The month cannot be closed now; the message says why, and from when on."""
@@ -116,10 +119,12 @@ def close_period(
     national: Mapping[str, NationalRate] | None = None,
     retry_parked: bool = True,
     progress: Progress | None = None,
+    watch: Watch | None = None,
 ) -> CloseReport:
     """Settle a month for every account whose period has ended, and bill it. Call it outside a transaction.
 
     Run again it does what is left: accounts that were parked, or whose billing day had not come; nothing twice.
+    `watch` is shown what a dry run drafts for each chunk of accounts.
     `workers` above 1 computes in that many processes. Raises `UnableToCloseError` when no account is due yet.
     """
     started = time.monotonic()
@@ -139,7 +144,7 @@ def close_period(
             f"({newest.isoformat()}), and numbers follow dates: close as of that day or later"
         )
     if dry_run:
-        totals, parked = _dry(run, due, progress, retry_parked=retry_parked)
+        totals, parked = _dry(run, due, progress, watch, retry_parked=retry_parked)
         return CloseReport(run.name, len(due), len(not_yet), totals, parked, time.monotonic() - started, True)
     with transaction.atomic():
         opened = invoicing.open_run(period=run.name, at=at, actor=actor)
@@ -187,7 +192,7 @@ def _slices(items: Sequence[int], size: int) -> Iterator[Sequence[int]]:
 
 
 def _dry(
-    run: Closing, due: Sequence[int], progress: Progress | None, *, retry_parked: bool
+    run: Closing, due: Sequence[int], progress: Progress | None, watch: Watch | None, *, retry_parked: bool
 ) -> tuple[Totals, tuple[Parked, ...]]:
     """What closing would do to accounts that it has not done yet, computed by the same functions and not written."""
     done = history.accounts_done(period=run.name)
@@ -201,6 +206,8 @@ def _dry(
             drafts, problems = _compute(run, accounts)
             totals.add(drafts)
             parked.extend(problems)
+            if watch:
+                watch(drafts)
             del drafts
             collect()
             if progress:

@@ -1,0 +1,70 @@
+"""An account's story: everything that happened to it, from every room, by time, newest first."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time
+from urllib.parse import quote
+from zoneinfo import ZoneInfo
+
+from coulance.console.templatetags.console import money, said
+from coulance.invoicing.listing import ListedDocument
+from coulance.platform.audit import Event
+
+MOST = 60
+
+
+@dataclass(frozen=True, slots=True)
+class Chapter:
+    """Something that happened: when, what kind of thing it was, in words, and where to read on."""
+
+    at: datetime
+    whole_day: bool
+    kind: str
+    what: str
+    more: str = ""
+    address: str = ""
+
+
+def story(*parts: Iterable[Chapter], limit: int = MOST) -> list[Chapter]:
+    """The parts as one, newest first."""
+    return sorted((each for part in parts for each in part), key=lambda each: each.at, reverse=True)[:limit]
+
+
+def of_documents(documents: Sequence[ListedDocument], zone: str) -> list[Chapter]:
+    """What was issued; usage statements are left out, they come with every period."""
+    return [
+        Chapter(
+            _day(row.issued_on, zone),
+            True,
+            "document",
+            f"{said(row.kind)} {row.number} over {money(row.gross)}",
+            f"due {row.due_on:%-d %b %Y}" if row.kind != "credit_note" else "",
+            f"/documents/{row.id}",
+        )
+        for row in documents
+        if row.kind != "usage_statement" and row.number
+    ]
+
+
+def of_events(events: Sequence[Event]) -> list[Chapter]:
+    """What people and jobs did, and why."""
+    return [
+        Chapter(
+            each.at,
+            False,
+            "act",
+            f"{act_words(each.act)}{' by ' + each.actor if each.actor else ''}",
+            each.reason,
+            f"/audit?subject={quote(each.subject, safe='')}",
+        )
+        for each in events
+    ]
+
+
+def act_words(act: str) -> str:
+    """An act of the audit log as words: `invoice.credited` as "Invoice credited"."""
+    return act.replace(".", " ").replace("_", " ").capitalize()
+
+
+def _day(day: date, zone: str) -> datetime:
+    return datetime.combine(day, time(12), ZoneInfo(zone)).astimezone(UTC)

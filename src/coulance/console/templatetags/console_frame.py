@@ -1,0 +1,100 @@
+"""The frame around every page: the side navigation with what this operator may open, and open critical alarms."""
+
+from typing import Any, NamedTuple
+
+from django import template
+from django.template import Context
+from django.utils.translation import gettext as _
+
+from coulance.platform import alarms
+from coulance.platform.roles import Permission, may
+
+register = template.Library()
+
+
+class Entry(NamedTuple):
+    """A page of the navigation."""
+
+    key: str
+    name: str
+    address: str
+    permission: Permission = Permission.SEE
+    badge: str = ""
+
+
+class Group(NamedTuple):
+    """Pages that belong together."""
+
+    key: str
+    name: str
+    pages: list[Entry]
+
+
+def _groups() -> list[Group]:
+    return [
+        Group("first", "", [Entry("overview", _("Overview"), "/")]),
+        Group(
+            "customers",
+            _("Customers"),
+            [
+                Entry("accounts", _("Accounts"), "/accounts"),
+                Entry("services", _("Services"), "/services"),
+                Entry("plans", _("Plans"), "/plans"),
+            ],
+        ),
+        Group(
+            "billing",
+            _("Billing"),
+            [
+                Entry("periods", _("Periods"), "/periods"),
+                Entry("documents", _("Documents"), "/documents"),
+            ],
+        ),
+        Group(
+            "metering",
+            _("Metering"),
+            [
+                Entry("quarantine", _("Quarantine"), "/quarantine"),
+                Entry("alarms", _("Alarms"), "/alarms"),
+            ],
+        ),
+        Group(
+            "house",
+            _("House"),
+            [
+                Entry("audit", _("Audit trail"), "/audit"),
+                Entry("operators", _("Operators"), "/operators", Permission.PEOPLE),
+            ],
+        ),
+    ]
+
+
+@register.filter("may")
+def may_do(user: object, permission: str) -> bool:
+    """Whether this operator may do that, so that a button they can't press isn't shown. The view decides."""
+    return may(user, Permission(permission))
+
+
+@register.inclusion_tag("console/parts/frame.html", takes_context=True)
+def frame(context: Context, here: str = "") -> dict[str, Any]:
+    """The navigation; `here` is the key of the page that is open."""
+    user = context["user"]
+    groups = [
+        shown._replace(pages=pages)
+        for shown in _groups()
+        if (pages := [page for page in shown.pages if may(user, page.permission)])
+    ]
+    return {
+        "groups": groups,
+        "here": here,
+        "name": user.get_username(),
+        "role": getattr(user, "role", ""),
+        "csrf_token": context.get("csrf_token"),
+    }
+
+
+@register.inclusion_tag("console/parts/banner.html")
+def alarm_banner(here: str = "") -> dict[str, Any]:
+    """What is critical now, on every page but the one that lists alarms."""
+    found = [] if here == "alarms" else [each for each in alarms.open_alarms() if each.severity == "critical"]
+    return {"first": found[0] if found else None, "more": len(found) - 1}
