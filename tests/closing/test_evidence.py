@@ -159,11 +159,11 @@ def get(billed: World, monkeypatch: pytest.MonkeyPatch) -> Any:
 
 def test_documents_over_the_api(get: Any, billed: World) -> None:
     listed = get("?account=acme&kind=overage_invoice").json()
-    assert [(one["number"], one["net"], one["period"]) for one in listed["documents"]] == [
+    assert [(one["number"], one["net"]["amount"], one["period"]) for one in listed["items"]] == [
         ("V2026-0001", "35.00", "2026-10")
     ]
-    assert listed["next_offset"] is None
-    assert get("?limit=1").json()["next_offset"] == 1
+    assert listed["next"] is None
+    assert get("?limit=1").json()["next"]
     whole = get("/V2026-0001").json()
     assert whole["totals"]["net"] == "35.00"
     why = get("/V2026-0001/explanation?line=1").json()

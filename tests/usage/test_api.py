@@ -288,7 +288,7 @@ def test_quarantine_is_shown_and_replayed_once_assigned(post: Callable[..., Any]
         "/api/v1/usage/quarantine",
         headers={"Authorization": f"Bearer {post.token}"},  # type: ignore[attr-defined]
     ).json()
-    assert [(one["series"], one["rows"], one["batches"]) for one in shown] == [("new:eth0", 4, 2)]
+    assert [(one["series"], one["rows"], one["batches"]) for one in shown["items"]] == [("new:eth0", 4, 2)]
     assert operations.replay_quarantined(recorded_at=NOW).rows == 0
     number = services.assign_series(key="new:eth0", service="s1", meter="objects")
     done = operations.replay_quarantined(recorded_at=NOW)

@@ -1,68 +1,89 @@
-"""The API: one NinjaAPI, its authentication by scoped tokens, and how every fault is answered.
+"""The API: one NinjaAPI, how every fault is answered, and its OpenAPI document.
 
-Every fault is `application/problem+json`: what was expected, where, and what to do. Routers of other parts are added
-at the end of this file.
+Every fault is `application/problem+json`: what was expected, where, and what to do. Routers are added in `urls`.
 """
 
 import logging
 from typing import Any
 
-from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.http import Http404, HttpRequest, HttpResponse
 from ninja import NinjaAPI
 from ninja.errors import AuthenticationError, HttpError, ValidationError
-from ninja.security import HttpBearer
+from ninja.openapi.schema import OpenAPISchema
 
-from coulance.platform import clock, tokens
+from coulance import __version__
+from coulance.api import problems
+from coulance.api.access import NeedsScope
+from coulance.api.problems import Problem, problem
+from coulance.platform.tokens import SCOPES
+
+__all__ = ["NeedsScope", "Problem", "api", "problem"]
 
 _log = logging.getLogger(__name__)
-PROBLEM = "application/problem+json"
+
+_DESCRIPTION = """
+Send samples; keep accounts and services; read usage, invoices and why each line is what it is; close periods; book
+payments; and be told of what happens by webhooks.
+
+Money is `{"amount": "12.34", "currency": "EUR"}`, days are `2026-10-31`, instants are ISO 8601 with an offset. A list
+has `items` and `next`: send `next` as `cursor` for the page after. A POST may carry an `Idempotency-Key`. Every refusal
+is a problem document (RFC 9457). Each operation names the scope that a token needs as `x-scope`.
+"""
 
 
-class NeedsScope(HttpBearer):
-    """`Authorization: Bearer cl_...` of a token that has the scope. `request.auth` is then the token."""
+class CoulanceAPI(NinjaAPI):
+    """A NinjaAPI whose document also says what ninja leaves out: refusals, scopes, and the form of a problem."""
 
-    def __init__(self, scope: str) -> None:
-        super().__init__()
-        self.scope = scope
+    _document: dict[str, Any] | None = None
 
-    def __call__(self, request: HttpRequest) -> Any:
-        """The token, or the refusal that tells a missing token from one that may not."""
-        kind, _, text = request.headers.get("Authorization", "").partition(" ")
-        if kind.lower() != "bearer" or not text:
-            raise Problem(401, "No token", "send a token: Authorization: Bearer cl_... (coulance token create)")
-        return self.authenticate(request, text.strip())
-
-    def authenticate(self, request: HttpRequest, token: str) -> Any:  # noqa: ARG002 - ninja's signature
-        """As `__call__`, for a token that was sent."""
-        try:
-            return tokens.verify(token, scope=self.scope, at=clock.now())
-        except tokens.UnableToVerifyTokenError as fault:
-            title = "Not a valid token" if fault.status == 401 else "This token may not do that"
-            raise Problem(fault.status, title, str(fault)) from fault
+    def get_openapi_schema(
+        self, *, path_prefix: str | None = None, path_params: dict[str, Any] | None = None
+    ) -> OpenAPISchema:
+        """The document; made once a process, since routes don't change."""
+        if self._document is None:
+            made = super().get_openapi_schema(path_prefix=path_prefix, path_params=path_params)
+            _complete(made)
+            self._document = made
+        return self._document  # type: ignore[return-value]
 
 
-class Problem(Exception):
-    """A refusal on its way out: status, a title, what is wrong and what to do; `where` names the place in the body."""
-
-    def __init__(self, status: int, title: str, detail: str, *, where: str | None = None) -> None:
-        super().__init__(detail)
-        self.status, self.title, self.detail, self.where = status, title, detail, where
-
-
-def problem(status: int, title: str, detail: str, **more: Any) -> HttpResponse:
-    """A problem document (RFC 9457)."""
-    body = {"type": "about:blank", "title": title, "status": status, "detail": detail}
-    body |= {name: value for name, value in more.items() if value is not None}
-    answer = JsonResponse(body, status=status, content_type=PROBLEM)
-    if status == 401:
-        answer["WWW-Authenticate"] = 'Bearer realm="coulance"'
-    return answer
+def _complete(document: dict[str, Any]) -> None:
+    document["components"]["schemas"]["Problem"] = problems.SCHEMA
+    document["components"]["securitySchemes"] = {
+        "token": {
+            "type": "http",
+            "scheme": "bearer",
+            "description": "Scopes: " + "; ".join(f"`{scope}`: {what}" for scope, what in SCOPES.items()) + ".",
+        }
+    }
+    for path, operations in document["paths"].items():
+        for method, one in operations.items():
+            _complete_operation(path, method, one)
 
 
-api = NinjaAPI(
+def _complete_operation(path: str, method: str, one: dict[str, Any]) -> None:
+    scope = one.get("x-scope")
+    one["security"] = [{"token": []}]
+    if scope is not None:
+        one["description"] = f"{one.get('description', '').strip()}\n\nScope: `{scope}`.".strip()
+    responses = {str(number): said for number, said in one["responses"].items()}
+    wanted = [400, 401, 403, 422, 429]
+    if method != "get":
+        wanted += [411, 413, 415]
+    if "{" in path:
+        wanted.append(404)
+    for number in wanted:
+        responses.setdefault(str(number), problems.response(number))
+    one["responses"] = dict(sorted(responses.items()))
+    for parameter in one.get("parameters", []):
+        if parameter["in"] == "path":  # an address without it would be another one
+            parameter["schema"].setdefault("minLength", 1)
+
+
+api = CoulanceAPI(
     title="Coulance",
-    version="1",
-    description="Send samples, read usage, invoices and their explanations.",
+    version=__version__,
+    description=_DESCRIPTION.strip(),
     docs_url="/docs",
     urls_namespace="coulance-api",
 )
@@ -70,12 +91,12 @@ api = NinjaAPI(
 
 @api.exception_handler(Problem)
 def _problem(request: HttpRequest, fault: Problem) -> HttpResponse:  # noqa: ARG001 - ninja's signature
-    return problem(fault.status, fault.title, fault.detail, where=fault.where)
+    return problems.answer(fault)
 
 
 @api.exception_handler(AuthenticationError)
 def _stranger(request: HttpRequest, fault: AuthenticationError) -> HttpResponse:  # noqa: ARG001
-    return problem(401, "No token", "send a token: Authorization: Bearer cl_...")
+    return problem(401, "no-token", "send a token: Authorization: Bearer cl_...")
 
 
 @api.exception_handler(HttpError)
@@ -83,14 +104,40 @@ def _refused(request: HttpRequest, fault: HttpError) -> HttpResponse:  # noqa: A
     return problem(fault.status_code, "Refused", str(fault))
 
 
+@api.exception_handler(Http404)
+def _missing(request: HttpRequest, fault: Http404) -> HttpResponse:  # noqa: ARG001
+    return problem(404, "not-there", str(fault) or "there is nothing at this address")
+
+
 @api.exception_handler(Exception)
 def _unforeseen(request: HttpRequest, fault: Exception) -> HttpResponse:
     _log.error("%s %s failed", request.method, request.path, exc_info=fault)
-    return problem(500, "Our fault", "the request could not be answered; what went wrong is in the log")
+    return problem(500, "our-fault", "the request could not be answered; what went wrong is in the log")
 
 
 @api.exception_handler(ValidationError)
 def _invalid(request: HttpRequest, fault: ValidationError) -> HttpResponse:  # noqa: ARG001
-    first = fault.errors[0] if fault.errors else {}
-    where = ".".join(map(str, first.get("loc", ())))
-    return problem(422, "Not as expected", str(first.get("msg", "the request can't be read")), where=where)
+    errors = [{"where": _where(one.get("loc", ())), "detail": _said(one)} for one in fault.errors]
+    first = errors[0] if errors else {"where": "body", "detail": "the request can't be read"}
+    return problem(
+        422, "not-as-expected", first["detail"], where=first["where"], errors=errors if len(errors) > 1 else None
+    )
+
+
+def _where(place: Any) -> str:
+    """The place in the sender's words: ninja puts the name of the view's parameter after `body`."""
+    parts = list(map(str, place))
+    if len(parts) > 1 and parts[0] == "body" and parts[1] == "given":
+        del parts[1]
+    return ".".join(parts)
+
+
+def _said(one: Any) -> str:
+    """What is wrong, in our words where the library's are not clear."""
+    kind = one.get("type")
+    if kind == "extra_forbidden":
+        return "there is no field of this name"
+    if kind == "missing":
+        return "it is required, and not there"
+    message = str(one.get("msg", "not as expected"))
+    return message.removeprefix("Value error, ").removeprefix("Assertion failed, ")

@@ -1,15 +1,22 @@
 """Usage over HTTP: batches in, quarantine and running counters out."""
 
 from datetime import date, datetime
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 import pyarrow as pa
 from django.http import HttpRequest, HttpResponse
-from ninja import Router
+from ninja import Query, Router
+from pydantic import Field
 
-from coulance.api import arrow_stream
-from coulance.api.app import NeedsScope, Problem
+from coulance.api import arrow_stream, paging
+from coulance.api.access import actor_of
+from coulance.api.accounts import refused
+from coulance.api.operation import operation
+from coulance.api.paging import Cursor, Limit
+from coulance.api.problems import Problem
+from coulance.api.schemas import Day, Given, Page, Reason, Shown, Text
+from coulance.flows import customers, quarantine
 from coulance.platform import clock
 from coulance.usage import operations, queries
 from coulance.usage.columns import Columns
@@ -21,6 +28,7 @@ JSON = "application/json"
 LARGEST_BODY = 32 * 1024 * 1024
 """Bytes of a batch, at most; about a million rows of Arrow."""
 MOST_ROWS = 1_000_000
+_MOST_DAYS = 1100
 LARGEST_UNPACKED = 128 * 1024 * 1024
 """Bytes that a compressed Arrow batch may become."""
 
@@ -210,95 +218,242 @@ _BATCH_SCHEMA = {
         {
             "in": "header",
             "name": "Idempotency-Key",
-            "schema": {"type": "string", "maxLength": 200},
+            "required": False,
+            "schema": {"type": "string", "minLength": 1, "maxLength": 200, "pattern": "^[!-~]+$"},
             "description": "Names the batch. The same key and contents again get the first answer again.",
+            "example": "poll-2026-10-31T12:00",
         }
     ],
 }
 
 
-@router.post(
-    "",
-    auth=NeedsScope("usage:write"),
-    openapi_extra=_BATCH_SCHEMA,
-    summary="Send a batch of samples",
-    description="Answers once the batch is committed, with what became of its rows.",
-)
+class Rejected(Shown):
+    """A row that was not taken, and why."""
+
+    row: int
+    field: str
+    reason: str
+
+
+class Answer(Shown):
+    """What became of a batch. Rows that are wrong are named (the first hundred); the others are taken."""
+
+    batch: int | None
+    rows: int
+    accepted: int
+    duplicate: int
+    late: int
+    corrected: int
+    quarantined: int
+    rejected_rows: int
+    rejected: list[Rejected]
+    resent: bool
+
+
+class Waiting(Shown):
+    """Samples of a series that nobody has assigned."""
+
+    series: str
+    reason: str
+    rows: int
+    batches: int
+    first_used_at: datetime
+    last_used_at: datetime
+    waiting_since: datetime
+
+
+class DayCount(Shown):
+    """Use of a civil day, in `unit` / 10^`scale`."""
+
+    day: date
+    samples: int
+    in_: Annotated[int, Field(alias="in")]
+    out: int
+    unit: str
+    scale: int
+
+
+class Store(Shown):
+    """The sample store at a glance."""
+
+    series_seen: int
+    last_used_at: datetime | None
+    samples: int
+    unsealed_rows: int
+    segments: int
+    segment_bytes: int
+    quarantined_rows: int
+    kept_from: datetime | None
+
+
+class Assignment(Given):
+    """Which service and meter a series counts for."""
+
+    series: Annotated[Text, Field(min_length=1, max_length=200, examples=["vps-1001/eth0"])]
+    service: Annotated[Text, Field(min_length=1, max_length=100, examples=["vps-1001"])]
+    meter: Annotated[Text, Field(min_length=1, max_length=60, examples=["traffic"])]
+    reason: Reason | None = None
+
+
+class Assigned(Shown):
+    """What came of it: whether the series is new, and what became of the rows that waited."""
+
+    series: str
+    done: Annotated[str, Field(pattern="^(created|unchanged)$")]
+    rows: int
+    accepted: int
+    late: int
+    corrected: int
+    duplicate: int
+    stuck: Annotated[str, Field(description="Why some rows still wait, if any do.")]
+
+
+class Discard(Given):
+    """Series whose waiting samples are given up, and why."""
+
+    series: Annotated[list[Annotated[Text, Field(min_length=1, max_length=200)]], Field(min_length=1, max_length=100)]
+    reason: Reason
+
+
+class Discarded(Shown):
+    """How many rows were given up."""
+
+    rows: int
+
+
+@operation(
+    router, "POST", "", scope="usage:write", summary="Send a batch of samples", response=Answer, raw_body=True,
+    keyed=False, more=_BATCH_SCHEMA,
+)  # fmt: skip
 def send_batch(request: HttpRequest) -> HttpResponse:
-    """Take a batch in; 200 with the answer, also when some rows were rejected."""
+    """Answers once the batch is committed, with what became of its rows: 200 also when some were rejected."""
     length = request.headers.get("Content-Length", "")
     if not length.isdecimal():
-        raise Problem(411, "No length", "say how long the body is: Content-Length")
+        raise Problem(411, "no-length", "say how long the body is: Content-Length")
     if int(length) > LARGEST_BODY:
-        raise Problem(413, "Too large", f"a batch has at most {LARGEST_BODY} bytes; this one has {length}: send less")
+        raise Problem(413, "too-large", f"a batch has at most {LARGEST_BODY} bytes; this one has {length}: send less")
     if request.headers.get("Content-Encoding", "identity") != "identity":
         raise Problem(
-            415, "Encoded body", "send the body as it is, without Content-Encoding; Arrow may compress inside"
+            415, "unknown-type", "send the body as it is, without Content-Encoding; Arrow may compress inside"
         )
     key = request.headers.get("Idempotency-Key")
-    if key is not None and not 1 <= len(key) <= 200:
-        raise Problem(422, "Not a key", "Idempotency-Key has 1 to 200 characters", where="Idempotency-Key")
+    if key is not None and (not 1 <= len(key) <= 200 or any(not "!" <= c <= "~" for c in key)):
+        raise Problem(
+            422,
+            "Not a key",
+            "Idempotency-Key has 1 to 200 printable ASCII characters and no space",
+            where="Idempotency-Key",
+        )
     columns = decode(request.headers.get("Content-Type", ""), request.body)
-    token = request.auth  # type: ignore[attr-defined]
     try:
         answer = operations.ingest_batch(
-            columns=columns, source=token.actor, recorded_at=clock.now(), key=f"key:{key}" if key else None
+            columns=columns, source=actor_of(request), recorded_at=clock.now(), key=f"key:{key}" if key else None
         )
     except operations.UnableToIngestError as fault:
         raise Problem(422, "The batch is refused", str(fault), where="Idempotency-Key") from fault
     return HttpResponse(msgspec.json.encode(answer.as_json()), content_type=JSON)
 
 
-@router.get("/quarantine", auth=NeedsScope("usage:read"), summary="Samples that wait for their series to be assigned")
-def quarantine(request: HttpRequest) -> list[dict[str, Any]]:  # noqa: ARG001 - ninja's signature
+@operation(router, "GET", "/quarantine", scope="usage:read", summary="Samples that wait for their series",
+           response=Page[Waiting])  # fmt: skip
+def list_quarantine(
+    request: HttpRequest,  # noqa: ARG001 - ninja's signature
+    limit: Limit = 50,
+    cursor: Cursor = None,
+) -> dict[str, Any]:
     """By series key: how many rows, of when, and why they wait."""
-    return [
-        {
+    key = paging.after(cursor, "quarantine", str)
+    rows = [one for one in queries.quarantined() if key is None or one.key > key[0]]
+    return paging.page(
+        sorted(rows, key=lambda one: one.key)[: limit + 1],
+        limit,
+        "quarantine",
+        lambda one: (one.key,),
+        lambda one: {
             "series": one.key,
             "reason": one.note or one.reason,
             "rows": one.rows,
             "batches": one.batches,
-            "first_used_at": one.first_at.isoformat(),
-            "last_used_at": one.last_at.isoformat(),
-            "waiting_since": one.since.isoformat(),
-        }
-        for one in queries.quarantined()
-    ]
+            "first_used_at": one.first_at,
+            "last_used_at": one.last_at,
+            "waiting_since": one.since,
+        },
+    )
 
 
-@router.get("/days", auth=NeedsScope("usage:read"), summary="Running counters of a series, by civil day")
-def days(request: HttpRequest, series: str, start: date, end: date) -> list[dict[str, Any]]:  # noqa: ARG001
+@operation(router, "POST", "/quarantine/assign", scope="usage:assign", summary="Assign a series that waits",
+           response=Assigned)  # fmt: skip
+def assign_quarantined(request: HttpRequest, given: Assignment) -> dict[str, Any]:
+    """Say which service and meter it counts for; what waits for it is taken in, at the instants it was used."""
+    try:
+        done = quarantine.assign(
+            key=given.series,
+            service=given.service,
+            meter=given.meter,
+            actor=actor_of(request),
+            at=clock.now(),
+            reason=given.reason or "",
+        )
+    except customers.UnableToKeepError as fault:
+        raise refused(fault) from fault
+    taken = done.replayed
+    return {
+        "series": done.series,
+        "done": done.done,
+        "rows": taken.rows,
+        "accepted": taken.accepted,
+        "late": taken.late,
+        "corrected": taken.corrected,
+        "duplicate": taken.duplicate,
+        "stuck": "; ".join(why for _, why in taken.stuck),
+    }
+
+
+@operation(router, "POST", "/quarantine/discard", scope="usage:assign", summary="Give waiting samples up",
+           response=Discarded)  # fmt: skip
+def discard_quarantined(request: HttpRequest, given: Discard) -> dict[str, int]:
+    """They stay on record as discarded, with the reason, and are not billed."""
+    rows = quarantine.discard(keys=given.series, reason=given.reason, actor=actor_of(request), at=clock.now())
+    return {"rows": rows}
+
+
+@operation(router, "GET", "/days", scope="usage:read", summary="Running counters of a series, by civil day",
+           response=list[DayCount], refusals=[404])  # fmt: skip
+def list_days(
+    request: HttpRequest,  # noqa: ARG001
+    series: Annotated[str, Query(max_length=200, description="The series' key.", examples=["vps-1001/eth0"])],
+    start: Annotated[Day, Query(description="The first day.")],
+    end: Annotated[Day, Query(description="The day after the last one; at most 1100 days on.")],
+) -> list[dict[str, Any]]:
     """Samples and use of each civil day in [start, end), in the series' zone and its meter's stored unit."""
-    if end <= start:
+    if not 0 < (end - start).days <= _MOST_DAYS:
         raise Problem(
-            422, "Not a period", "end is the day after the last one wanted, so it is after start", where="end"
+            422,
+            "Not a period",
+            f"end is the day after the last one wanted: after start, and at most {_MOST_DAYS} days later",
+            where="end",
         )
     try:
         found = queries.days_of_series(key=series, start=start, end=end)
     except LookupError as fault:
         raise Problem(404, "Unknown series", str(fault), where="series") from fault
     return [
-        {"day": day.isoformat(), "samples": n, "in": v_in, "out": v_out, "unit": found.unit, "scale": found.scale}
+        {"day": day, "samples": n, "in": v_in, "out": v_out, "unit": found.unit, "scale": found.scale}
         for day, n, v_in, v_out in found.days
     ]
 
 
-def as_iso(instant: datetime | None) -> str | None:
-    """An instant for JSON."""
-    return None if instant is None else instant.isoformat()
-
-
-@router.get("/status", auth=NeedsScope("usage:read"), summary="The sample store at a glance")
-def status(request: HttpRequest) -> dict[str, Any]:  # noqa: ARG001
+@operation(router, "GET", "/status", scope="usage:read", summary="The sample store at a glance", response=Store)
+def get_status(request: HttpRequest) -> dict[str, Any]:  # noqa: ARG001
     """Series seen, samples kept, what is unsealed, what waits in quarantine."""
     now = queries.overview()
     return {
         "series_seen": now.series_seen,
-        "last_used_at": as_iso(now.last_at),
+        "last_used_at": now.last_at,
         "samples": now.samples,
         "unsealed_rows": now.unsealed_rows,
         "segments": now.segments,
         "segment_bytes": now.segment_bytes,
         "quarantined_rows": now.quarantined_rows,
-        "kept_from": as_iso(now.kept_from),
+        "kept_from": now.kept_from,
     }

@@ -215,6 +215,31 @@ def documents(
     ]
 
 
+def documents_before(
+    *,
+    account: int | None = None,
+    period_name: str | None = None,
+    kind: str | None = None,
+    before: tuple[date, int] | None = None,
+    limit: int,
+) -> list[DocumentRow]:
+    """Issued documents by what is given, newest issue first, then the latest made; those after (issued_on, id)."""
+    asked = {"d.account_id": account, "d.period_name": period_name, "d.kind": kind}
+    given = {column: value for column, value in asked.items() if value is not None}
+    where = "".join(f" AND {column} = %s" for column in given)
+    values: list[Any] = list(given.values())
+    if before is not None:
+        where += " AND (d.issued_on, d.id) < (%s, %s)"
+        values += before
+    return [
+        _row(row)
+        for row in _fetch(
+            f"{_DOCUMENT} WHERE d.state = 'issued'{where} ORDER BY d.issued_on DESC, d.id DESC LIMIT %s",
+            [*values, limit],
+        )
+    ]
+
+
 def count_documents(*, kind: str | None = None, state: str = "issued") -> int:
     """How many documents there are."""
     rows = _fetch(
