@@ -42,7 +42,7 @@ def write(number: str, form: str, output: str | None) -> None:
         Path(output).write_bytes(made)
         click.echo(f"{output}: {number} as {form}, valid, {len(made)} bytes", err=True)
     else:
-        click.get_binary_stream("stdout").write(made)
+        click.echo(made, nl=False)
 
 
 @einvoice.command()
