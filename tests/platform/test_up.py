@@ -39,7 +39,7 @@ def _await(condition: object, within_s: float = 20) -> None:
 
 
 def test_it_serves_and_says_where(up: Up) -> None:
-    assert up.health() == {"ok": True, "web": "ok", "database": "ok", "worker": "ok"}
+    assert up.health() == {"ok": True, "web": "ok", "database": "ok", "migrations": "ok", "worker": "ok"}
     assert f"running at http://127.0.0.1:{up.port} with its data in {up.home}" in up.log.read_text()
 
 

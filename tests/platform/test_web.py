@@ -46,31 +46,53 @@ def _beat(ago_s: float) -> None:
     connection.cursor().execute("INSERT INTO procrastinate_workers (last_heartbeat) VALUES (%s)", [at])
 
 
-def test_health_follows_the_worker(db: Any) -> None:
+def test_alive_asks_nobody_else() -> None:
+    # No fixture of the database: asking it would fail.
+    answer = Client().get("/healthz")
+    assert (answer.status_code, answer.json()) == (200, {"ok": True, "web": "ok"})
+
+
+def test_ready_follows_the_worker(db: Any) -> None:
     client = Client()
-    assert client.get("/healthz").json() == {"ok": False, "web": "ok", "database": "ok", "worker": "never seen"}
+    well = {"web": "ok", "database": "ok", "migrations": "ok"}
+    assert client.get("/readyz").json() == {"ok": False, **well, "worker": "never seen"}
     _beat(100)
-    answer = client.get("/healthz")
+    answer = client.get("/readyz")
     assert answer.status_code == 503
     assert answer.json()["worker"].startswith("last seen 10")
     _beat(5)
-    answer = client.get("/healthz")
+    answer = client.get("/readyz")
     assert answer.status_code == 200
-    assert answer.json()["ok"] is True
+    assert answer.json() == {"ok": True, **well, "worker": "ok"}
 
 
-def test_health_without_a_database_says_so(worker_database: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_ready_waits_for_migrations(db: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    from coulance.platform import schema, web
+
+    _beat(5)
+    monkeypatch.setattr(web, "_none_pending", False)
+    monkeypatch.setattr(schema, "pending", lambda **_: ["usage.0099_more"])
+    answer = Client().get("/readyz")
+    assert answer.status_code == 503
+    assert answer.json()["migrations"] == "1 pending: coulance migrate"
+    monkeypatch.setattr(schema, "pending", lambda **_: [])
+    assert Client().get("/readyz").status_code == 200
+
+
+def test_ready_without_a_database_says_so(worker_database: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     from django.db import OperationalError
 
-    from coulance.platform import heartbeat
+    from coulance.platform import heartbeat, web
 
     def fail() -> None:
         raise OperationalError("connection refused\nand more that nobody needs")
 
+    monkeypatch.setattr(web, "_none_pending", True)
     monkeypatch.setattr(heartbeat, "last_seen", fail)
-    answer = Client().get("/healthz")
+    answer = Client().get("/readyz")
     assert answer.status_code == 503
     assert answer.json()["database"] == "unreachable: connection refused"
+    assert answer.json()["worker"] == "unknown while the database is unreachable"
 
 
 def test_a_stalled_job_is_given_back(committed_db: Any) -> None:
