@@ -13,7 +13,6 @@ from django.contrib import messages
 from django.db import transaction
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 
-from coulance.console.access import who
 from coulance.platform import clock, idempotency
 from coulance.platform.idempotency import AtWorkError, Kept, OtherRequestError
 
@@ -117,17 +116,3 @@ def form_of(request: HttpRequest, *names: str, **defaults: str) -> Form:
     if request.method == "POST":
         values["reason"] = request.POST.get("reason", "")[: LONGEST_REASON + 1]
     return Form(values, token_of(request))
-
-
-__all__ = [
-    "Done",
-    "Form",
-    "UnableToActError",
-    "form_of",
-    "is_sure",
-    "new_token",
-    "once",
-    "once_or_back",
-    "reason_of",
-    "who",
-]

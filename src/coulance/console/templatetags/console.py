@@ -34,17 +34,6 @@ def amount(value: object, currency: str) -> str:
     return "–" if value in (None, "") else _EN.money(str(value), currency)
 
 
-@register.simple_tag
-def change(now: Money, before: Money) -> SafeString:
-    """How much more or less than before, in words and percent."""
-    if not before.minor:
-        return format_html("{}", "nothing last month" if now.minor else "nothing last month either")
-    percent = _EN.number(abs(100 * (now.amount - before.amount) / before.amount), 0)
-    if now.minor >= before.minor:
-        return format_html('<span class="up">▲ {}\u00a0%</span> on {}', percent, money(before))
-    return format_html('<span class="down">▼ {}\u00a0%</span> on {}', percent, money(before))
-
-
 @register.filter
 def ago(instant: datetime, now: datetime) -> str:
     """How long ago, in the largest unit that is not zero: "3 min ago"."""

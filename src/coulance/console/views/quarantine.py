@@ -96,6 +96,10 @@ def _assigned(key: str, service: str, meter: str, actor: str, reason: str) -> Do
     return Done(f"/services/{quote(service, safe='')}", _said(done.replayed))
 
 
+def _replayed(actor: str) -> Done:
+    return Done("/quarantine", _said(quarantine.replay(actor=actor, at=clock.now())))
+
+
 def _discarded(key: str, actor: str, reason: str) -> Done:
     rows = quarantine.discard(keys=[key], actor=actor, reason=reason, at=clock.now())
     return Done("/quarantine", f"{rows} samples of {key} are given up: they will not be billed.")
