@@ -146,6 +146,12 @@ def _collect() -> click.Command:
     return collect
 
 
+def _collectors() -> click.Command:
+    from coulance.cli.collectors import collectors
+
+    return collectors
+
+
 def _ledger() -> click.Command:
     from coulance.cli.ledger import ledger
 
@@ -176,6 +182,24 @@ def _alarms() -> click.Command:
     return alarms
 
 
+def _payment() -> click.Command:
+    from coulance.cli.payment import payment
+
+    return payment
+
+
+def _account() -> click.Command:
+    from coulance.cli.account import account
+
+    return account
+
+
+def _open_items() -> click.Command:
+    from coulance.cli.account import open_items
+
+    return open_items
+
+
 # In the order in which a person meets them.
 COMMANDS: dict[str, _Entry] = {
     "demo": _Entry("Show the main job: three months of a made-up provider, from samples to explained invoices.", _demo),
@@ -187,6 +211,9 @@ COMMANDS: dict[str, _Entry] = {
     "schema": _Entry("Print the JSON Schema of a provider file, for editors.", _schema),
     "import": _Entry("Bring in customers and samples from files.", _import),
     "collect": _Entry("Read this machine's own interfaces into the sample store.", _collect),
+    "collectors": _Entry(
+        "Read counters from Prometheus, SNMP, LibreNMS and Proxmox: how it goes, a try, a run by hand.", _collectors
+    ),
     "usage": _Entry("Look after the samples: state, quarantine, sealing, proof that nothing is lost.", _usage),
     "ledger": _Entry("Check the books, show balances, export the journal.", _ledger),
     "close": _Entry(
@@ -199,6 +226,11 @@ COMMANDS: dict[str, _Entry] = {
     "einvoice": _Entry(
         "Write a document as e-invoice (UBL, Peppol, CII, Factur-X); check files and documents; send over Peppol.",
         _einvoice,
+    ),
+    "payment": _Entry("Book money that came in or goes out, divide it over what is open, take it back.", _payment),
+    "account": _Entry("Statements of account.", _account),
+    "open-items": _Entry(
+        "Show what customers owe by age: not late, 1-30, 31-60, 61-90 and over 90 days, by currency.", _open_items
     ),
     "explain": _Entry(
         "Explain an invoice, or one line of it: facts, arithmetic and conventions, recomputed as they are shown.",

@@ -1,0 +1,1 @@
+"""How a statement of account looks and reads."""
