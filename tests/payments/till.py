@@ -69,7 +69,7 @@ class Customer:
 
     def pays(self, cents: int, *choice: str, on: date = ON, **more: Any) -> operations.Booked:
         """Book money that came in by bank."""
-        given: dict[str, Any] = {"method": Method.BANK, "source_key": f"test/{uuid4()}", **more}
+        given: dict[str, Any] = {"method": Method.BANK, "source_key": f"test/{uuid4()}", "at": AT, **more}
         with transaction.atomic():
             booked = operations.book_receipt(
                 account=self.id,
@@ -78,7 +78,6 @@ class Customer:
                 choice=choice,
                 actor=ACTOR,
                 reason=WHY,
-                at=AT,
                 **given,
             )
         connection.check_constraints()  # as a commit would
