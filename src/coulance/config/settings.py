@@ -10,6 +10,7 @@ COULANCE_LOG    how much is logged; COULANCE_LOG_FORMAT=json writes it for machi
 """
 
 import os
+from pathlib import Path as _Path
 from urllib.parse import urlsplit
 
 from coulance.platform import instance as _instance
@@ -151,12 +152,18 @@ STATIC_URL = "/static/"
 WHITENOISE_USE_FINDERS = True
 WHITENOISE_AUTOREFRESH = False
 
+# Who renders what is attached to a kind of message, and hears what became of it (notices.ports).
+MESSAGE_HANDLERS = {"document": "coulance.flows.sending.documents.Documents"}
+# Texts of rooms that are no Django apps; the console's own are found by themselves.
+LOCALE_PATHS = [str(_Path(__file__).resolve().parents[1] / "flows" / "locale")]
+
 PROCRASTINATE_AUTODISCOVER_MODULE_NAME = "tasks"
 # Jobs of rooms without tables, which are no Django apps.
 PROCRASTINATE_IMPORT_PATHS = [
     "coulance.flows.tasks.alarms",
     "coulance.flows.tasks.audits",
     "coulance.flows.tasks.closing",
+    "coulance.flows.tasks.sending",
     "coulance.integrations.tasks.peppol",
 ]
 

@@ -1,7 +1,7 @@
 """Reading invoicing: documents as issued, runs, parked accounts, and what the next run must know."""
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from fractions import Fraction
@@ -247,6 +247,14 @@ def count_documents(*, kind: str | None = None, state: str = "issued") -> int:
         [state, kind, kind],
     )
     return int(rows[0][0])
+
+
+def issued_at(documents: Collection[int]) -> dict[int, datetime]:
+    """When these documents were issued; drafts are left out."""
+    rows = _fetch(
+        "SELECT id, issued_at FROM invoicing_document WHERE id = ANY(%s) AND issued_at IS NOT NULL", [list(documents)]
+    )
+    return dict(rows)
 
 
 def lines(*, document: int) -> list[LineRow]:
