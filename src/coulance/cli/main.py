@@ -158,6 +158,12 @@ def _ledger() -> click.Command:
     return ledger
 
 
+def _bank() -> click.Command:
+    from coulance.cli.bank import bank
+
+    return bank
+
+
 def _secret() -> click.Command:
     from coulance.cli.secret import secret
 
@@ -215,6 +221,7 @@ COMMANDS: dict[str, _Entry] = {
         "Read counters from Prometheus, SNMP, LibreNMS and Proxmox: how it goes, a try, a run by hand.", _collectors
     ),
     "usage": _Entry("Look after the samples: state, quarantine, sealing, proof that nothing is lost.", _usage),
+    "bank": _Entry("Import bank statements, and decide on the payments that nobody was sure of.", _bank),
     "ledger": _Entry("Check the books, show balances, export the journal.", _ledger),
     "close": _Entry(
         "Settle a month (2026-10) and bill it: overage in arrears, base fees for the next. Ends 1 if any was parked.",

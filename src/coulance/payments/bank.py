@@ -461,16 +461,19 @@ def settled_items(*, since: date) -> list[OpenItem]:
     ]
 
 
-def earlier_receipts(*, since: date) -> list[EarlierReceipt]:
-    """Bank receipts since that day that stand, with what their entries said of themselves."""
+def earlier_receipts(*, since: date | None = None, entries: Sequence[int] | None = None) -> list[EarlierReceipt]:
+    """Bank receipts since that day (or of these entries) that stand, with what their entries said of themselves."""
+    if entries is not None and not entries:
+        return []
     return [
         EarlierReceipt(receipt, account, Money(amount, code), e2e or "", ref or "", iban or "")
         for receipt, account, amount, code, e2e, ref, iban in _fetch(
             "SELECT r.id, r.account_id, r.amount, r.currency, e.end_to_end_id, e.bank_ref,"
             " coalesce(nullif(e.counterparty_iban, ''), r.payer_iban)"
             " FROM payments_receipt r LEFT JOIN payments_bank_entry e ON e.receipt_id = r.id AND e.amount > 0"
-            " WHERE r.method = 'bank' AND r.reversed_on IS NULL AND r.received_on >= %s ORDER BY r.received_on, r.id",
-            [since],
+            " WHERE r.method = 'bank' AND r.reversed_on IS NULL AND (%s::date IS NULL OR r.received_on >= %s)"
+            " AND (%s::bigint[] IS NULL OR e.id = ANY(%s)) ORDER BY r.received_on, r.id",
+            [since, since, entries, entries],
         )
     ]
 

@@ -160,9 +160,7 @@ class CandidateIndex:
             self.put(item)
         self.items = ()
         for one in self.earlier:
-            for kind, key in (("e2e", one.end_to_end_id), ("ref", one.bank_ref), ("iban", one.iban)):
-                if key:
-                    self._earlier.setdefault((kind, key, one.amount.minor), []).append(one)
+            self.remember(one)
         for refund in self.refunds:
             for kind, key in (("e2e", refund.end_to_end_id), ("iban", refund.iban)):
                 if key:
@@ -188,6 +186,22 @@ class CandidateIndex:
         self._items[item.ref] = item
         if item.open.minor > 0:
             self._by_amount.setdefault((item.open.currency, item.open.minor), {})[item.ref] = None
+
+    def remember(self, receipt: EarlierReceipt) -> None:
+        """Know one more receipt that may come back."""
+        for kind, key in (("e2e", receipt.end_to_end_id), ("ref", receipt.bank_ref), ("iban", receipt.iban)):
+            if key:
+                self._earlier.setdefault((kind, key, receipt.amount.minor), []).append(receipt)
+
+    def refresh(self, account: int, items: Iterable[OpenItem]) -> None:
+        """Know what is open of an account now: these items, and nothing else of it."""
+        now = {item.ref: item for item in items}
+        for ref in list(self._by_account.get(account, ())):
+            item = self._items[ref]
+            if ref not in now and item.open.minor:
+                self.put(replace(item, open=Money(0, item.open.currency)))
+        for item in now.values():
+            self.put(item)
 
     def consume(self, decision: Decision, amount: Money) -> None:
         """Take what a match pays off what is open: the items it names, in their order, each up to what is open.

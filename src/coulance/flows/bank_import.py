@@ -1,0 +1,573 @@
+"""Bank statements in: stored once, matched, booked, and what is not sure queued with suggestions.
+
+Two steps, each safe to be killed in and done again. First all statements given are stored in one transaction, entries
+that another statement had left out. Then entries that nothing was decided on are judged, a chunk a transaction: a sure
+match is booked, a returned payment undone, what is no customer's set aside, and the rest waits for a person with
+ranked suggestions. An entry's receipt carries the entry's id as its source, so it can't be booked twice.
+
+A dry run does all of it and takes it back.
+"""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from typing import Any
+
+from django.db import transaction
+
+from coulance.customers import queries as customers
+from coulance.flows import payments as money
+from coulance.payments import bank
+from coulance.payments import queries as payments
+from coulance.payments.bank import AccountStatus, EntryRow, Stored
+from coulance.payments.operations import NewReceipt, PaymentsError
+from coulance.platform import audit
+from coulance_core.kernel import Money
+from coulance_core.payments import Method, ReversalKind
+from coulance_core.payments.bank import BankStatement, StatementKind
+from coulance_core.payments.matching import CandidateIndex, Decision, Flag, Outcome, Rule, match
+
+CHUNK = 500
+"""Entries judged in one transaction."""
+_TEACHES = frozenset({Rule.REFERENCE, Rule.END_TO_END, Rule.NUMBER})
+"""Rules so sure that the IBAN is remembered as the account's."""
+
+
+class UnableToImportStatementsError(Exception):
+    """Statements that can't be stored; nothing of any file given was."""
+
+
+class UnableToAssignEntryError(Exception):
+    """An entry can't be assigned, ignored or reopened as asked; nothing was changed."""
+
+
+@dataclass(frozen=True, slots=True)
+class GivenFile:
+    """A file as a reader read it."""
+
+    name: str
+    statements: Sequence[BankStatement]
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """What became of one entry: `outcome` is booked, reversed, ignored or queued."""
+
+    entry: int
+    outcome: str
+    rule: str
+    amount: Money
+    booked_on: date
+    who: str
+    what: str
+    flags: tuple[str, ...] = ()
+
+
+@dataclass(slots=True)
+class ImportReport:
+    """What an import came to. `notes` are gaps and oddities that a person should know."""
+
+    stored: list[Stored] = field(default_factory=list)
+    judged: list[Judged] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    batches: int = 0
+    waiting: int = 0
+    """Entries in the queue afterwards, of this import and earlier ones."""
+    accounts: list[AccountStatus] = field(default_factory=list)
+
+    def count(self, outcome: str) -> int:
+        """How many entries came to that."""
+        return sum(1 for one in self.judged if one.outcome == outcome)
+
+    def rules(self) -> Counter[str]:
+        """How often each rule decided."""
+        return Counter(one.rule for one in self.judged if one.rule)
+
+
+class _TakenBackError(Exception):
+    """Ends a dry run's transaction."""
+
+
+def import_statements(*, files: Sequence[GivenFile], apply: bool, actor: str, at: datetime) -> ImportReport:
+    """Store statements, and judge every entry that waits to be (those that a killed import left too).
+
+    Without `apply` nothing stays. Raises `UnableToImportStatementsError`; nothing is stored then.
+    """
+    report = ImportReport()
+    if apply:
+        with transaction.atomic():
+            _store(files, report, actor, at)
+        _judge_all(report, actor, at)
+        _conclude(report)
+        return report
+    try:
+        with transaction.atomic():
+            _store(files, report, actor, at)
+            _judge_all(report, actor, at)
+            _conclude(report)
+            raise _TakenBackError
+    except _TakenBackError:
+        return report
+
+
+def _store(files: Sequence[GivenFile], report: ImportReport, actor: str, at: datetime) -> None:
+    wanted: list[tuple[BankStatement, str]] = []
+    for file in files:
+        for statement in file.statements:
+            report.notes += [f"{file.name}: {note}" for note in statement.notes]
+            if statement.kind is StatementKind.INTERIM:
+                report.notes.append(
+                    f"{statement.place}: an interim report ({statement.form}) is not imported: its entries come again "
+                    "in the statement"
+                )
+                continue
+            wanted.append((statement, file.name))
+    # In order of their accounts, so that two imports at once wait for each other instead of blocking both.
+    wanted.sort(key=lambda one: (one[0].account, one[0].currency, one[0].opened_on or date.max, one[0].number))
+    for statement, name in wanted:
+        try:
+            stored = bank.store_statement(statement=statement, file_name=name, actor=actor, at=at)
+        except PaymentsError as error:
+            raise UnableToImportStatementsError(f"{statement.place}: {error}") from error
+        report.stored.append(stored)
+        report.notes += stored.notes
+    if report.stored:
+        report.batches = bank.explain_batches(at=at, actor=actor)
+    fresh = sum(stored.fresh for stored in report.stored)
+    if fresh:
+        audit.record(
+            actor=actor,
+            act="bank.imported",
+            subject="bank",
+            at=at,
+            detail={
+                "files": sorted({name for _, name in wanted}),
+                "statements": sum(1 for stored in report.stored if not stored.again),
+                "entries": fresh,
+            },
+        )
+
+
+def _conclude(report: ImportReport) -> None:
+    report.waiting = bank.count(states=("suggested",))
+    report.accounts = bank.status()
+    for account in report.accounts:
+        if account.missing is not None and account.missing.minor:
+            report.notes.append(
+                f"{account.iban}: by its statements' balances {account.missing} more came in than the entries known "
+                "explain: a statement is missing, or two payments were taken for one"
+            )
+
+
+def _judge_all(report: ImportReport, actor: str, at: datetime) -> None:
+    index: CandidateIndex | None = None
+    while True:
+        with transaction.atomic():
+            rows = bank.to_judge(limit=CHUNK)
+            if not rows:
+                return
+            if index is None:
+                index = candidates(since=rows[0].entry.booked_on - bank.LOOK_BACK)
+            # What came in first: a payment and its return may stand on one statement.
+            for group in (
+                [row for row in rows if row.entry.amount.minor > 0],
+                [row for row in rows if row.entry.amount.minor <= 0],
+            ):
+                if group:
+                    report.judged += _judge(group, index, actor, at)
+
+
+def _judge(rows: Sequence[EntryRow], index: CandidateIndex, actor: str, at: datetime) -> list[Judged]:
+    decided = []
+    for row in rows:
+        decision = match(row.entry, index)
+        index.consume(decision, row.entry.amount)
+        decided.append((row, decision))
+    done = _carry_out(decided, actor, at)
+    touched = sorted({decision.account for _, decision in decided if decision.account is not None})
+    for account, items in _open_now(touched).items():
+        index.refresh(account, items)
+    for one in bank.earlier_receipts(entries=[row.id for row in rows if row.entry.amount.minor > 0]):
+        index.remember(one)
+    return done
+
+
+def _open_now(accounts: Sequence[int]) -> dict[int, Sequence[Any]]:
+    found = payments.open_items(accounts=accounts)
+    return {account: found.get(account, ()) for account in accounts}
+
+
+def candidates(*, since: date) -> CandidateIndex:
+    """Everything that entries from that day on could be about, as the books stand now."""
+    known: dict[str, set[int]] = {}
+    for iban in payments.known_ibans():
+        known.setdefault(iban.iban, set()).add(iban.account)
+    index = CandidateIndex(
+        bank.settled_items(since=since),
+        ibans=known,
+        own=bank.own_ibans(),
+        earlier=bank.earlier_receipts(since=since),
+        refunds=bank.refunds_expected(since=since),
+        names={row.id: row.name for row in customers.accounts()},
+    )
+    for items in payments.open_items().values():
+        for item in items:
+            index.put(item)
+    return index
+
+
+def _carry_out(decided: Sequence[tuple[EntryRow, Decision]], actor: str, at: datetime) -> list[Judged]:
+    """Do what was decided, booking all at once; where that is refused one by one, so that one can't hold up others."""
+    wanted = [_receipt(row, decision) for row, decision in decided if decision.outcome is Outcome.MATCH]
+    booked: dict[str, int] = {}
+    refused: dict[str, str] = {}
+    try:
+        with transaction.atomic():
+            done = money.book_payments(receipts=wanted, actor=actor, at=at)
+        booked = {asked.source_key: one.receipt for asked, one in zip(wanted, done, strict=True)}
+    except PaymentsError:
+        for asked in wanted:
+            try:
+                with transaction.atomic():
+                    booked[asked.source_key] = money.book_payments(receipts=[asked], actor=actor, at=at)[0].receipt
+            except PaymentsError as error:
+                refused[asked.source_key] = str(error)
+    names = {row.id: row for row in customers.accounts(_accounts_of(decided))}
+    learnt: list[tuple[int, str, str]] = []
+    out: list[Judged] = []
+    for row, decision in decided:
+        told = _told(decision)
+        who = names[decision.account].external_id if decision.account in names else ""
+        key = _source(row.id)
+        if decision.outcome is Outcome.MATCH and key in booked:
+            what = ", ".join(decision.numbers) or "unallocated"
+            bank.decide(
+                entry=row.id,
+                state="booked",
+                actor=actor,
+                at=at,
+                reason=f"matched by {decision.rule}",
+                match=told,
+                account=decision.account,
+                receipt=booked[key],
+            )
+            if decision.rule in _TEACHES and Flag.IBAN_OF_ANOTHER not in decision.flags and decision.account:
+                learnt.append((decision.account, row.entry.counterparty_iban, f"bank_entry/{row.id}"))
+            out.append(_judged(row, decision, "booked", who, what))
+            continue
+        if decision.outcome is Outcome.REVERSE and (fault := _reverse(row, decision, actor, at)) is None:
+            out.append(_judged(row, decision, "reversed", who, f"receipt {decision.receipt}"))
+            continue
+        if decision.outcome is Outcome.SET_ASIDE:
+            reason = decision.explanation.notes[0] if decision.explanation.notes else f"refund {decision.refund}"
+            bank.decide(
+                entry=row.id,
+                state="ignored",
+                actor=actor,
+                at=at,
+                reason=reason,
+                match=told,
+                account=decision.account,
+            )
+            out.append(_judged(row, decision, "ignored", who, reason))
+            continue
+        why = refused.get(key, "")
+        if decision.outcome is Outcome.REVERSE:
+            why = fault or ""
+        bank.decide(
+            entry=row.id, state="suggested", actor=actor, at=at, reason=why, match=told, account=decision.account
+        )
+        what = why or "; ".join(decision.explanation.notes[:1])
+        out.append(_judged(row, decision, "queued", who, what))
+    bank.learn_ibans(learnt=learnt, at=at)
+    return out
+
+
+def _accounts_of(decided: Sequence[tuple[EntryRow, Decision]]) -> set[int]:
+    return {decision.account for _, decision in decided if decision.account is not None}
+
+
+def _source(entry: int, attempt: int = 1) -> str:
+    return f"bank_entry/{entry}" if attempt == 1 else f"bank_entry/{entry}/{attempt}"
+
+
+def _receipt(row: EntryRow, decision: Decision) -> NewReceipt:
+    assert decision.account is not None
+    assert decision.rule is not None
+    return NewReceipt(
+        account=decision.account,
+        amount=row.entry.amount,
+        received_on=row.entry.booked_on,
+        method=Method.BANK,
+        source_key=_source(row.id),
+        reason=f"on bank statement {row.statement} of {row.bank_account}, matched by {decision.rule}",
+        payer_ref=row.entry.remittance,
+        payer_name=row.entry.counterparty_name,
+        payer_iban=bank.iban_or_none(row.entry.counterparty_iban),
+        choice=decision.refs,
+        # Money for what is paid already waits for a person: other debts were not what was meant.
+        beyond_choice=bool(decision.refs),
+    )
+
+
+def _told(decision: Decision) -> dict[str, Any]:
+    """A decision as it is kept with its entry."""
+    out: dict[str, Any] = {"outcome": decision.outcome.value, "explanation": decision.explanation.to_json()}
+    if decision.rule is not None:
+        out["rule"] = decision.rule.value
+    if decision.flags:
+        out["flags"] = [flag.value for flag in decision.flags]
+    if decision.numbers:
+        out["numbers"] = list(decision.numbers)
+    if decision.receipt is not None:
+        out["undoes"] = decision.receipt
+    if decision.refund is not None:
+        out["refund"] = decision.refund
+    if decision.suggestions:
+        out["suggestions"] = [
+            {
+                "account": one.account,
+                "refs": list(one.refs),
+                "numbers": list(one.numbers),
+                "score": one.score,
+                "reasons": list(one.reasons),
+            }
+            for one in decision.suggestions
+        ]
+    return out
+
+
+def _judged(row: EntryRow, decision: Decision, outcome: str, who: str, what: str) -> Judged:
+    rule = decision.rule.value if decision.rule is not None and outcome != "queued" else ""
+    flags = tuple(flag.value for flag in decision.flags)
+    return Judged(row.id, outcome, rule, row.entry.amount, row.entry.booked_on, who, what, flags)
+
+
+def _reverse(row: EntryRow, decision: Decision, actor: str, at: datetime) -> str | None:
+    """Undo the receipt that came back; the reason when that is refused."""
+    assert decision.receipt is not None
+    said = row.entry.return_reason
+    try:
+        with transaction.atomic():
+            money.reverse_payment(
+                receipt=decision.receipt,
+                kind=ReversalKind.RETURNED if said.startswith("AC") else ReversalKind.BOUNCED,
+                on=row.entry.booked_on,
+                actor=actor,
+                reason=f"came back on bank statement {row.statement}" + (f": {said}" if said else ""),
+                at=at,
+            )
+            bank.decide(
+                entry=row.id,
+                state="booked",
+                actor=actor,
+                at=at,
+                reason=f"undid receipt {decision.receipt}",
+                match=_told(decision),
+                account=decision.account,
+            )
+    except PaymentsError as error:
+        return str(error)
+    return None
+
+
+def assign(
+    *,
+    entry: int,
+    actor: str,
+    reason: str,
+    at: datetime,
+    account: str = "",
+    numbers: Sequence[str] = (),
+    receipt: int | None = None,
+) -> Judged:
+    """Say what an entry is: an account's payment (for documents, or what its policy makes of it), or a return.
+
+    `account` is the customer's external id; with `numbers` alone it is theirs. `receipt` is the one that came back.
+    The IBAN is remembered as the account's. Raises `UnableToAssignEntryError`.
+    """
+    if not reason.strip():
+        raise UnableToAssignEntryError("say why: every act that moves money has a reason")
+    with transaction.atomic():
+        row = _open_entry(entry)
+        if receipt is not None:
+            return _assign_return(row, receipt, actor, reason, at)
+        if row.entry.amount.minor <= 0:
+            raise UnableToAssignEntryError(
+                f"bank entry {entry} is money out ({row.entry.amount}): name the receipt that came back, or ignore it"
+            )
+        owner, refs = _target(account, numbers)
+        try:
+            money.book_payment(
+                account=owner.id,
+                amount=row.entry.amount,
+                received_on=row.entry.booked_on,
+                method=Method.BANK,
+                source_key=_source(row.id, bank.receipts_of(entry=row.id) + 1),
+                actor=actor,
+                reason=reason,
+                at=at,
+                payer_ref=row.entry.remittance,
+                payer_name=row.entry.counterparty_name,
+                payer_iban=bank.iban_or_none(row.entry.counterparty_iban),
+                choice=refs,
+            )
+        except PaymentsError as error:
+            raise UnableToAssignEntryError(str(error)) from error
+        made = payments.receipt_by_source(source_key=_source(row.id, bank.receipts_of(entry=row.id)))
+        assert made is not None
+        kept = {**_kept(row), "outcome": "assigned", "numbers": list(numbers)}
+        bank.decide(
+            entry=row.id,
+            state="booked",
+            actor=actor,
+            at=at,
+            reason=reason.strip(),
+            match=kept,
+            account=owner.id,
+            receipt=made.id,
+        )
+        bank.learn_ibans(learnt=[(owner.id, row.entry.counterparty_iban, f"bank_entry/{row.id}")], at=at)
+    what = ", ".join(numbers) or "by the account's policy"
+    return Judged(row.id, "booked", "assigned", row.entry.amount, row.entry.booked_on, owner.external_id, what)
+
+
+def _assign_return(row: EntryRow, receipt: int, actor: str, reason: str, at: datetime) -> Judged:
+    if row.entry.amount.minor >= 0:
+        raise UnableToAssignEntryError(f"bank entry {row.id} is money in ({row.entry.amount}), and takes nothing back")
+    try:
+        found = payments.receipt(receipt=receipt)
+        if found.amount != -row.entry.amount:
+            raise UnableToAssignEntryError(
+                f"receipt {receipt} is {found.amount}, bank entry {row.id} takes {-row.entry.amount} back: not that one"
+            )
+        money.reverse_payment(
+            receipt=receipt, kind=ReversalKind.BOUNCED, on=row.entry.booked_on, actor=actor, reason=reason, at=at
+        )
+    except PaymentsError as error:
+        raise UnableToAssignEntryError(str(error)) from error
+    bank.decide(
+        entry=row.id,
+        state="booked",
+        actor=actor,
+        at=at,
+        reason=reason.strip(),
+        match={**_kept(row), "outcome": "assigned", "undoes": receipt},
+        account=found.account,
+    )
+    return Judged(row.id, "reversed", "assigned", row.entry.amount, row.entry.booked_on, "", f"receipt {receipt}")
+
+
+def _open_entry(entry: int) -> EntryRow:
+    try:
+        row = bank.entry(entry=entry, lock=True)
+    except PaymentsError as error:
+        raise UnableToAssignEntryError(str(error)) from error
+    if row.state not in ("suggested", "new"):
+        raise UnableToAssignEntryError(
+            f"bank entry {entry} is {row.state} ({row.reason}): reopen it first (coulance bank reopen {entry})"
+        )
+    return row
+
+
+def _kept(row: EntryRow) -> dict[str, Any]:
+    """What was suggested stays beside what was decided."""
+    return {key: value for key, value in row.match.items() if key in ("explanation", "suggestions", "flags")}
+
+
+def _target(account: str, numbers: Sequence[str]) -> tuple[customers.AccountRow, list[str]]:
+    found = payments.items_by_number(numbers=numbers)
+    refs: list[str] = []
+    owners: set[int] = set()
+    wanted: int | None = None
+    if account:
+        try:
+            wanted = customers.account(account).id
+        except customers.UnableToFindAccountError as error:
+            raise UnableToAssignEntryError(str(error)) from error
+    for number in numbers:
+        items = [item for item in found.get(number, ()) if wanted in (None, item.account)]
+        if not items:
+            raise UnableToAssignEntryError(
+                f"there is no invoice {number!r}" + (f" of account {account!r}" if account else "")
+            )
+        if len({item.account for item in items}) > 1:
+            raise UnableToAssignEntryError(f"several accounts have an invoice {number!r}: name the account too")
+        owners.add(items[0].account)
+        refs += [item.ref for item in items]
+    if wanted is not None:
+        owners.add(wanted)
+    if len(owners) != 1:
+        raise UnableToAssignEntryError(
+            "name an account or an invoice's number"
+            if not owners
+            else "these invoices are of several accounts: one entry is one account's payment"
+        )
+    (row,) = customers.accounts(owners)
+    return row, refs
+
+
+def ignore(*, entry: int, actor: str, reason: str, at: datetime) -> None:
+    """Set an entry aside: it is no customer's. Raises `UnableToAssignEntryError`."""
+    if not reason.strip():
+        raise UnableToAssignEntryError("say why it is no customer's")
+    with transaction.atomic():
+        row = _open_entry(entry)
+        bank.decide(
+            entry=row.id,
+            state="ignored",
+            actor=actor,
+            at=at,
+            reason=reason.strip(),
+            match={**_kept(row), "outcome": "ignored"},
+        )
+        audit.record(actor=actor, act="bank.ignored", subject=f"bank_entry:{entry}", at=at, reason=reason.strip())
+
+
+def reopen(*, entry: int, actor: str, reason: str, at: datetime) -> None:
+    """Take back what was decided on an entry: its receipt is undone, and it waits in the queue again.
+
+    A return that undid a receipt can't be taken back here: book the payment anew. Raises `UnableToAssignEntryError`.
+    """
+    if not reason.strip():
+        raise UnableToAssignEntryError("say why: every act that moves money has a reason")
+    with transaction.atomic():
+        try:
+            row = bank.entry(entry=entry, lock=True)
+        except PaymentsError as error:
+            raise UnableToAssignEntryError(str(error)) from error
+        if row.state not in ("booked", "ignored"):
+            raise UnableToAssignEntryError(f"bank entry {entry} is in the queue already")
+        if "undoes" in row.match:
+            raise UnableToAssignEntryError(
+                f"bank entry {entry} undid receipt {row.match['undoes']}: book the payment anew instead"
+            )
+        if "parts" in row.match:
+            raise UnableToAssignEntryError(
+                f"bank entry {entry} is a batch whose payments came by notification: reopen those "
+                f"({', '.join(map(str, row.match['parts']))})"
+            )
+        if row.receipt is not None:
+            receipt = payments.receipt(receipt=row.receipt)
+            if receipt.reversed_on is None:
+                try:
+                    money.reverse_payment(
+                        receipt=row.receipt,
+                        kind=ReversalKind.MISTAKE,
+                        on=row.entry.booked_on,
+                        actor=actor,
+                        reason=reason,
+                        at=at,
+                    )
+                except PaymentsError as error:
+                    raise UnableToAssignEntryError(str(error)) from error
+        bank.decide(
+            entry=row.id,
+            state="suggested",
+            actor=actor,
+            at=at,
+            reason=f"reopened: {reason.strip()}",
+            match=_kept(row),
+        )
+        audit.record(actor=actor, act="bank.reopened", subject=f"bank_entry:{entry}", at=at, reason=reason.strip())
