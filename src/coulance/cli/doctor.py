@@ -37,6 +37,7 @@ def _findings(here: "Instance") -> Iterator["Finding"]:
             yield from database_findings.database(here, at=clock.now())
             yield from _catalog()
             yield from _work_left()
+            yield from _collected()
     except (click.ClickException, InstanceError, LayoutError, UnableToStartError) as fault:
         text = fault.message if isinstance(fault, click.ClickException) else str(fault)
         yield Finding("database", State.FAULT, "can't be used", text)
@@ -91,6 +92,33 @@ def _work_left() -> Iterator["Finding"]:
             "parked", State.WARN, f"{first.account_ref} is not billed: {first.detail}{more}",
             "mend that and close the month again; the console lists them under Runs",
         )  # fmt: skip
+
+
+def _collected() -> Iterator["Finding"]:
+    """Collectors that fail, and billed series that don't send."""
+    from django.db import DatabaseError
+
+    from coulance.platform import clock
+    from coulance.platform.findings import Finding, State
+    from coulance.usage import queries as usage
+
+    now = clock.now()
+    try:
+        targets, silent = usage.collector_health(at=now), usage.silent_series(now)
+    except DatabaseError:
+        return  # its tables are missing, and the pending migrations were reported
+    failing = [one for one in targets if one.failures]
+    if failing:
+        first = failing[0]
+        more = f" (and {len(failing) - 1} more)" if len(failing) > 1 else ""
+        seen = f"{first.collector} {first.target}: {first.last_error}{more}"
+        yield Finding("collectors", State.WARN, seen, "coulance collectors list")
+    elif targets:
+        yield Finding("collectors", State.OK, f"{len(targets)} targets answer")
+    if silent:
+        more = f" (and {len(silent) - 1} more)" if len(silent) > 1 else ""
+        seen = f"{silent[0].key} of {silent[0].service} should send and does not{more}"
+        yield Finding("silent series", State.WARN, seen, "coulance usage silent lists them; mend it before the close")
 
 
 @click.command()

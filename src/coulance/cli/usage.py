@@ -283,6 +283,39 @@ def retain(before: "click.DateTime") -> None:
     click.echo(f"{gone} segments expired; their files go after the oldest backup that may name them.")
 
 
+@usage.command()
+@click.option("--json", "as_json", is_flag=True, help="Write JSON, for scripts.")
+def silent(as_json: bool) -> None:
+    """List billed series that should send and don't, the longest silent first. Ends 1 when there are any."""
+    with working_database():
+        from coulance.platform import clock
+        from coulance.usage import queries
+
+        found = queries.silent_series(clock.now())
+    if as_json:
+        rows = [
+            {
+                "series": one.key, "meter": one.meter, "service": one.service, "account": one.account,
+                "last_at": None if one.last_at is None else one.last_at.isoformat(), "silent_s": one.silent_s,
+                "seen": one.seen, "expected": one.expected, "coverage_per_mille": one.coverage,
+            }
+            for one in found
+        ]  # fmt: skip
+        click.echo(json.dumps(rows))
+    elif found:
+        table = Table("series", "service", "account", "last sample", "silent for", "of this month")
+        for one in found:
+            last = "never" if one.last_at is None else f"{one.last_at:%F %R}"
+            table.add_row(
+                one.key, one.service, one.account, last, f"{one.silent_s // 3600} h", f"{one.coverage / 10:.1f} %"
+            )
+        Console(highlight=False).print(table)
+    else:
+        click.echo("Every billed series sends.")
+    if found:
+        raise click.exceptions.Exit(1)
+
+
 @usage.group()
 def quarantine() -> None:
     """Samples whose series nobody has assigned yet."""

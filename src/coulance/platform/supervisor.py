@@ -482,7 +482,7 @@ def instance_parts(
     collect: int | None = None,
     listening: socket.socket | None = None,
 ) -> list[Part]:
-    """The web server and the worker, as programs of this Python. They find the instance through the environment.
+    """The web server, the worker and the collectors, as programs of this Python, which find the instance by themselves.
 
     With `collect` (seconds) the local collector runs beside them. The web server serves `listening`, or where a system
     can't hand that on, the address.
@@ -503,6 +503,8 @@ def instance_parts(
         ),
         Part("worker", worker, environment),
     ]
+    asking = [sys.executable, "-m", "coulance.cli.main", "collectors", "run"]
+    parts.append(Part("collectors", asking, environment))
     if collect is not None:
         collector = [sys.executable, "-m", "coulance.cli.main", "collect", "--every", str(collect)]
         parts.append(Part("collector", collector, environment))

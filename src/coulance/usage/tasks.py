@@ -33,3 +33,14 @@ def compact(timestamp: int) -> None:  # noqa: ARG001 - periodic
     operations.compact(now=now)
     operations.collect_garbage(now=now)
     operations.forget_batches(before=now - _ANSWERS_KEPT)
+
+
+@app.periodic(cron="17 * * * *", periodic_id="silence")
+@app.task(queueing_lock="usage.silence")
+def silence(timestamp: int) -> None:  # noqa: ARG001 - periodic
+    """Raise the alarm about billed series that don't send, and about collectors that fail."""
+    from coulance.usage import silence as silent
+
+    now = clock.now()
+    silent.watch(at=now)
+    silent.watch_collectors(at=now)
