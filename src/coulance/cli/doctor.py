@@ -32,11 +32,13 @@ def _findings(here: "Instance") -> Iterator["Finding"]:
     try:
         # Starts the embedded database for a moment when nothing else runs it: it exists, so this makes nothing new.
         with working_database(migrated=False):
+            from coulance.cli.mail_findings import mail_findings
             from coulance.platform import database_findings
 
             yield from database_findings.database(here, at=clock.now())
             yield from _catalog()
             yield from _work_left()
+            yield from mail_findings(at=clock.now())
             yield from _collected()
     except (click.ClickException, InstanceError, LayoutError, UnableToStartError) as fault:
         text = fault.message if isinstance(fault, click.ClickException) else str(fault)

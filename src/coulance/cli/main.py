@@ -164,6 +164,18 @@ def _bank() -> click.Command:
     return bank
 
 
+def _send() -> click.Command:
+    from coulance.cli.send import send
+
+    return send
+
+
+def _mail() -> click.Command:
+    from coulance.cli.mail import mail
+
+    return mail
+
+
 def _secret() -> click.Command:
     from coulance.cli.secret import secret
 
@@ -227,6 +239,8 @@ COMMANDS: dict[str, _Entry] = {
         "Settle a month (2026-10) and bill it: overage in arrears, base fees for the next. Ends 1 if any was parked.",
         _close,
     ),
+    "send": _Entry("Mail documents: see what would go to whom, approve it, look after what did not arrive.", _send),
+    "mail": _Entry("Try the mail server, send what is due, read bounces, look after addresses.", _mail),
     "credit": _Entry(
         "Give a credit note on an invoice: all that is left of it, or some lines; asks before it does.", _credit
     ),

@@ -45,12 +45,17 @@ class Sent:
 
 
 def send_due(
-    *, transport: Transport, clock: Callable[[], datetime], lasts: timedelta | None = None, most: int | None = None
+    *,
+    transport: Transport,
+    clock: Callable[[], datetime],
+    lasts: timedelta | None = None,
+    most: int | None = None,
+    only: str = "",
 ) -> Sent:
     """Send what is due until nothing is left, `lasts` is over or `most` were tried. Safe in several processes at once.
 
     Sets right first what dead senders left. When the server can't be used, what was claimed goes back untouched and
-    `stopped` says why.
+    `stopped` says why. With `only` (a message's key) nothing else is sent.
     """
     begun = clock()
     job = _Job(transport, clock)
@@ -60,7 +65,8 @@ def send_due(
         tried = 0
         while not job.sent.stopped and (most is None or tried < most):
             room = _A_CLAIM * transport.connections
-            ids = claim_due(claim=claim, most=room if most is None else min(room, most - tried), at=clock())
+            share = room if most is None else min(room, most - tried)
+            ids = claim_due(claim=claim, most=share, at=clock(), only=only)
             if not ids:
                 break
             tried += len(ids)
@@ -70,14 +76,15 @@ def send_due(
     return job.sent
 
 
-def claim_due(*, claim: int, most: int, at: datetime) -> list[int]:
-    """Take deliveries that are due, oldest first; nobody else gets them."""
+def claim_due(*, claim: int, most: int, at: datetime, only: str = "") -> list[int]:
+    """Take deliveries that are due, oldest first; nobody else gets them. `only`: those of one message, by its key."""
     with connection.cursor() as cursor:
         cursor.execute(
             "UPDATE notices_delivery SET state = 'claimed', claim = %s, changed_at = %s WHERE id IN ("
             " SELECT id FROM notices_delivery WHERE state = 'waiting' AND next_attempt_at <= %s"
+            " AND (%s = '' OR message_id = (SELECT m.id FROM notices_message m WHERE m.key = %s))"
             " ORDER BY next_attempt_at, id LIMIT %s FOR UPDATE SKIP LOCKED) RETURNING id",
-            [claim, at, at, most],
+            [claim, at, at, only, only, most],
         )
         return sorted(row[0] for row in cursor.fetchall())
 
