@@ -1,7 +1,5 @@
 """A document as EN 16931 means it: sums to the cent, signs, prices, tax categories, and what is refused in words."""
 
-from dataclasses import replace
-from datetime import date
 from decimal import ROUND_HALF_UP, Decimal
 from fractions import Fraction
 from typing import Any
@@ -10,41 +8,21 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.core.invoicing import samples
+from tests.core.invoicing.papers import issued, of_classes
 
-from coulance_core.catalog.provider import TaxKind, TaxRate, TaxTable
 from coulance_core.invoicing import (
     CreditRequest,
     CreditType,
     DocumentDraft,
     Issued,
     NationalRate,
-    TaxTerms,
-    assemble,
     credit_note,
-    snapshot_of,
 )
-from coulance_core.invoicing.documents import Buyer, BuyerKind, DocumentKind, Seller
+from coulance_core.invoicing.documents import Buyer, BuyerKind
 from coulance_core.invoicing.en16931 import invoice_of, is_iban, xml_text
 from coulance_core.invoicing.en16931_codes import Identifier, address, registration, unit_code
 from coulance_core.invoicing.en16931_model import EInvoiceInvalidError, Invoice, Routing
 from coulance_core.kernel.quantity import unit_names
-
-SELLER = Seller(
-    "Example Hosting B.V.",
-    "NL",
-    ("Kade 1", "1000 AA Amsterdam"),
-    "NL000000000B01",
-    "KvK 12345678",
-    "billing@host.example",
-    "+31 20 000 00 00",
-    "NL91 ABNA 0417 1643 00",
-    "ABNANL2A",
-)
-
-
-def issued(draft: DocumentDraft, number: str = "O2026-000001", **changes: Any) -> dict[str, Any]:
-    """The snapshot of a draft as issued, with changes at the top."""
-    return snapshot_of(replace(draft, seller=SELLER)) | {"number": number} | changes
 
 
 def amounts(snapshot: dict[str, Any]) -> list[str]:
@@ -181,33 +159,8 @@ def test_every_unit_has_a_code() -> None:
     assert unit_code("GB") != unit_code("GiB")
 
 
-RATES = (
-    TaxRate("NL", "standard", Fraction(21), date(2012, 10, 1), "NL-21"),
-    TaxRate("NL", "zero", Fraction(0), date(2012, 10, 1), "NL-0", TaxKind.ZERO),
-    TaxRate("NL", "exempt", Fraction(0), date(2012, 10, 1), "NL-EX", TaxKind.EXEMPT, "Exempt: article 11 Wet OB"),
-    TaxRate("NL", "medical", Fraction(0), date(2012, 10, 1), "NL-M", TaxKind.EXEMPT, "VATEX-EU-132-1C medical care"),
-    TaxRate("NL", "export", Fraction(0), date(2012, 10, 1), "NL-G", TaxKind.OUT_OF_SCOPE, "Export (VATEX-EU-G)"),
-    TaxRate("NL", "goods", Fraction(0), date(2012, 10, 1), "NL-K", TaxKind.EXEMPT, "VATEX-EU-IC: goods to the EU"),
-    TaxRate("NL", "fine", Fraction(0), date(2012, 10, 1), "NL-OUT", TaxKind.OUT_OF_SCOPE, "A fine"),
-    TaxRate("NL", "odd", Fraction("19.6"), date(2012, 10, 1), "NL-19.6"),
-)
-
-
 def taxed(*classes: str, buyer: Buyer | None = None) -> Invoice:
-    """An invoice with a line of each tax class."""
-    draft = assemble(
-        kind=DocumentKind.OVERAGE_INVOICE,
-        period_name="2026-10",
-        period=samples.PERIOD,
-        seller=SELLER,
-        buyer=buyer or samples.buyer(),
-        lines=[samples.bill_line(1000 + i, tax_class=name) for i, name in enumerate(classes)],
-        terms=TaxTerms(TaxTable(RATES)),
-        issued_on=samples.ON,
-        tax_point=samples.ON,
-        payment_days=14,
-    )
-    return invoice_of(issued(draft))
+    return invoice_of(issued(of_classes(*classes, buyer=buyer)))
 
 
 def categories(made: Invoice) -> list[tuple[str, str, str]]:
