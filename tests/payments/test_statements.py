@@ -126,6 +126,7 @@ def test_statements_chain_day_by_day_and_equal_the_journal(db: Any) -> None:
         RowKind.TO_PREPAID_REVERSED,
         RowKind.FROM_PREPAID_REVERSED,
         RowKind.TAKEN_OVER_REVERSED,
+        RowKind.CREDIT_FREED_REVERSED,
         RowKind.OTHER,
     }
 

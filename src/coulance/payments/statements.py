@@ -145,7 +145,9 @@ def _known(account: int) -> dict[str, _Told]:
         kinds = _RECEIPT_KINDS.get(Method(method), (RowKind.PAYMENT, RowKind.PAYMENT_REVERSED))
         told[f"receipt/{receipt}"] = _Told(*kinds, payer_ref or f"#{receipt}")
     for row in queries.allocations(accounts=[account], undone=True):
-        if row.ref == "prepaid":
+        if row.amount.minor < 0:
+            kinds = RowKind.CREDIT_FREED, RowKind.CREDIT_FREED_REVERSED
+        elif row.ref == "prepaid":
             kinds = RowKind.TO_PREPAID, RowKind.TO_PREPAID_REVERSED
         else:
             kinds = RowKind.ALLOCATED, RowKind.ALLOCATION_REVERSED

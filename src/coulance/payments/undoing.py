@@ -137,10 +137,11 @@ def _undo_receipt(found: Receipt, on: date, kind: ReversalKind, why: str, at: da
         raise UnableToReverseError(
             f"receipt {found.id} came in on {found.received_on}: it isn't undone before, on {on}"
         )
-    _undo_allocations([row.id for row in queries.allocations(receipts=[found.id])], on, kind, why, at)
+    going = [row.id for row in queries.allocations(receipts=[found.id])]
     _mark("UPDATE payments_receipt SET", found.id, on, kind, why, at)
     if found.method is not Method.CREDIT:
         ledger.reverse_entry(source=booking.receipt_source(found.id), effective_on=on, at=at)
+    _undo_allocations(going, on, kind, why, at)
 
 
 def _undo_allocations(ids: Sequence[int], on: date, kind: ReversalKind, why: str, at: datetime) -> None:

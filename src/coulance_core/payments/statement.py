@@ -38,6 +38,9 @@ class RowKind(StrEnum):
     ALLOCATED = "allocated"
     """A memo: which payment (or credit) paid which item."""
     ALLOCATION_REVERSED = "allocation_reversed"
+    CREDIT_FREED = "credit_freed"
+    """A memo: credit on an item becomes money on hand, or pays another."""
+    CREDIT_FREED_REVERSED = "credit_freed_reversed"
     OTHER = "other"
     """An adjustment booked by hand."""
 

@@ -4,7 +4,7 @@ The PDF's template and the console's page both lay out what `view` gives: plain 
 """
 
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, timedelta
 from functools import cache
 from pathlib import Path
@@ -18,7 +18,12 @@ from coulance_core.payments import AccountStatement, Ages, BalancedRow, RowKind
 
 View = dict[str, Any]
 TABLE: Mapping[str, Mapping[str, str]] = tomllib.loads(Path(__file__).with_name("words.toml").read_text("utf-8"))
-_MEMOS = (RowKind.ALLOCATED, RowKind.ALLOCATION_REVERSED)
+_MEMOS = (
+    RowKind.ALLOCATED,
+    RowKind.ALLOCATION_REVERSED,
+    RowKind.CREDIT_FREED,
+    RowKind.CREDIT_FREED_REVERSED,
+)
 
 
 @cache
@@ -59,7 +64,7 @@ def view(statement: AccountStatement, *, seller: ProviderTerms, buyer: AccountRo
         "callout": _callout(statement, seller, buyer, f, w),
         "opening": [w["opening"].format(date=f.day(statement.start)), money(statement.opening)],
         "closing": [w["closing"].format(date=f.day(last)), money(statement.closing)],
-        "rows": [_row(found, f, w) for found in statement.rows],
+        "rows": _rows(statement.rows, f, w),
         "prepaid": w["prepaid"].format(amount=money(statement.prepaid)) if statement.prepaid.minor else "",
         "unallocated": (
             w["unallocated"].format(amount=money(statement.ages.unallocated))
@@ -130,6 +135,19 @@ def _callout(
         "by": by,
         "how": [[label, value] for label, value in how if value],
     }
+
+
+def _rows(found: Sequence[BalancedRow], f: Words, w: Mapping[str, str]) -> list[View]:
+    out: list[View] = []
+    shown: date | None = None
+    for one in found:
+        row = _row(one, f, w)
+        # A memo stands under what it belongs to; only one of another day says which.
+        if row["memo"] and one.row.on == shown:
+            row["on"] = ""
+        shown = one.row.on
+        out.append(row)
+    return out
 
 
 def _row(found: BalancedRow, f: Words, w: Mapping[str, str]) -> View:
