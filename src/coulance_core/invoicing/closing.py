@@ -16,7 +16,7 @@ from coulance_core.catalog.terms import Catalog, Pool
 from coulance_core.invoicing.documents import BillLine, ServiceRef
 from coulance_core.kernel import Money, Period, Rounding
 from coulance_core.rating.base import BilledSpan, DueSpan, base_due
-from coulance_core.rating.charges import Figure, RatedCharge, rate_charge
+from coulance_core.rating.charges import Allowed, Figure, RatedCharge, rate_charge
 from coulance_core.rating.lines import PricedLine
 from coulance_core.rating.pools import PoolMember, RatedPool, rate_pool
 from coulance_core.rating.segments import ChargePart, SubscriptionSpan, charge_parts, segments
@@ -40,10 +40,15 @@ class ServiceFacts:
 
 @dataclass(frozen=True, slots=True)
 class PartUse:
-    """A part of a period on one version's terms, and what was measured in it."""
+    """A part of a period on one version's terms, and what was measured in it.
+
+    `allowed` is how much of its overage may be charged, where overage is controlled; none bounds nothing. A pooled
+    part is bounded by its pool (`rate_usage`).
+    """
 
     part: ChargePart
     figure: UsageFigure
+    allowed: Allowed | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,12 +133,14 @@ def close_account(
     billing_day: int,
     base_since: date,
     known: BaseKnown | None = None,
+    allowed: Mapping[tuple[str, str], Allowed] | None = None,
 ) -> AccountClosing:
     """Everything due for `period` of one account. `figures` holds, by a service's external id, its `wanted` parts.
 
     Base cycles begun up to the day the period ends, that day included, are due; cycles that ended by `base_since` are
     not looked at. `known` remembers base fees between accounts of one catalog: most services have a plan, a start and
-    a history that others have too, and what is due in advance depends on nothing else.
+    a history that others have too, and what is due in advance depends on nothing else. `allowed` bounds pools, by pool
+    and group.
     """
     rounding = catalog.provider.rounding
     through = period.end.astimezone(zone).date()
@@ -159,7 +166,7 @@ def close_account(
                 given_back.append((service.ref, due))
             else:
                 base.append(bill_line(due.line, service.ref, span=due.span))
-    used, pools, overage = rate_usage(catalog, services, figures, period=period, zone=zone)
+    used, pools, overage = rate_usage(catalog, services, figures, period=period, zone=zone, allowed=allowed)
     return AccountClosing(tuple(base), tuple(given_back), overage, used, pools, settlements(used, pools))
 
 
@@ -170,10 +177,12 @@ def rate_usage(
     *,
     period: Period,
     zone: ZoneInfo,
+    allowed: Mapping[tuple[str, str], Allowed] | None = None,
 ) -> tuple[tuple[ServiceUse, ...], tuple[PoolUse, ...], tuple[BillLine, ...]]:
     """The usage half of a closing: what each service used, what each pool did, and the lines they cost.
 
-    The same call rates a settled period again when samples came late.
+    The same call rates a settled period again when samples came late. `allowed` bounds what may be charged of a pool's
+    overage, by the pool's key and group; a service's own charges are bounded by their `PartUse`.
     """
     rounding = catalog.provider.rounding
     lines: list[BillLine] = []
@@ -204,6 +213,7 @@ def rate_usage(
             period=period,
             zone=zone,
             rounding=rounding,
+            allowed=None if allowed is None else allowed.get((key, group)),
         )
         pools.append(PoolUse(group, pool, rated_pool, tuple(ref for ref, _ in members)))
         lines.extend(bill_line(line, None, settled=pool_key(pools[-1])) for line in rated_pool.lines)
@@ -291,6 +301,7 @@ def _rate(use: PartUse, service: str, period: Period, zone: ZoneInfo, rounding: 
             active=part.active,
             units=part.units,
             service=service,
+            allowed=use.allowed,
         )
 
     plain = rate(use.figure.quantity)

@@ -56,11 +56,20 @@ class Measured:
 
 
 @dataclass(frozen=True, slots=True)
+class Allowed:
+    """How much of an overage may be charged, and why no more: what consent, warning and limit came to."""
+
+    quantity: Fraction
+    explanation: Explanation | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class RatedCharge:
     """What one charge comes to: lines (none when nothing is due), and the figures the usage statement shows.
 
     All in the measure's unit; `used` after its rounding, `included` the allowance or commitment that holds for the
-    active part. `explanation` is there also when there is no line. `net` is the sum of the lines.
+    active part, `overage` all that lies above it, and `charged` how much of that is priced (all of it, unless less was
+    allowed). `explanation` is there also when there is no line. `net` is the sum of the lines.
     """
 
     charge: str
@@ -70,6 +79,12 @@ class RatedCharge:
     overage: Fraction
     unit: str
     explanation: Explanation
+    charged: Fraction | None = None
+
+    @property
+    def absorbed(self) -> Fraction:
+        """Overage that is not charged."""
+        return ZERO if self.charged is None else self.overage - self.charged
 
     def net(self, currency: str) -> Money:
         """The sum of its lines."""
@@ -116,8 +131,12 @@ class Rater:
         active: Period | None = None,
         units: int = 1,
         service: str = "",
+        allowed: Allowed | None = None,
     ) -> RatedCharge:
-        """The charge of one service over a period, of which it ran `active` (all of it when none)."""
+        """The charge of one service over a period, of which it ran `active` (all of it when none).
+
+        With `allowed`, no more overage than that is priced; what lies beyond is absorbed.
+        """
         charge, measure = self.charge, self.charge.measure
         sheet = Sheet()
         sheet.conventions.extend(self._conventions)
@@ -136,13 +155,18 @@ class Rater:
         included = self._stated_included(sheet, active, period, units)
         over = sheet.step("above", "subtract", ("used", "included"), quantity - included, unit)
         overage = sheet.step("overage", "max", ("above", "0"), over if over > 0 else ZERO, unit)
-        nothing = not overage and (charge.minimum_spend is None) and not _costs_at_zero(charge.price)
+        charged, priced = overage, "overage"
+        if allowed is not None and charge.pool is None:
+            charged, priced = stated_allowed(sheet, overage, allowed, unit), "charged"
+        nothing = not charged and (charge.minimum_spend is None) and not _costs_at_zero(charge.price)
         if nothing or charge.pool is not None:
             if charge.pool is not None:
                 sheet.notes.append(f"what is used and included counts in the pool {charge.pool}")
             explanation = sheet.freeze("rating.included", self.version.version)
-            return RatedCharge(charge.key, (), quantity, included, overage, unit, explanation)
-        amount = self._stated_amount(sheet, overage, use, active, period)
+            return RatedCharge(charge.key, (), quantity, included, overage, unit, explanation, charged)
+        if charged != overage:
+            use = None
+        amount = self._stated_amount(sheet, charged, use, active, period, priced)
         net = rounded(sheet, amount, code, self.rounding)
         explanation = sheet.freeze(f"rating.{_RULE[type(charge.price)]}", self.version.version)
         lines = []
@@ -152,11 +176,11 @@ class Rater:
                 flat = None  # the printed price is for the whole period: it would not multiply out
             lines.append(
                 self._line(
-                    LineKind.OVERAGE, self._words, active, service, overage, unit, flat, amount, net, explanation
+                    LineKind.OVERAGE, self._words, active, service, charged, unit, flat, amount, net, explanation
                 )
             )
         lines.extend(self._bounds(net, active, period, service))
-        return RatedCharge(charge.key, tuple(lines), quantity, included, overage, unit, explanation)
+        return RatedCharge(charge.key, tuple(lines), quantity, included, overage, unit, explanation, charged)
 
     def included(self, active: Period, period: Period, units: int) -> Fraction:
         """The allowance or commitment that holds, in the measure's unit."""
@@ -191,15 +215,15 @@ class Rater:
         return share(active, period, part.proration, self.zone), IN_WORDS[part.proration]
 
     def _stated_amount(
-        self, sheet: Sheet, overage: Fraction, use: Use | None, active: Period, period: Period
+        self, sheet: Sheet, overage: Fraction, use: Use | None, active: Period, period: Period, name: str
     ) -> Fraction:
         charge, code, unit = self.charge, self.version.currency, self.charge.measure.unit.name
         what = overage if use is None else use
         if not self._level or active == period or charge.proration is Proration.NONE:
-            return price(charge.price, what, sheet, quantity_name="overage", unit=unit, currency=code)
+            return price(charge.price, what, sheet, quantity_name=name, unit=unit, currency=code)
         ratio = share(active, period, charge.proration, self.zone)
         whole = price(
-            charge.price, what, sheet, quantity_name="overage", result="for the whole period", unit=unit, currency=code
+            charge.price, what, sheet, quantity_name=name, result="for the whole period", unit=unit, currency=code
         )
         sheet.fact("share of the period", ratio, source=IN_WORDS[charge.proration])
         sheet.conventions.append(IN_WORDS[charge.proration])
@@ -342,6 +366,14 @@ def _costs_at_zero(model: PriceModel) -> bool:
     return isinstance(model, Capacity) and bool(model.tiers[0].price)
 
 
+def stated_allowed(sheet: Sheet, overage: Fraction, allowed: Allowed, unit: str) -> Fraction:
+    """State how much of the overage may be charged, as `charged`."""
+    if allowed.explanation is not None:
+        sheet.children.append(allowed.explanation)
+    sheet.fact("allowed", allowed.quantity, unit, "consent, warning and limit")
+    return sheet.step("charged", "min", ("overage", "allowed"), min(overage, allowed.quantity), unit)
+
+
 def _stated_use(sheet: Sheet, quantity: Fraction, measure: Measure, source: str) -> Fraction:
     """State the figure as `used`, rounded to its step when the measure has one."""
     unit, size = measure.unit.name, measure.round_step
@@ -379,14 +411,18 @@ def rate_charge(
     active: Period | None = None,
     units: int = 1,
     service: str = "",
+    allowed: Allowed | None = None,
 ) -> RatedCharge:
     """Rate one charge of one service over a period.
 
     `used` is a figure (or an exact quantity) in the measure's unit; `active` the part of the period that the service
     ran on these terms; `units` the subscription's quantity. A plan change in mid-period is two calls, each with its
-    part as `active` and its own figure (see `segments`).
+    part as `active` and its own figure (see `segments`). `allowed` bounds what is charged of the overage; a pooled
+    charge is bounded by its pool instead.
     """
-    return rater(version, charge, rounding, zone).rate(used, period=period, active=active, units=units, service=service)
+    return rater(version, charge, rounding, zone).rate(
+        used, period=period, active=active, units=units, service=service, allowed=allowed
+    )
 
 
 def included_quantity(charge: UsageCharge) -> Quantity | None:

@@ -8,12 +8,14 @@ from zoneinfo import ZoneInfo
 from coulance_core.catalog.terms import PerUnit, PlanVersion, Pool, UsageCharge
 from coulance_core.kernel import Explanation, Money, Period, Rounding
 from coulance_core.rating.charges import (
+    Allowed,
     Figure,
     RatedCharge,
     bound_lines,
     price_conventions,
     rater,
     rule_of,
+    stated_allowed,
 )
 from coulance_core.rating.conventions import measure_conventions, measure_words
 from coulance_core.rating.lines import LineKind, PricedLine, rounded
@@ -48,6 +50,12 @@ class RatedPool:
     unit: str
     explanation: Explanation
     members: tuple[RatedCharge, ...]
+    charged: Fraction | None = None
+
+    @property
+    def absorbed(self) -> Fraction:
+        """Overage that is not charged."""
+        return ZERO if self.charged is None else self.overage - self.charged
 
     def net(self, currency: str) -> Money:
         """The sum of its lines."""
@@ -61,8 +69,11 @@ def rate_pool(
     period: Period,
     zone: ZoneInfo,
     rounding: Rounding = Rounding.HALF_UP,
+    allowed: Allowed | None = None,
 ) -> RatedPool:
     """Rate a pool over a period: every member's use against every member's allowance, prorated each for its own part.
+
+    With `allowed`, no more overage than that is priced; what lies beyond is absorbed.
 
     A service that changes plan is two members, and brings a part of either allowance. The explanation has a row of
     two facts for each member (used, included) and the members' own reckoning as children.
@@ -92,7 +103,10 @@ def rate_pool(
     sheet.step("included", "add", tuple(included_names), included, unit.name)
     over = sheet.step("above", "subtract", ("used", "included"), used - included, unit.name)
     overage = sheet.step("overage", "max", ("above", "0"), max(over, ZERO), unit.name)
-    amount = price(pool.price, overage, sheet, quantity_name="overage", unit=unit.name, currency=code)
+    charged, priced = overage, "overage"
+    if allowed is not None:
+        charged, priced = stated_allowed(sheet, overage, allowed, unit.name), "charged"
+    amount = price(pool.price, charged, sheet, quantity_name=priced, unit=unit.name, currency=code)
     net = rounded(sheet, amount, code, rounding)
     explanation = sheet.freeze(rule_of(pool.price).replace("rating.", "rating.pool."), pool.version)
     lines: list[PricedLine] = []
@@ -106,7 +120,7 @@ def rate_pool(
                 "",
                 f"{pool.name}, above what {len(seen)} services include together",
                 active,
-                overage,
+                charged,
                 unit.name,
                 flat,
                 amount,
@@ -134,7 +148,7 @@ def rate_pool(
             pool=pool.key,
         )
     )
-    return RatedPool(pool.key, tuple(lines), used, included, overage, unit.name, explanation, tuple(rated))
+    return RatedPool(pool.key, tuple(lines), used, included, overage, unit.name, explanation, tuple(rated), charged)
 
 
 def _span(members: Sequence[PoolMember], period: Period) -> Period:

@@ -24,7 +24,7 @@ from coulance_core.catalog.terms import (
     ZeroUsageFlat,
 )
 from coulance_core.kernel import Explanation, Period, Quantity, Rounding, unit
-from coulance_core.rating.charges import Measured, RatedCharge, included_quantity, rate_charge
+from coulance_core.rating.charges import Allowed, Measured, RatedCharge, included_quantity, rate_charge
 from coulance_core.rating.models import Use
 
 OCTOBER = month(2026, 10)
@@ -49,6 +49,24 @@ def test_above_the_allowance_each_unit_is_priced() -> None:
     assert (line.charge, line.service, line.unit_price, line.tax_class) == ("traffic", "vps-1", F("0.1"), "standard")
     assert line.description == "Traffic, above the included 1000 GB"
     assert line.terms == "x@2025-01-01"
+
+
+def test_only_what_is_allowed_is_charged_and_the_rest_is_said() -> None:
+    rated = rate(traffic(), F(1500), service="vps-1", allowed=Allowed(F("413.2")))
+    assert told(rated.lines) == ["overage 413.2 GB = 41.32"]
+    assert (rated.overage, rated.charged, rated.absorbed) == (500, F("413.2"), F("86.8"))
+    known = rated.lines[0].explanation.recompute()
+    assert (known["overage"], known["charged"], known["amount"]) == (500, F("413.2"), F("41.32"))
+    assert rate(traffic(), F(1500), allowed=Allowed(F(0))).lines == ()
+    assert told(rate(traffic(), F(1500), allowed=Allowed(F(9999))).lines) == ["overage 500 GB = 50.00"]
+
+
+@given(some.by_quantity, some.quantities, some.quantities)
+def test_an_allowed_part_costs_what_so_much_use_costs(model: PriceModel, used: F, allowed: F) -> None:
+    charge = UsageCharge("x", "X", OUT_GB, model)
+    bounded, plain = rate(charge, used, allowed=Allowed(allowed)), rate(charge, min(used, allowed))
+    assert bounded.net("EUR") == plain.net("EUR")
+    told(bounded.lines)
 
 
 def test_conventions_are_printed() -> None:

@@ -11,7 +11,7 @@ from tests.core.rating.scenes import AMS, OUT_GB, days, month, plan, told, traff
 
 from coulance_core.catalog.terms import Graduated, PerUnit, Pool, Tier
 from coulance_core.kernel import Money, Period, unit
-from coulance_core.rating.charges import rate_charge
+from coulance_core.rating.charges import Allowed, rate_charge
 from coulance_core.rating.late import LateResult, Settled, rate_late
 from coulance_core.rating.pools import PoolMember, rate_pool
 
@@ -41,6 +41,12 @@ def test_three_services_share_what_they_include() -> None:
     assert table["included with c"] == "1000"
     assert [rated.overage for rated in pooled.members] == [1500, 0, 0]
     assert all(rated.lines == () for rated in pooled.members)
+
+
+def test_a_pool_charges_what_is_allowed() -> None:
+    pooled = rate_pool(POOL, [member("a", "2500"), member("b", "10")], period=JUNE, zone=AMS, allowed=Allowed(F(100)))
+    assert told(pooled.lines) == ["overage 100 GB = 2.00"]
+    assert (pooled.overage, pooled.charged, pooled.absorbed) == (510, 100, 410)
 
 
 def test_a_pool_that_suffices_costs_nothing() -> None:
