@@ -16,6 +16,7 @@ from coulance.console.views import (
     plans,
     quarantine,
     services,
+    statements,
 )
 
 urlpatterns: list[URLPattern] = [
@@ -29,6 +30,9 @@ urlpatterns: list[URLPattern] = [
     path("services", services.service_list, name="services"),
     path("services/<path:external_id>", services.service_detail, name="service"),
     path("accounts", accounts.account_list, name="accounts"),
+    path("accounts/<path:external_id>/statement", statements.account_statement, name="account-statement"),
+    path("accounts/<path:external_id>/statement/pdf", statements.account_statement_pdf, name="account-statement-pdf"),
+    path("open-items", statements.open_items, name="open-items"),
     path("accounts/<path:external_id>", accounts.account_detail, name="account"),
     path("documents", documents.document_list, name="documents"),
     path("documents/<int:document>", documents.document_detail, name="document"),
