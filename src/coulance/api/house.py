@@ -29,7 +29,7 @@ class TokenShown(Shown):
     expires_at: datetime | None
 
 
-class Event(Shown):
+class AuditEvent(Shown):
     """Who did what to what, when and why."""
 
     at: datetime
@@ -54,7 +54,9 @@ def get_token(request: HttpRequest) -> dict[str, Any]:
     }
 
 
-@operation(log, "GET", "", scope="audit:read", summary="The audit log, the newest record first", response=Page[Event])
+@operation(
+    log, "GET", "", scope="audit:read", summary="The audit log, the newest record first", response=Page[AuditEvent]
+)
 def list_audit(
     request: HttpRequest,  # noqa: ARG001 - ninja's signature
     limit: Limit = 50,
@@ -71,5 +73,5 @@ def list_audit(
         limit,
         "audit",
         lambda row: (row[0],),
-        lambda row: {name: getattr(row[1], name) for name in Event.model_fields},
+        lambda row: {name: getattr(row[1], name) for name in AuditEvent.model_fields},
     )

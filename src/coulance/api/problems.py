@@ -36,6 +36,7 @@ KINDS: dict[str, Kind] = {
     "unknown-type": Kind("Unknown type", "Send the Content-Type that the operation names, without Content-Encoding."),
     "refused": Kind("Refused", "The detail says which rule stands against it, and what would do."),
     "too-often": Kind("Too many tries", "Wait as long as Retry-After says."),
+    "not-now": Kind("Not now", "Nothing was taken: send the same again after Retry-After."),
     "our-fault": Kind("Our fault", "Send the same again, with the same Idempotency-Key: nothing counts twice."),
 }
 """Every kind of problem."""
@@ -43,7 +44,7 @@ KINDS: dict[str, Kind] = {
 _BY_STATUS = {
     400: "not-json", 401: "no-token", 403: "no-scope", 404: "not-there", 405: "not-allowed", 409: "refused",
     411: "no-length", 412: "changed-since", 413: "too-large", 415: "unknown-type", 422: "not-as-expected",
-    429: "too-often", 500: "our-fault",
+    429: "too-often", 500: "our-fault", 503: "not-now",
 }  # fmt: skip
 _MEANS = {
     400: "The request can't be read.",
@@ -59,6 +60,7 @@ _MEANS = {
     422: "Something given is not as expected.",
     429: "Too many tries without a valid token.",
     500: "Our fault.",
+    503: "Not now; nothing was taken. Send the same again after Retry-After.",
 }
 
 SCHEMA: dict[str, Any] = {
@@ -129,7 +131,7 @@ def response(status: int) -> dict[str, Any]:
     }
     if status == 401:
         found["headers"] = {"WWW-Authenticate": {"schema": {"type": "string"}}}
-    if status == 429:
+    if status in (429, 503):
         found["headers"] = {"Retry-After": {"schema": {"type": "integer"}, "description": "Seconds."}}
     return found
 

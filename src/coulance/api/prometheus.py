@@ -13,6 +13,7 @@ from django.db import DatabaseError, InterfaceError, OperationalError
 from django.http import HttpRequest, HttpResponse
 from ninja import Router
 
+from coulance.api import problems
 from coulance.api.app import NeedsScope, Problem, problem
 from coulance.catalog import queries as catalog
 from coulance.integrations.prometheus import remote_write, wire
@@ -46,7 +47,12 @@ _SCHEMA = {
             "description": "Which [collectors.NAME] this is; may be left out while there is only one of remote write.",
         }
     ],
-    "responses": {204: {"description": "Committed."}},
+    "x-scope": "usage:write",
+    "responses": {
+        204: {"description": "Committed."},
+        404: problems.response(404),
+        503: problems.response(503),
+    },
 }
 
 
@@ -93,6 +99,7 @@ def _body(request: HttpRequest) -> bytes:
 @router.post(
     "/write",
     auth=NeedsScope("usage:write"),
+    response={204: None},
     openapi_extra=_SCHEMA,
     summary="Prometheus remote write 1.0",
     description="Answers 204 once everything is committed. The collector's rules say which series the samples are.",

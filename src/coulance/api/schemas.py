@@ -129,9 +129,16 @@ def etag(shown: Any) -> str:
     return f'"{hashlib.sha256(text.encode()).hexdigest()[:16]}"'
 
 
+_LONGEST_MATCH = 100
+
+
 def judge_match(request: HttpRequest, now: str | None) -> None:
     """Refuse (412) a request whose If-Match is not the ETag of what is there now; none: nothing is there."""
     asked = request.headers.get("If-Match")
+    if asked is not None and len(asked) > _LONGEST_MATCH:
+        raise Problem(
+            422, "not-as-expected", f"If-Match has at most {_LONGEST_MATCH} characters", where="header.If-Match"
+        )
     if asked is None or (asked.strip() == "*" and now is not None):
         return
     if now is None or now not in [one.strip() for one in asked.split(",")]:

@@ -116,7 +116,7 @@ class Delivery(Shown):
     delivered_at: datetime | None
 
 
-class Event(Shown):
+class EventKind(Shown):
     """A kind of event."""
 
     event: str
@@ -164,7 +164,7 @@ def _endpoint(key: str) -> webhook_endpoints.Endpoint:
         raise _problem(fault) from fault
 
 
-@operation(router, "GET", "/events", scope="webhooks:read", summary="Kinds of events", response=list[Event])
+@operation(router, "GET", "/events", scope="webhooks:read", summary="Kinds of events", response=list[EventKind])
 def list_event_kinds(request: HttpRequest) -> list[dict[str, str]]:  # noqa: ARG001 - ninja's signature
     """Every event there is, and what it tells."""
     return [{"event": name, "tells": tells} for name, tells in webhooks.EVENTS.items()]
