@@ -163,7 +163,7 @@ class LibreNms:
             if host is not None and device not in restarts:
                 uptime = number(host.uptime)
                 restarts[device] = None
-                if uptime is not None:
+                if uptime:  # 0 is a device that does not say
                     seen = DeviceClock(polled, uptime_s=uptime)
                     if (old := known.get(device)) is not None and old[0] < polled:
                         restarts[device] = restarted_at(DeviceClock(old[0], uptime_s=old[1]), seen)
