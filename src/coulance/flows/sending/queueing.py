@@ -76,7 +76,7 @@ class Approved:
 
 
 def plan(*, period: str | None = None, numbers: Sequence[str] = (), issued_from: datetime | None = None) -> Plan:
-    """What of a period (`2026-10`), of these documents, or of all, would be sent now. Writes nothing.
+    """What of a close (`2026-10`), of these documents, or of all, would be sent now. Writes nothing.
 
     Raises `UnableToSendDocumentsError` for a number that is no issued document.
     """
@@ -265,7 +265,14 @@ def _documents(period: str | None, numbers: Sequence[str], issued_from: datetime
             except invoicing.UnableToFindDocumentError as fault:
                 raise UnableToSendDocumentsError(f"there is no document {number!r}") from fault
         return out
-    rows = documents.documents(period_name=period, state="issued", limit=_EVERYTHING)
+    if period is None:
+        rows = documents.documents(state="issued", limit=_EVERYTHING)
+    else:
+        # What the close of that month made, base invoices for the next one included; and what was made apart for it.
+        run = documents.run(period=period)
+        rows = documents.documents(run=run.id, state="issued", limit=_EVERYTHING) if run else []
+        own = documents.documents(period_name=period, state="issued", limit=_EVERYTHING)
+        rows += [row for row in own if row.run is None]
     if issued_from is not None:
         rows = [row for row in rows if row.sent_at is None]
         issued = documents.issued_at([row.id for row in rows])
