@@ -48,6 +48,7 @@ def _groups() -> list[Group]:
             [
                 Entry("periods", _("Periods"), "/periods"),
                 Entry("documents", _("Documents"), "/documents"),
+                Entry("open-items", _("Open items"), "/open-items"),
             ],
         ),
         Group(

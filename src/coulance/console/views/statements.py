@@ -14,6 +14,7 @@ from coulance.payments.documents.view import view
 from coulance.payments.pdf import render_statement
 from coulance.platform import clock
 from coulance.platform.roles import Permission
+from coulance_core.catalog.provider import ProviderTerms
 from coulance_core.kernel import currency
 from coulance_core.payments import AccountStatement
 
@@ -22,7 +23,7 @@ from coulance_core.payments import AccountStatement
 def account_statement(request: HttpRequest, external_id: str) -> HttpResponse:
     """An account's statement: of this year, or of the days asked for."""
     row, found = _asked(request, external_id)
-    shown = view(found, seller=catalog.catalog().provider, buyer=row, language="en")
+    shown = view(found, seller=_provider(), buyer=row, language="en")
     return render(
         request,
         "console/statement.html",
@@ -41,7 +42,7 @@ def account_statement(request: HttpRequest, external_id: str) -> HttpResponse:
 def account_statement_pdf(request: HttpRequest, external_id: str) -> HttpResponse:
     """The same as PDF/A, in the account's language."""
     row, found = _asked(request, external_id)
-    printed = render_statement(found, seller=catalog.catalog().provider, buyer=row)
+    printed = render_statement(found, seller=_provider(), buyer=row)
     answer = HttpResponse(printed, content_type="application/pdf")
     name = re.sub(r"[^A-Za-z0-9._-]+", "-", f"statement-{row.external_id}-{found.end - timedelta(days=1)}")
     answer.headers["Content-Disposition"] = f'inline; filename="{name}.pdf"'
@@ -91,5 +92,13 @@ def _day(text: str) -> date | None:
     return found if 1900 < found.year < 9000 else None
 
 
+def _provider() -> ProviderTerms:
+    """Who bills. Before a provider file is applied nobody does, and there is no statement yet."""
+    try:
+        return catalog.catalog().provider
+    except catalog.UnableToFindCatalogError as fault:
+        raise Http404(str(fault)) from fault
+
+
 def _today() -> date:
-    return clock.now().astimezone(catalog.catalog().provider.zone_info).date()
+    return clock.now().astimezone(_provider().zone_info).date()
