@@ -56,3 +56,19 @@ def restore(file: Path, force: bool, check: bool) -> None:
     with supervisor.sole_owner(here), working_database(migrated=False):
         backups.restore_backup(here=here, file=file, force=force)
     click.echo(f"Restored into {here.home}: {made}. Start it with: coulance up")
+    from coulance.platform import secret_store
+
+    kept = [name for name in manifest.secret_names if name not in secret_store.OWN]
+    if manifest.has_secrets:
+        click.echo(
+            f"It brought the secrets as they were on {manifest.made_at[:10]}: set again what was replaced since"
+            + (f" ({', '.join(kept)})" if kept else "")
+            + ", and if others may have had the file: coulance secret rotate django-key"
+        )
+        return
+    click.echo("It holds no secrets: everybody has to sign in again" + (", and to be set anew are:" if kept else "."))
+    for name in kept:
+        if name in secret_store.MADE:
+            click.echo(f"  {name}: bring that file back, or second factors and secrets of webhooks can't be read")
+        else:
+            click.echo(f"  {name}: coulance secret set {name}")

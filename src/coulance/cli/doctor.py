@@ -3,6 +3,7 @@
 import json
 import sys
 from collections.abc import Iterator
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 import click
@@ -38,6 +39,7 @@ def _findings(here: "Instance") -> Iterator["Finding"]:
             yield from database_findings.database(here, at=clock.now())
             yield from _catalog()
             yield from _work_left()
+            yield from _promises(clock.now())
             yield from mail_findings(at=clock.now())
             yield from _collected()
     except (click.ClickException, InstanceError, LayoutError, UnableToStartError) as fault:
@@ -121,6 +123,38 @@ def _collected() -> Iterator["Finding"]:
         more = f" (and {len(silent) - 1} more)" if len(silent) > 1 else ""
         seen = f"{silent[0].key} of {silent[0].service} should send and does not{more}"
         yield Finding("silent series", State.WARN, seen, "coulance usage silent lists them; mend it before the close")
+
+
+def _promises(at: datetime) -> Iterator["Finding"]:
+    """Open alarms, and what the audits said last."""
+    from django.db import DatabaseError
+
+    from coulance.flows import audits
+    from coulance.platform import alarms, checks
+    from coulance.platform.findings import Finding, State
+
+    try:
+        found, results = alarms.open_alarms(), checks.results()
+    except DatabaseError:
+        return  # its tables are missing, and the pending migrations were reported
+    for alarm in found[:10]:
+        state = State.FAULT if alarm.severity == "critical" else State.WARN
+        since = f"since {alarm.raised_at:%F %H:%M} UTC: {alarm.what}"
+        yield Finding(f"alarm {alarm.key}", state, since, "coulance alarms")
+    if not found:
+        yield Finding("alarms", State.OK, "none open")
+    faulty = [result for result in results if result.faults]
+    late = [result.name for result in results if at - result.ran_at > checks.OVERDUE]
+    if faulty:
+        yield Finding("audits", State.FAULT, f"{faulty[0].name}: {faulty[0].first}", "coulance audit")
+    elif late:
+        yield Finding("audits", State.WARN, f"{', '.join(late)} did not run for two nights", "coulance audit")
+    elif len(results) < len(audits.AUDITS):
+        yield Finding("audits", State.WARN, "not all of them ran yet", "coulance audit")
+    else:
+        yield Finding(
+            "audits", State.OK, f"{len(results)} sound, the oldest of {min(r.ran_at for r in results):%F %H:%M}"
+        )
 
 
 @click.command()

@@ -76,6 +76,8 @@ class Manifest:
     members: tuple[Member, ...]
     segments_elsewhere: str = ""
     """The object store that keeps the segments, when they are not in here."""
+    secret_names: tuple[str, ...] = ()
+    """Which secrets the instance had, whether or not they are in here: names only."""
 
     @property
     def segments(self) -> int:
@@ -122,7 +124,7 @@ def _write(here: Instance, to: Path, at: datetime, version: str, *, with_secrets
                 (f"segments/{path.relative_to(here.segments_dir)}", path) for path in _files_in(here.segments_dir)
             ]
         if with_secrets:
-            files += [(f"secrets/{path.name}", path) for path in _files_in(here.secrets_dir)]
+            files += [(f"secrets/{path.name}", path) for path in _secret_files(here)]
         manifest = Manifest(
             SCHEMA,
             at.isoformat(),
@@ -132,6 +134,7 @@ def _write(here: Instance, to: Path, at: datetime, version: str, *, with_secrets
             rows,
             tuple(_describe(name, path) for name, path in files),
             elsewhere,
+            tuple(path.name for path in _secret_files(here)),
         )
         whole = Path(scratch) / "whole"
         with os.fdopen(os.open(whole, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as output:
@@ -210,7 +213,7 @@ def restore_backup(*, here: Instance, file: Path, force: bool = False) -> Manife
             raise
         for path in _files_in(unpacked / "secrets"):
             # The password belongs to this server's role, not to the data; only keys that sign data come back.
-            if path.name != "database_password":
+            if not path.name.startswith("database_password"):
                 shutil.copy(path, draft := here.secrets_dir / f".{path.name}.restored")
                 draft.chmod(0o600)
                 draft.replace(here.secrets_dir / path.name)
@@ -253,6 +256,11 @@ def _row_counts(connection: psycopg.Connection[Any]) -> dict[str, int]:
 def _migrations(connection: psycopg.Connection[Any]) -> tuple[str, ...]:
     rows = connection.execute("SELECT app || '.' || name FROM django_migrations ORDER BY id").fetchall()
     return tuple(row[0] for row in rows)
+
+
+def _secret_files(here: Instance) -> list[Path]:
+    # A rotation that is going on is nobody's business but this instance's.
+    return [path for path in _files_in(here.secrets_dir) if path.name != "database_password.next"]
 
 
 def _files_in(directory: Path) -> list[Path]:
@@ -323,6 +331,7 @@ def _manifest_of(tar: tarfile.TarFile, file: Path) -> Manifest:
             rows={str(table): int(count) for table, count in dict(known["rows"]).items()},
             members=members,
             segments_elsewhere=str(known.get("segments_elsewhere", "")),
+            secret_names=tuple(map(str, known.get("secret_names", ()))),
         )
     except (ValueError, KeyError, TypeError) as fault:
         raise UnableToRestoreError(f"{file} has a manifest that can't be read: {fault}") from fault
@@ -385,6 +394,7 @@ def _refuse_full(here: Instance) -> None:
     with _connect(here) as connection:
         # What migrations write themselves doesn't make an instance full.
         own = {"django_migrations", "django_content_type", "auth_permission", "procrastinate_periodic_defers"}
+        own |= {"platform_rate_limit", "platform_cache"}
         full = [
             table
             for table, count in _row_counts(connection).items()

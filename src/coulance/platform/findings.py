@@ -64,6 +64,14 @@ def home(here: Instance) -> Iterator[Finding]:
                 yield Finding(f"secret {name}", State.FAULT, "missing", "coulance up makes it; sessions will end")
             else:
                 yield Finding(f"secret {name}", State.OK, "set")
+    if (here.secrets_dir / "database_password.next").exists():
+        yield Finding(
+            "secret database_password", State.WARN, "its rotation was interrupted",
+            "finish it: coulance secret rotate database-password",
+        )  # fmt: skip
+    for path in sorted(here.secrets_dir.iterdir()):
+        if path.is_file() and path.name not in ("django_key", "database_password") and path.stat().st_mode & 0o077:
+            yield Finding(f"secret {path.name}", State.FAULT, "open to other users", f"chmod 600 {path}")
     free = shutil.disk_usage(here.home).free
     room = f"{free / 1e9:,.1f} GB free"
     if free < _NO_SPACE:
