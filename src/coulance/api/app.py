@@ -69,7 +69,7 @@ def _complete_operation(path: str, method: str, one: dict[str, Any]) -> None:
     responses = {str(number): said for number, said in one["responses"].items()}
     wanted = [400, 401, 403, 422, 429]
     if method != "get":
-        wanted += [411, 413, 415]
+        wanted += [409, 411, 413, 415]
     if "{" in path:
         wanted.append(404)
     for number in wanted:
@@ -111,6 +111,9 @@ def _missing(request: HttpRequest, fault: Http404) -> HttpResponse:  # noqa: ARG
 
 @api.exception_handler(Exception)
 def _unforeseen(request: HttpRequest, fault: Exception) -> HttpResponse:
+    if any(kind.__name__.startswith("UnableTo") for kind in type(fault).__mro__):
+        # The house's refusals are named so and written for people, also one that no view foresaw.
+        return problem(409, "refused", str(fault))
     _log.error("%s %s failed", request.method, request.path, exc_info=fault)
     return problem(500, "our-fault", "the request could not be answered; what went wrong is in the log")
 

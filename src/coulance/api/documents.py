@@ -15,7 +15,7 @@ from coulance.api.operation import operation
 from coulance.api.paging import Cursor, Limit
 from coulance.api.problems import Problem
 from coulance.api.schemas import Given, Money, Page, PeriodName, Reason, Shown, amount_of, money
-from coulance.flows import crediting
+from coulance.flows import crediting, einvoicing
 from coulance.invoicing import errors, pdf, queries
 from coulance.platform import clock
 from coulance_core.invoicing import CreditRequest, CreditType, DocumentKind
@@ -173,6 +173,28 @@ def get_pdf(request: HttpRequest, number: Number) -> HttpResponse:  # noqa: ARG0
     """The PDF, the same bytes each time, with the explanations attached as JSON."""
     answer = HttpResponse(pdf.render(_document(number).snapshot), content_type="application/pdf")
     answer["Content-Disposition"] = f'inline; filename="{number}.pdf"'
+    return answer
+
+
+@operation(router, "GET", "/{number}/e-invoice", scope="invoices:read", summary="A document as e-invoice",
+           response={200: None}, refusals=[409], more=_file("application/xml"))  # fmt: skip
+def get_einvoice(
+    request: HttpRequest,  # noqa: ARG001 - ninja's signature
+    number: Number,
+    form: Annotated[
+        str, Query(pattern="^(ubl|peppol|cii)$", description="UBL 2.1, the same as Peppol BIS 3, or CII.")
+    ] = "ubl",
+) -> HttpResponse:
+    """EN 16931, checked by the official rules before it leaves. 409 says what a valid one lacks."""
+    kind = _document(number).row.kind
+    if kind == DocumentKind.USAGE_STATEMENT:
+        raise Problem(409, "refused", f"{number} is a usage statement: only invoices and credit notes are e-invoices")
+    try:
+        made = einvoicing.einvoice_of(number=number, form=form)
+    except einvoicing.UnableToMakeEInvoiceError as fault:
+        raise Problem(409, "refused", str(fault)) from fault
+    answer = HttpResponse(made, content_type="application/xml")
+    answer["Content-Disposition"] = f'attachment; filename="{number}.xml"'
     return answer
 
 

@@ -98,7 +98,7 @@ class Money(BaseModel):
         extra="forbid", strict=True, json_schema_extra={"examples": [{"amount": "12.34", "currency": "EUR"}]}
     )
 
-    amount: Annotated[str, Field(pattern=r"^-?\d{1,15}(\.\d{1,3})?$")]
+    amount: Annotated[str, Field(pattern=r"^-?[0-9]{1,12}(\.[0-9]{1,3})?$")]
     currency: Annotated[str, Field(pattern=r"^[A-Z]{3}$")]
 
 

@@ -7,7 +7,7 @@ from typing import Any
 from django.http import HttpRequest, HttpResponse
 from django.urls import URLPattern, URLResolver, path, re_path
 
-from coulance.api import accounts, documents, house, periods, problems, prometheus, services, usage, webhooks
+from coulance.api import accounts, documents, house, payments, periods, problems, prometheus, services, usage, webhooks
 from coulance.api.app import api
 
 api.add_router("/usage", usage.router)
@@ -15,6 +15,8 @@ api.add_router("/prometheus", prometheus.router)
 api.add_router("/accounts", accounts.router)
 api.add_router("/services", services.router)
 api.add_router("/documents", documents.router)
+api.add_router("/accounts", payments.of_account)
+api.add_router("/payments", payments.router)
 api.add_router("/periods", periods.periods)
 api.add_router("/parked-accounts", periods.parked)
 api.add_router("/jobs", periods.jobs)

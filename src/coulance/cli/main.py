@@ -104,6 +104,12 @@ def _token() -> click.Command:
     return token
 
 
+def _webhook() -> click.Command:
+    from coulance.cli.webhook import webhook
+
+    return webhook
+
+
 def _check() -> click.Command:
     from coulance.cli.catalog import check
 
@@ -264,6 +270,7 @@ COMMANDS: dict[str, _Entry] = {
     ),
     "operator": _Entry("Make and list the people who may sign in to the console.", _operator),
     "token": _Entry("Make, list and revoke keys to the API.", _token),
+    "webhook": _Entry("Tell other programs what happens: endpoints, deliveries, replay.", _webhook),
     "secret": _Entry("Keep, list, remove and rotate secrets: mail, gateways, keys.", _secret),
     "audit": _Entry(
         "Work out again what is promised: books, samples, numbers, explanations. Ends 1 on a fault.", _audit

@@ -269,10 +269,14 @@ def receipts(
     with_left: bool = False,
     since: date | None = None,
     until: date | None = None,
+    before: tuple[date, int] | None = None,
     limit: int = 1000,
     offset: int = 0,
 ) -> list[Receipt]:
-    """Receipts, the newest first: of these accounts, with something left, received in [since, until)."""
+    """Receipts, the newest first: of these accounts, with something left, received in [since, until).
+
+    `before` is where a page of them ended: the day of receipt and id of its last.
+    """
     wanted = None if accounts is None else sorted(set(accounts))
     return [
         _receipt(row)
@@ -281,12 +285,15 @@ def receipts(
             " AND (%(since)s::date IS NULL OR r.received_on >= %(since)s)"
             " AND (%(until)s::date IS NULL OR r.received_on < %(until)s)"
             " AND (NOT %(left)s OR uses.unused > 0)"
+            " AND (%(before_on)s::date IS NULL OR (r.received_on, r.id) < (%(before_on)s, %(before_id)s))"
             " ORDER BY r.received_on DESC, r.id DESC LIMIT %(limit)s OFFSET %(offset)s",
             {
                 "accounts": wanted,
                 "since": since,
                 "until": until,
                 "left": with_left,
+                "before_on": before[0] if before else None,
+                "before_id": before[1] if before else 0,
                 "limit": limit,
                 "offset": offset,
             },
