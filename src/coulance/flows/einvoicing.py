@@ -1,5 +1,6 @@
 """E-invoices on their way out: made, checked by the official rules, queued for the network, and followed."""
 
+import contextlib
 from collections.abc import Callable
 from datetime import datetime
 from typing import Any
@@ -7,6 +8,7 @@ from typing import Any
 from django.db import transaction
 from lxml import etree
 from procrastinate.contrib.django import app
+from procrastinate.exceptions import AlreadyEnqueued
 
 from coulance.invoicing import einvoice, queries, transmissions
 from coulance.invoicing.einvoice import EInvoiceInvalidError
@@ -80,7 +82,9 @@ def send_einvoice(*, number: str, actor: str, reason: str, at: datetime) -> bool
             document=stored.row.id, xml=xml, receiver=invoice.buyer.endpoint, actor=actor, reason=reason, at=at
         )
         if queued:
-            app.configure_task(TASK, allow_unknown=True, queueing_lock=None).defer(timestamp=int(at.timestamp()))
+            # One job that waits takes all that is due; that there is one already undoes no more than this.
+            with contextlib.suppress(AlreadyEnqueued), transaction.atomic():
+                app.configure_task(TASK, allow_unknown=True, queueing_lock=TASK).defer(timestamp=int(at.timestamp()))
     return queued
 
 

@@ -16,7 +16,7 @@ import threading
 import time
 from functools import cache
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 RENEW_AFTER = 2000
 _WORKER = Path(__file__).with_name("saxon_worker.py")
@@ -74,25 +74,41 @@ class Validator:
             self._stop()
 
     def _ask(self, request: dict[str, str]) -> list[list[str]]:
+        body = json.dumps(request).encode()
+        frame = struct.pack(">I", len(body)) + body
         if self._done >= RENEW_AFTER or (self._process is not None and self._process.poll() is not None):
             self._stop()
+        fresh = self._process is None
+        try:
+            try:
+                answer = self._exchange(frame)
+            except TimeoutError:
+                raise
+            except OSError:
+                if fresh:
+                    raise
+                # It died since the request before, which says nothing of this one.
+                self._stop()
+                answer = self._exchange(frame)
+        except (OSError, ValueError, struct.error) as error:
+            raise UnableToValidateError(f"the validation process failed: {error or type(error).__name__}") from error
+        self._done += 1
+        found = answer.get("found") if isinstance(answer, dict) else None
+        if not isinstance(found, list) or not all(isinstance(one, list) and len(one) == 4 for one in found):
+            why = answer.get("error") if isinstance(answer, dict) else None
+            raise UnableToValidateError(f"the rules could not be run: {why or 'no answer'}")
+        return found
+
+    def _exchange(self, frame: bytes) -> Any:
         if self._process is None:
             self._process = subprocess.Popen(
                 self._command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, bufsize=0
             )
             self._done = 0
         give_up = time.monotonic() + self._seconds
-        body = json.dumps(request).encode()
-        try:
-            self._send(struct.pack(">I", len(body)) + body, give_up)
-            (size,) = struct.unpack(">I", self._receive(4, give_up))
-            answer: dict[str, Any] = json.loads(self._receive(size, give_up))
-        except (OSError, ValueError, struct.error) as error:
-            raise UnableToValidateError(f"the validation process failed: {error or type(error).__name__}") from error
-        self._done += 1
-        if "found" not in answer:
-            raise UnableToValidateError(f"the rules could not be run: {answer.get('error', 'no answer')}")
-        return cast(list[list[str]], answer["found"])
+        self._send(frame, give_up)
+        (size,) = struct.unpack(">I", self._receive(4, give_up))
+        return json.loads(self._receive(size, give_up))
 
     def _send(self, data: bytes, give_up: float) -> None:
         assert self._process is not None
@@ -122,7 +138,7 @@ class Validator:
         with selectors.DefaultSelector() as selector:
             selector.register(pipe, event)
             if not selector.select(max(give_up - time.monotonic(), 0)):
-                raise OSError(f"no answer within {self._seconds:g} seconds")
+                raise TimeoutError(f"no answer within {self._seconds:g} seconds")
 
     def _stop(self) -> None:
         process, self._process = self._process, None
