@@ -5,47 +5,106 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     dependencies = [
-        ('customers', '0001_initial'),
-        ('invoicing', '0003_issue_check_scales'),
+        ("customers", "0001_initial"),
+        ("invoicing", "0003_issue_check_scales"),
     ]
 
     operations = [
         migrations.CreateModel(
-            name='EInvoiceAddress',
+            name="EInvoiceAddress",
             fields=[
-                ('account', models.OneToOneField(on_delete=django.db.models.deletion.CASCADE, primary_key=True, related_name='+', serialize=False, to='customers.account')),
-                ('scheme', models.CharField(max_length=4)),
-                ('identifier', models.CharField(max_length=100)),
-                ('reference', models.CharField(max_length=100)),
-                ('registration', models.CharField(max_length=60)),
+                (
+                    "account",
+                    models.OneToOneField(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        primary_key=True,
+                        related_name="+",
+                        serialize=False,
+                        to="customers.account",
+                    ),
+                ),
+                ("scheme", models.CharField(max_length=4)),
+                ("identifier", models.CharField(max_length=100)),
+                ("reference", models.CharField(max_length=100)),
+                ("registration", models.CharField(max_length=60)),
             ],
             options={
-                'db_table': 'invoicing_einvoice_address',
-                'constraints': [models.CheckConstraint(condition=models.Q(models.Q(('identifier', ''), ('scheme', '')), models.Q(models.Q(('scheme', ''), _negated=True), models.Q(('identifier', ''), _negated=True)), _connector='OR'), name='einvoice_address_whole')],
+                "db_table": "invoicing_einvoice_address",
+                "constraints": [
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            models.Q(("identifier", ""), ("scheme", "")),
+                            models.Q(
+                                models.Q(("scheme", ""), _negated=True), models.Q(("identifier", ""), _negated=True)
+                            ),
+                            _connector="OR",
+                        ),
+                        name="einvoice_address_whole",
+                    )
+                ],
             },
         ),
         migrations.CreateModel(
-            name='Transmission',
+            name="Transmission",
             fields=[
-                ('document', models.OneToOneField(db_constraint=False, on_delete=django.db.models.deletion.PROTECT, primary_key=True, related_name='+', serialize=False, to='invoicing.document')),
-                ('number', models.CharField(max_length=100, unique=True)),
-                ('state', models.CharField(max_length=10)),
-                ('receiver', models.CharField(max_length=110)),
-                ('xml', models.TextField()),
-                ('sha256', models.CharField(max_length=64)),
-                ('submission', models.CharField(max_length=200)),
-                ('attempts', models.PositiveIntegerField()),
-                ('detail', models.TextField()),
-                ('queued_at', models.DateTimeField()),
-                ('changed_at', models.DateTimeField()),
-                ('next_at', models.DateTimeField(null=True)),
+                (
+                    "document",
+                    models.OneToOneField(
+                        db_constraint=False,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        primary_key=True,
+                        related_name="+",
+                        serialize=False,
+                        to="invoicing.document",
+                    ),
+                ),
+                ("number", models.CharField(max_length=100, unique=True)),
+                ("state", models.CharField(max_length=10)),
+                ("receiver", models.CharField(max_length=110)),
+                ("xml", models.TextField()),
+                ("sha256", models.CharField(max_length=64)),
+                ("submission", models.CharField(max_length=200)),
+                ("attempts", models.PositiveIntegerField()),
+                ("detail", models.TextField()),
+                ("queued_at", models.DateTimeField()),
+                ("changed_at", models.DateTimeField()),
+                ("next_at", models.DateTimeField(null=True)),
             ],
             options={
-                'db_table': 'invoicing_transmission',
-                'indexes': [models.Index(condition=models.Q(('next_at__isnull', False)), fields=['next_at'], name='transmission_due')],
-                'constraints': [models.CheckConstraint(condition=models.Q(('state__in', ['queued', 'submitted', 'delivered', 'refused', 'stuck', 'cancelled'])), name='transmission_state'), models.CheckConstraint(condition=models.Q(models.Q(('state', 'submitted'), _negated=True), models.Q(('submission', ''), _negated=True), _connector='OR'), name='transmission_submitted'), models.CheckConstraint(condition=models.Q(models.Q(('next_at__isnull', False), ('state__in', ['queued', 'submitted'])), models.Q(models.Q(('state__in', ['queued', 'submitted']), _negated=True), ('next_at__isnull', True)), _connector='OR'), name='transmission_goes_on')],
+                "db_table": "invoicing_transmission",
+                "indexes": [
+                    models.Index(
+                        condition=models.Q(("next_at__isnull", False)), fields=["next_at"], name="transmission_due"
+                    )
+                ],
+                "constraints": [
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            ("state__in", ["queued", "submitted", "delivered", "refused", "stuck", "cancelled"])
+                        ),
+                        name="transmission_state",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            models.Q(("state", "submitted"), _negated=True),
+                            models.Q(("submission", ""), _negated=True),
+                            _connector="OR",
+                        ),
+                        name="transmission_submitted",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            models.Q(("next_at__isnull", False), ("state__in", ["queued", "submitted"])),
+                            models.Q(
+                                models.Q(("state__in", ["queued", "submitted"]), _negated=True),
+                                ("next_at__isnull", True),
+                            ),
+                            _connector="OR",
+                        ),
+                        name="transmission_goes_on",
+                    ),
+                ],
             },
         ),
     ]
