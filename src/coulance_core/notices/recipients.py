@@ -104,9 +104,10 @@ def choose(
             break
     if not chosen and kind is not MessageKind.CONSENT and len(usable) == 1 and not usable[0].roles:
         chosen = usable  # the one contact of a small account, whose role nobody wrote down
-    inside = set(about)
-    if chosen and all(person.mailbox_service in inside for person in chosen):
-        others = [p for p in usable if p.mailbox_service not in inside and p not in chosen]
+    # Where a mailbox is hosted is a fact of its address, whichever contact says so.
+    inside = {person.address.casefold() for person in people if person.mailbox_service in set(about)}
+    if chosen and all(person.address.casefold() in inside for person in chosen):
+        others = [p for p in usable if p.address.casefold() not in inside and p not in chosen]
         if kind is MessageKind.CONSENT:
             others = [person for person in others if person.may_incur_cost]
         chosen += others
@@ -114,7 +115,7 @@ def choose(
     passed += [(person.ref, "has another role") for person in usable if person not in chosen]
     if not chosen:
         return Choice((), tuple(passed), _problem(people, kind, passed))
-    only = all(person.mailbox_service in inside for person in chosen)
+    only = all(person.address.casefold() in inside for person in chosen)
     problem = "every mailbox is on a service that this is about" if only else ""
     return Choice(tuple(chosen), tuple(passed), problem, only)
 
