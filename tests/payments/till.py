@@ -13,7 +13,7 @@ from coulance.payments.check import check_payments
 from coulance_core.catalog.terms import NumberSeries
 from coulance_core.invoicing import CreditRequest, CreditType, DocumentKind
 from coulance_core.kernel import Money
-from coulance_core.payments import Method
+from coulance_core.payments import Choice, Method
 from tests.invoicing.paper import AT, ON, SERIES, draft, line, make_accounts
 
 ACTOR = "operator:anna"
@@ -67,7 +67,7 @@ class Customer:
             series=CREDIT,
         )
 
-    def pays(self, cents: int, *choice: str, on: date = ON, **more: Any) -> operations.Booked:
+    def pays(self, cents: int, *choice: str | Choice, on: date = ON, **more: Any) -> operations.Booked:
         """Book money that came in by bank."""
         given: dict[str, Any] = {"method": Method.BANK, "source_key": f"test/{uuid4()}", "at": AT, **more}
         with transaction.atomic():
