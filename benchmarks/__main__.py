@@ -11,7 +11,7 @@ from pathlib import Path
 
 from benchmarks import harness
 
-NAMES = ("ingest", "http", "percentile", "pricing", "ledger", "close", "pdf")
+NAMES = ("ingest", "http", "percentile", "pricing", "ledger", "close", "pdf", "bank")
 
 
 def one(name: str, out: Path) -> None:

@@ -99,6 +99,8 @@ def _stream(source: Path | IO[bytes], name: str) -> Iterator[tuple[str, Header, 
                     form = _form(element, name)
                 continue
             depth -= 1
+            if depth not in (2, 3):
+                continue
             tag = facts.local(element)
             if depth == 2 and tag == "GrpHdr":
                 header = facts.header(element)

@@ -9,6 +9,7 @@ import re
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
+from functools import cache
 from typing import Any
 
 from lxml import etree
@@ -223,20 +224,26 @@ class Record:
     additional: str
 
 
+@cache
+def _anywhere(path: str) -> str:
+    """A path of local names in any namespace."""
+    return "/".join(f"{{*}}{part}" for part in path.split("/"))
+
+
 def text(element: Element, path: str = "") -> str:
     """The trimmed text at a path of local names (`Acct/Id/IBAN`); empty when there is none."""
-    found = element.find("/".join(f"{{*}}{part}" for part in path.split("/"))) if path else element
+    found = element.find(_anywhere(path)) if path else element
     return "" if found is None or found.text is None else str(found.text).strip()
 
 
 def children(element: Element, path: str) -> list[Element]:
     """Every element at a path of local names."""
-    return list(element.findall("/".join(f"{{*}}{part}" for part in path.split("/"))))
+    return list(element.findall(_anywhere(path)))
 
 
 def child(element: Element, path: str) -> Element | None:
     """The first element at a path of local names."""
-    return element.find("/".join(f"{{*}}{part}" for part in path.split("/")))
+    return element.find(_anywhere(path))
 
 
 def local(element: Element) -> str:

@@ -1,0 +1,230 @@
+"""100,000 bank entries: read from camt.053, matched with 100,000 open invoices, and imported whole.
+
+Matching is ours beside what most billing panels do, per entry: a regular expression for numbers in the text, then a
+scan of the open invoices for the number, then for IBAN and amount. The rival judges a sample of the same entries (its
+cost is the same for each) and must come to the same invoices on those that name one. The import is the whole way:
+statement and entries stored, matched, booked, allocated and posted to the ledger, each account's books locked.
+"""
+
+import random
+import re
+from datetime import UTC, date, datetime, timedelta
+from io import BytesIO
+from typing import Any
+
+from benchmarks.harness import Result, timed
+from benchmarks.server import database
+from coulance.integrations.bank.camt import read_camt
+from coulance.integrations.bank.writing import camt
+from coulance_core.invoicing.references import creditor_reference
+from coulance_core.kernel import Money
+from coulance_core.payments import ItemKind, OpenItem
+from coulance_core.payments.bank import BankEntry, BankStatement
+from coulance_core.payments.matching import CandidateIndex, Outcome, match
+
+ENTRIES = 100_000
+SAMPLE = 150
+IMPORTED = 20_000
+DAY = date(2026, 11, 20)
+AT = datetime(2026, 11, 21, 6, tzinfo=UTC)
+
+
+def items(count: int) -> list[OpenItem]:
+    """Open invoices, two an account, of amounts that repeat."""
+    issued = date(2026, 11, 1)
+    return [
+        OpenItem(
+            f"opening/{n}",
+            n // 2,
+            ItemKind.BASE,
+            f"B2026-{n:06d}",
+            issued,
+            issued + timedelta(days=14),
+            Money(1000 + n % 4999, "EUR"),
+            Money(1000 + n % 4999, "EUR"),
+        )
+        for n in range(1, count + 1)
+    ]
+
+
+def iban(account: int) -> str:
+    """A made-up IBAN of an account."""
+    return f"NL{account % 90 + 10:02d}BANK{account:010d}"
+
+
+def entries(open_items: list[OpenItem]) -> list[BankEntry]:
+    """One payment an invoice: 60 % by reference, 20 % by number in words, 15 % by IBAN, 5 % that say nothing."""
+    chance = random.Random(2026)
+    made = []
+    for n, item in enumerate(open_items):
+        kind = chance.random()
+        text, reference, payer = "", "", iban(item.account)
+        if kind < 0.6:
+            reference = creditor_reference(item.number)
+        elif kind < 0.8:
+            text = chance.choice(["Factuur {}", "betaling {} dank u", "{}", "inv. nr {} customer"]).format(item.number)
+        elif kind < 0.95:
+            text = "hosting november, thank you"
+        else:
+            text, payer = "salary of somebody else", f"DE00SOME{n:012d}"
+        made.append(
+            BankEntry(
+                DAY,
+                item.open,
+                value_on=DAY,
+                bank_ref=f"R{n}",
+                structured_reference=reference,
+                remittance=text,
+                counterparty_iban=payer,
+                counterparty_name="Somebody",
+            )
+        )
+    chance.shuffle(made)
+    return made
+
+
+_NUMBER = re.compile(r"\bB\d{4}-\d{6}\b")
+
+
+def rival(entry: BankEntry, open_items: list[OpenItem], owners: dict[str, int]) -> str | None:
+    """The invoice that a scan finds."""
+    for item in open_items:
+        if entry.structured_reference and creditor_reference_of(item) == entry.structured_reference:
+            return item.ref
+    found = _NUMBER.search(entry.remittance)
+    if found:
+        for item in open_items:
+            if item.number == found.group():
+                return item.ref
+    account = owners.get(entry.counterparty_iban)
+    fitting = [item.ref for item in open_items if item.account == account and item.open == entry.amount]
+    return fitting[0] if len(fitting) == 1 else None
+
+
+_REFERENCES: dict[str, str] = {}
+
+
+def creditor_reference_of(item: OpenItem) -> str:
+    """The reference, kept: the rival is a plain loop, not a foolish one."""
+    if item.number not in _REFERENCES:
+        _REFERENCES[item.number] = creditor_reference(item.number)
+    return _REFERENCES[item.number]
+
+
+def run() -> list[Result]:
+    """Measure all three."""
+    open_items = items(ENTRIES)
+    told = entries(open_items)
+    owners = {iban(item.account): item.account for item in open_items}
+    with timed() as ours:
+        index = CandidateIndex(open_items, ibans={key: {account} for key, account in owners.items()})
+        sure = 0
+        for entry in told:
+            decision = match(entry, index)
+            index.consume(decision, entry.amount)
+            sure += decision.outcome is Outcome.MATCH
+    assert sure > 0.8 * ENTRIES, sure
+    for item in open_items:
+        creditor_reference_of(item)
+    fresh = CandidateIndex(open_items, ibans={key: {account} for key, account in owners.items()})
+    sample = told[:SAMPLE]
+    with timed() as theirs:
+        found = [rival(entry, open_items, owners) for entry in sample]
+    same = sum(
+        match(entry, fresh).refs == (ref,)
+        for entry, ref in zip(sample, found, strict=True)
+        if ref is not None and (entry.structured_reference or _NUMBER.search(entry.remittance))
+    )
+    named = sum(bool(entry.structured_reference or _NUMBER.search(entry.remittance)) for entry in sample)
+    assert same == named, (same, named)
+    return [
+        Result(
+            "bank: match 100k entries with 100k invoices",
+            ENTRIES / ours.seconds,
+            "entries/s",
+            "regex and scan per entry",
+            SAMPLE / theirs.seconds,
+            goal=100,
+            note=f"{ours.seconds:.1f} s, index included; {sure / ENTRIES:.0%} sure",
+        ),
+        _read(told),
+        _imported(),
+    ]
+
+
+def _statement(told: list[BankEntry]) -> BankStatement:
+    closing = Money(sum(entry.amount.minor for entry in told), "EUR")
+    return BankStatement(
+        "NL20INGB0001234567",
+        "EUR",
+        tuple(told),
+        number="1",
+        opening=Money(0, "EUR"),
+        closing=closing,
+        opened_on=DAY - timedelta(days=1),
+        closed_on=DAY,
+        form="camt.053.001.08",
+        place="bench",
+    )
+
+
+def _read(told: list[BankEntry]) -> Result:
+    written = camt([_statement(told)], message_id="M1", created_at=AT)
+    with timed() as watch:
+        (read,) = read_camt(BytesIO(written), name="bench")
+    assert len(read.entries) == ENTRIES
+    return Result(
+        "bank: read camt.053 of 100k entries",
+        ENTRIES / watch.seconds,
+        "entries/s",
+        note=f"{len(written) / 2**20:.0f} MiB in {watch.seconds:.1f} s, checked to add up",
+    )
+
+
+def _imported() -> Result:
+    with database():
+        from django.db import connection, transaction
+
+        from coulance.flows.bank_import import GivenFile, import_statements
+        from coulance.payments import operations
+        from coulance.payments import queries as payments
+
+        with transaction.atomic(), connection.cursor() as cursor:
+            cursor.execute(
+                "INSERT INTO customers_account (external_id, name, kind, country, address, currency, zone, language)"
+                " SELECT 'c-' || n, 'Customer', 'business', 'NL', '{}', 'EUR', 'UTC', 'en'"
+                " FROM generate_series(1, %s) n RETURNING id",
+                [IMPORTED],
+            )
+            accounts: list[Any] = [account for (account,) in cursor.fetchall()]
+            for account, item in zip(accounts, items(IMPORTED), strict=True):
+                taken = operations.TakenItem(
+                    kind=ItemKind.BASE,
+                    number=item.number,
+                    issued_on=item.issued_on,
+                    due_on=item.due_on,
+                    gross=item.gross,
+                    open=item.open,
+                    source_key=f"bench/{item.number}",
+                )
+                operations.take_over_items(
+                    account=account,
+                    items=[taken],
+                    taken_on=item.issued_on,
+                    actor="bench",
+                    reason="bench",
+                    at=AT,
+                )
+        told = [entry for entry in entries(items(IMPORTED)) if entry.structured_reference]
+        files = [GivenFile("bench", [_statement(told)])]
+        with timed() as watch:
+            report = import_statements(files=files, apply=True, actor="bench", at=AT)
+        assert report.count("booked") == len(told), report.rules()
+        left = sum(len(found) for found in payments.open_items().values())
+        assert left == IMPORTED - len(told)
+    return Result(
+        "bank: import, match and book",
+        len(told) / watch.seconds,
+        "entries/s",
+        note=f"{len(told)} entries in {watch.seconds:.1f} s, ledger and audit included",
+    )
