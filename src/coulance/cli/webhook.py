@@ -9,7 +9,7 @@ from coulance.cli.operator import actor
 from coulance.cli.session import working_database
 
 
-class _Instant(click.ParamType):
+class _Instant(click.ParamType):  # type: ignore[type-arg]
     name = "instant"
 
     def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> datetime:
@@ -156,9 +156,8 @@ def deliveries(endpoint: str | None, state: str | None, limit: int, as_json: boo
             )  # fmt: skip
             continue
         when = f"next try {one.next_try:%F %H:%M:%S} UTC" if one.next_try else ""
-        click.echo(
-            f"{one.event_id}  {one.event:<18} {one.state:<9} {one.attempts} attempt(s)  {one.last_fault}  {when}".rstrip()
-        )
+        said = f"{one.attempts} attempt(s)  {one.last_fault}  {when}".rstrip()
+        click.echo(f"{one.event_id}  {one.event:<18} {one.state:<9} {said}")
     if not found and not as_json:
         click.echo("Nothing was sent, and nothing waits.")
 
