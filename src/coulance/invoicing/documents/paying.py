@@ -7,14 +7,13 @@ from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
 
-import segno
+import numpy as np
 
+from coulance.invoicing.documents import qr
 from coulance_core.invoicing.en16931 import is_iban, payment_reference
 from coulance_core.invoicing.references import creditor_reference_if_any
 
 _MOST = Decimal("999999999.99")
-_MASK = 3
-"""Any mask is readable; trying all eight for the prettiest costs five times as much."""
 _LATEST = 13
 """The largest version that the standard allows."""
 
@@ -47,25 +46,17 @@ def transfer_text(seller: Mapping[str, Any], *, amount: str, currency: str, numb
 def square(text: str) -> str | None:
     """The text as a QR code of error correction M, as SVG in black on white; none when it is too long for one."""
     try:
-        made = segno.make_qr(text, error="m", mask=_MASK, boost_error=False, encoding="utf-8")
-    except segno.DataOverflowError:
+        made = qr.modules(text, largest=_LATEST)
+    except qr.TooLongError:
         return None
-    if int(made.version) > _LATEST:
-        return None
-    rows: list[str] = []
-    for y, row in enumerate(made.matrix):
-        bits = row.translate(_SHOWN).decode()
-        x = bits.find("1")
-        while x >= 0:
-            end = bits.find("0", x)
-            end = len(bits) if end < 0 else end
-            rows.append(f"M{x} {y}h{end - x}v1H{x}z")
-            x = bits.find("1", end)
-    size = len(made.matrix)
+    size = len(made)
+    # Each run of dark modules is one stroke, as wide as a module.
+    edges = np.diff(np.pad(made, ((0, 0), (1, 1))).astype(np.int8), axis=1)
+    rows, starts = np.nonzero(edges == 1)
+    ends = np.nonzero(edges == -1)[1]
+    runs = zip(starts.tolist(), rows.tolist(), (ends - starts).tolist(), strict=True)
+    path = "".join([f"M{x} {y}.5h{length}" for x, y, length in runs])
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {size} {size}" width="{size}" height="{size}">'
-        f'<path d="{"".join(rows)}" fill="#000"/></svg>'
+        f'<path d="{path}" stroke="#000"/></svg>'
     )
-
-
-_SHOWN = bytes(ord("1") if value == 1 else ord("0") for value in range(256))
