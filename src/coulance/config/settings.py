@@ -49,6 +49,7 @@ INSTALLED_APPS = [
     "coulance.notices",
     "coulance.invoicing",
     "coulance.payments",
+    "coulance.enforcement",
     "coulance.console",
     "coulance.api",
 ]

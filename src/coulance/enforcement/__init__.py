@@ -1,0 +1,1 @@
+"""The register of restrictions, and bringing each service's network to what it says."""

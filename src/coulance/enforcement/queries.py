@@ -1,0 +1,208 @@
+"""Reading the register: what holds, what was done, how long it took, and when a service was paused."""
+
+import json
+from collections.abc import Collection
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from django.db import connection
+
+from coulance.enforcement.ports import TargetRow
+from coulance_core.enforcement.restrictions import Action, Desired, Restriction, Source, effective
+from coulance_core.kernel import Period, require_aware
+
+
+@dataclass(frozen=True, slots=True)
+class RestrictionRow:
+    """A restriction as it stands in the register. `confirmed_at`: when it was first seen to hold at its targets."""
+
+    id: int
+    service: int
+    service_name: str
+    restriction: Restriction
+    reason: str
+    placed_by: str
+    lifted_by: str
+    lift_reason: str
+    confirmed_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class ActRow:
+    """What was done at a target, with its proof."""
+
+    service: int
+    driver: str
+    outcome: str
+    decided_at: datetime
+    started_at: datetime
+    finished_at: datetime
+    identity: str
+    desired: Desired
+    before: Desired | None
+    after: Desired | None
+    proof: str
+    fault: str
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """A service whose network is not known to be as its register says."""
+
+    service: int
+    service_name: str
+    since: datetime
+    attempts: int
+    next_try: datetime
+
+
+def _rows(statement: str, parameters: list[Any]) -> list[Any]:
+    with connection.cursor() as cursor:
+        cursor.execute(statement, parameters)
+        found: list[Any] = cursor.fetchall()
+        return found
+
+
+_RESTRICTION = """
+SELECT r.id, r.service_id, s.external_id, r.source, r.ref, r.action, r.placed_at, r.rate_bps, r.address, r.observe,
+       r.lifted_at, r.reason, r.placed_by, r.lifted_by, r.lift_reason,
+       (SELECT min(a.finished_at) FROM enforcement_act a
+         WHERE a.service_id = r.service_id AND a.started_at >= r.placed_at AND a.outcome IN ('done', 'unchanged')
+           AND (r.lifted_at IS NULL OR a.started_at < r.lifted_at))
+  FROM enforcement_restriction r JOIN services_service s ON s.id = r.service_id
+"""
+
+
+def restrictions(
+    *, services: Collection[int] | None = None, open_only: bool = True, limit: int = 1000
+) -> list[RestrictionRow]:
+    """Restrictions of these services, or of all; newest first."""
+    where, parameters = ["TRUE"], []
+    if services is not None:
+        where.append("r.service_id = ANY(%s)")
+        parameters.append(list(services))
+    if open_only:
+        where.append("r.lifted_at IS NULL")
+    statement = f"{_RESTRICTION} WHERE {' AND '.join(where)} ORDER BY r.placed_at DESC, r.id DESC LIMIT %s"
+    return [
+        RestrictionRow(
+            row[0],
+            row[1],
+            row[2],
+            Restriction(Source(row[3]), row[4], Action(row[5]), row[6], row[7], row[8], row[9], row[10]),
+            row[11],
+            row[12],
+            row[13],
+            row[14],
+            row[15],
+        )
+        for row in _rows(statement, [*parameters, limit])
+    ]
+
+
+def desired(service: int) -> Desired:
+    """What should hold for a service's network: the union of its open restrictions."""
+    return effective(row.restriction for row in restrictions(services=[service]))
+
+
+def targets(service: int) -> list[TargetRow]:
+    """Where a service's network is reached."""
+    rows = _rows(
+        "SELECT s.external_id, t.driver, t.identity, t.parameters FROM enforcement_target t"
+        " JOIN services_service s ON s.id = t.service_id WHERE t.service_id = %s ORDER BY t.driver",
+        [service],
+    )
+    return [TargetRow(name, driver, identity, _json(values)) for name, driver, identity, values in rows]
+
+
+def reached_services() -> list[int]:
+    """Every service that has a target, sorted: what reconciliation looks at."""
+    return [row[0] for row in _rows("SELECT DISTINCT service_id FROM enforcement_target ORDER BY 1", [])]
+
+
+def acts(service: int, *, limit: int = 50) -> list[ActRow]:
+    """What was done for a service, newest first."""
+    rows = _rows(
+        "SELECT service_id, driver, outcome, decided_at, started_at, finished_at, identity, desired, before, after,"
+        " proof, fault FROM enforcement_act WHERE service_id = %s ORDER BY id DESC LIMIT %s",
+        [service, limit],
+    )
+    return [
+        ActRow(
+            service=row[0],
+            driver=row[1],
+            outcome=row[2],
+            decided_at=row[3],
+            started_at=row[4],
+            finished_at=row[5],
+            identity=row[6],
+            desired=_state(row[7]),
+            before=_maybe(row[8]),
+            after=_maybe(row[9]),
+            proof=row[10],
+            fault=row[11],
+        )
+        for row in rows
+    ]
+
+
+def waiting(*, limit: int = 1000) -> list[Waiting]:
+    """Services with work to do, longest waiting first."""
+    rows = _rows(
+        "SELECT w.service_id, s.external_id, w.since, w.attempts, w.next_try FROM enforcement_work w"
+        " JOIN services_service s ON s.id = w.service_id ORDER BY w.since LIMIT %s",
+        [limit],
+    )
+    return [Waiting(*row) for row in rows]
+
+
+def due_in(at: datetime) -> float | None:
+    """Seconds until the next work is due (0 when it is); None when there is none."""
+    ((found,),) = _rows("SELECT min(next_try) FROM enforcement_work", [])
+    return None if found is None else max((found - require_aware(at)).total_seconds(), 0.0)
+
+
+def paused_spans(*, services: Collection[int], period: Period) -> dict[int, list[tuple[datetime, datetime | None]]]:
+    """When we were pausing or throttling each service in a period: from the decision until the release was confirmed.
+
+    A release counts when a target was seen free of that restriction after it was lifted; a service without targets is
+    free at once. Use in these spans is ours to bear.
+    """
+    rows = _rows(
+        "SELECT r.service_id, r.placed_at, CASE WHEN r.lifted_at IS NULL THEN NULL"
+        "   WHEN NOT EXISTS (SELECT 1 FROM enforcement_target t WHERE t.service_id = r.service_id) THEN r.lifted_at"
+        "   ELSE (SELECT min(a.finished_at) FROM enforcement_act a WHERE a.service_id = r.service_id"
+        "           AND a.started_at >= r.lifted_at AND a.outcome IN ('done', 'unchanged')"
+        "           AND NOT (a.after->>'paused')::boolean AND a.after->>'rate_bps' IS NULL) END"
+        " FROM enforcement_restriction r WHERE r.service_id = ANY(%s) AND NOT r.observe"
+        "   AND r.action IN ('pause', 'throttle') AND r.placed_at < %s ORDER BY r.service_id, r.placed_at",
+        [list(services), period.end],
+    )
+    out: dict[int, list[tuple[datetime, datetime | None]]] = {}
+    for service, start, end in rows:
+        if end is None or end > period.start:
+            out.setdefault(service, []).append((start, end))
+    return out
+
+
+def latencies(*, since: datetime) -> list[float]:
+    """Seconds from each decision to its executed act, for acts since then, sorted: for p50 and p99."""
+    rows = _rows(
+        "SELECT extract(epoch FROM finished_at - decided_at)::float8 FROM enforcement_act"
+        " WHERE outcome = 'done' AND finished_at >= %s ORDER BY 1",
+        [require_aware(since)],
+    )
+    return [row[0] for row in rows]
+
+
+def _json(value: Any) -> Any:
+    return json.loads(value) if isinstance(value, str) else value
+
+
+def _state(value: Any) -> Desired:
+    return Desired.from_json(_json(value))
+
+
+def _maybe(value: Any) -> Desired | None:
+    return None if value is None else _state(value)
