@@ -47,19 +47,19 @@ def list_(as_json: bool) -> None:
     if not known and not waiting:
         click.echo("No collectors. Add [collectors.NAME] to the provider file: docs/collectors.md")
         return
-    table = Table("collector", "target", "kind", "state", "last success", "lag", "taken", "refused", "next try")
+    table = Table("collector", "target", "state", "last", "behind", "next")
     colours = {"ok": "green", "failing": "red", "behind": "yellow"}
     for one in known:
         state = f"[{colours[one.state]}]{one.state}[/]" if one.state in colours else one.state
-        table.add_row(
-            one.collector, one.target, one.kind, state, "" if one.last_success is None else f"{one.last_success:%F %T}",
-            "" if one.lag_s is None else _span(one.lag_s), f"{one.taken:,}", f"{one.refused:,}",
-            "" if one.next_try is None else f"{one.next_try:%F %T}",
-        )  # fmt: skip
-    for collector, target, kind in waiting:
-        table.add_row(collector, target, kind, "never asked", "", "", "", "", "with coulance up")
+        last = "never" if one.last_success is None else _span(int((now - one.last_success).total_seconds()))
+        soon = "" if one.next_try is None else _span(max(int((one.next_try - now).total_seconds()), 0))
+        behind = "" if one.lag_s is None else _span(one.lag_s)
+        table.add_row(one.collector, one.target, state, last, behind, soon)
+    for collector, target, _ in waiting:
+        table.add_row(collector, target, "never asked", "", "", "")
     Console(highlight=False).print(table)
     for one in known:
+        click.echo(f"{one.collector} {one.target} ({one.kind}): {one.taken:,} taken, {one.refused:,} refused")
         if one.last_error:
             click.echo(f"{one.collector} {one.target}: {one.last_error} ({one.failures} times in a row)")
         for note in one.notes:
@@ -102,7 +102,7 @@ def _named(name: str) -> "Collector":
 @click.argument("name", required=False)
 @click.option("--once", is_flag=True, help="Ask each target once, now, whether it is due or not.")
 def run(name: str | None, once: bool) -> None:
-    """Ask the targets of all collectors, or of NAME, whenever they are due, until stopped. `coulance up` does it too."""
+    """Ask the targets of all collectors, or of NAME, when they are due, until stopped. `coulance up` does it too."""
     with working_database():
         from coulance.integrations.collectors import runner
         from coulance.platform import clock

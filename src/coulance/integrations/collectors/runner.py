@@ -150,16 +150,19 @@ class Runner:
 
     def run(self) -> None:
         """Ask what is due, each second; a database that fails is waited for."""
-        with ThreadPoolExecutor(self._at_once, thread_name_prefix="collector") as pool:
-            pause = 1.0
-            while not self.stop.wait(pause):
-                try:
-                    self._submit(pool)
-                    pause = 1.0
-                except (DatabaseError, InterfaceError) as fault:
-                    _log.warning("collectors wait for the database: %s", fault)
-                    collecting.close_connection()
-                    pause = 5.0
+        try:
+            with ThreadPoolExecutor(self._at_once, thread_name_prefix="collector") as pool:
+                pause = 1.0
+                while not self.stop.wait(pause):
+                    try:
+                        self._submit(pool)
+                        pause = 1.0
+                    except (DatabaseError, InterfaceError) as fault:
+                        _log.warning("collectors wait for the database: %s", fault)
+                        collecting.close_connection()
+                        pause = 5.0
+        finally:
+            collecting.close_connection()
 
     def _submit(self, pool: ThreadPoolExecutor) -> None:
         self._under_way = {pair: one for pair, one in self._under_way.items() if not one.done()}
