@@ -1,7 +1,7 @@
 """`coulance ledger`: audit the books, show balances, and write the journal for accounting tools."""
 
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
@@ -66,13 +66,51 @@ def balance(account: str | None, until: datetime | None) -> None:
 
 @ledger.command()
 @click.option(
-    "--format", "form", type=click.Choice(["beancount", "hledger"]), required=True, help="Whose text to write."
+    "--format",
+    "form",
+    type=click.Choice(["beancount", "hledger", "datev", "datev-debtors", "xaf"]),
+    required=True,
+    help="Whose format to write.",
 )
 @click.option(
     "--output", "-o", type=click.Path(dir_okay=False, path_type=Path), help="A file; without it, standard output."
 )
-def export(form: str, output: Path | None) -> None:
-    """Write the whole journal as text for beancount or hledger."""
+@click.option("--from", "first", type=click.DateTime(["%Y-%m-%d"]), help="DATEV, XAF: the first day.")
+@click.option("--to", "last", type=click.DateTime(["%Y-%m-%d"]), help="DATEV, XAF: the last day.")
+@click.option("--currency", default="", help="DATEV, XAF: which currency's books; default: the provider's.")
+@click.option("--consultant", default=1001, show_default=True, help="DATEV: the tax adviser's number.")
+@click.option("--client", default=1, show_default=True, help="DATEV: your number with them.")
+@click.option("--account-length", default=4, show_default=True, help="DATEV: digits of account numbers.")
+@click.option("--year-starts", default=1, show_default=True, help="DATEV: the month a fiscal year begins in.")
+@click.option("--account", "accounts", multiple=True, help="DATEV: revenue:base=8400; without it SKR03's are used.")
+def export(
+    form: str,
+    output: Path | None,
+    first: datetime | None,
+    last: datetime | None,
+    accounts: tuple[str, ...],
+    currency: str,
+    **terms: int,
+) -> None:
+    """Write the journal: whole for beancount and hledger, some days of it for DATEV and the Dutch auditfile (XAF)."""
+    if form not in ("beancount", "hledger"):
+        if first is None or last is None:
+            raise click.UsageError(f"{form} wants --from and --to")
+        pieces = _for_accountants(form, first.date(), last.date(), currency, accounts, terms)
+        if output is None:
+            for piece in pieces:
+                sys.stdout.buffer.write(piece)
+            return
+        part = output.with_name(output.name + ".part")
+        try:
+            with part.open("wb") as whole:
+                whole.writelines(pieces)
+        except BaseException:
+            part.unlink(missing_ok=True)
+            raise
+        part.replace(output)
+        click.echo(f"Wrote {output}", err=True)
+        return
     with working_database():
         from coulance.ledger.exports import ExportFormat, export
         from coulance.ledger.queries import journal
@@ -87,6 +125,33 @@ def export(form: str, output: Path | None) -> None:
             file.writelines(f"{line}\n" for line in lines)
         part.replace(output)
     click.echo(f"Wrote {output}", err=True)
+
+
+def _for_accountants(
+    form: str, first: date, last: date, currency: str, accounts: tuple[str, ...], terms: dict[str, int]
+) -> Iterator[bytes]:
+    with working_database():
+        from coulance.flows.exports import datev, xaf
+        from coulance.flows.exports.books import UnableToExportError, books
+        from coulance.platform import clock
+
+        mine = dict(datev.SKR03)
+        for text in accounts:
+            code, found, number = text.partition("=")
+            if not found:
+                raise UnableToExportError(f"--account wants CODE=NUMBER such as revenue:base=8400, not {text!r}")
+            mine[code] = number
+        given = books(start=first, end=last, code=currency.upper())
+        if given.others:
+            click.echo(f"left out: {given.others} entries in other currencies than {given.currency}", err=True)
+        now = clock.now()
+        if form == "xaf":
+            for piece in xaf.xaf(given, created_on=now.date()):
+                yield piece.encode()
+            return
+        set_by = datev.DatevTerms(accounts=mine, **terms)
+        write = datev.buchungsstapel if form == "datev" else datev.debitoren
+        yield from write(given, set_by, created_at=now)
 
 
 @ledger.command()
