@@ -131,17 +131,25 @@ def test_a_full_code_of_every_size_is_the_one_that_another_encoder_makes(version
 
 
 @pytest.mark.parametrize("name", ["x", "Hosting & Söhne €", "ж" * 70, "A" * 70])
-def test_the_square_draws_every_dark_module_once(name: str) -> None:
+def test_the_square_is_black_where_the_code_is_dark(name: str) -> None:
     text = said(seller={"name": name})
     assert text is not None
     drawn = paying.square(text)
     assert drawn is not None
-    dark = []
-    for run in etree.fromstring(drawn)[0].get("d").strip("M").split("M"):
-        start, _, length = run.partition(".5h")
-        x, y = map(int, start.split())
-        dark += [(x + i, y) for i in range(int(length))]
-    assert sorted(dark) == sorted((x, y) for y, row in enumerate(theirs(text)) for x, value in enumerate(row) if value)
+    rows = [[0 if value else 255 for value in row] for row in theirs(text)]
+    assert drawn == {"size": len(rows), "pixels": [grey for row in rows for grey in row]}
+
+
+def test_the_page_shows_the_square_module_for_module() -> None:
+    """The picture inside the PDF is the code, black on white, and nothing smooths it."""
+    with pikepdf.open(io.BytesIO(pdf.render(INVOICE))) as opened:
+        pictures = list(opened.pages[0].get_images().values())
+        assert len(pictures) == 1
+        shown = pikepdf.PdfImage(pictures[0]).as_pil_image().convert("L")
+        assert not pictures[0].get("/Interpolate", False)
+    text = said(amount=INVOICE["totals"]["due"])
+    assert text is not None
+    assert list(shown.tobytes()) == paying.square(text)["pixels"]  # type: ignore[index]
 
 
 def test_what_is_too_long_for_it_has_none() -> None:

@@ -86,7 +86,7 @@ def _cleaned(value: Any, clean: Any) -> Any:
     if isinstance(value, str):
         return clean(value)
     if isinstance(value, Mapping):
-        return {k: v if k == "svg" else _cleaned(v, clean) for k, v in value.items()}
+        return {k: v if k in ("svg", "pixels") else _cleaned(v, clean) for k, v in value.items()}
     if isinstance(value, list | tuple):
         return [_cleaned(v, clean) for v in value]
     return value

@@ -1,4 +1,4 @@
-"""The square that a banking app reads: a SEPA transfer filled in (EPC069-12, version 002), drawn as SVG.
+"""The square that a banking app reads: a SEPA transfer filled in (EPC069-12, version 002).
 
 Only for euros to an IBAN whose check digits are right, since a code that pays the wrong account is worse than none.
 """
@@ -14,6 +14,8 @@ from coulance_core.invoicing.en16931 import is_iban, payment_reference
 from coulance_core.invoicing.references import creditor_reference_if_any
 
 _MOST = Decimal("999999999.99")
+_WHITE = np.array([255, 0])
+"""The grey of a light module, and of a dark one."""
 _LATEST = 13
 """The largest version that the standard allows."""
 
@@ -43,20 +45,13 @@ def transfer_text(seller: Mapping[str, Any], *, amount: str, currency: str, numb
     return "\n".join(lines).rstrip("\n")
 
 
-def square(text: str) -> str | None:
-    """The text as a QR code of error correction M, as SVG in black on white; none when it is too long for one."""
+def square(text: str) -> dict[str, Any] | None:
+    """The text as a QR code of error correction M: its size in modules and their greys, row by row; none when too long.
+
+    Greys rather than lines: typst sets a small picture in a third of the time of as many strokes.
+    """
     try:
         made = qr.modules(text, largest=_LATEST)
     except qr.TooLongError:
         return None
-    size = len(made)
-    # Each run of dark modules is one stroke, as wide as a module.
-    edges = np.diff(np.pad(made, ((0, 0), (1, 1))).astype(np.int8), axis=1)
-    rows, starts = np.nonzero(edges == 1)
-    ends = np.nonzero(edges == -1)[1]
-    runs = zip(starts.tolist(), rows.tolist(), (ends - starts).tolist(), strict=True)
-    path = "".join([f"M{x} {y}.5h{length}" for x, y, length in runs])
-    return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {size} {size}" width="{size}" height="{size}">'
-        f'<path d="{path}" stroke="#000"/></svg>'
-    )
+    return {"size": len(made), "pixels": _WHITE[made].ravel().tolist()}

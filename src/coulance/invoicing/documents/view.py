@@ -202,7 +202,7 @@ class _Document:
         s = self.snapshot
         text = paying.transfer_text(s["seller"], amount=due, currency=s["currency"], number=s["number"])
         drawn = paying.square(text) if text else None
-        return {"scan": {"svg": drawn, "label": self.words("scan")}} if drawn else {}
+        return {"scan": drawn | {"label": self.words("scan")}} if drawn else {}
 
     # --- why ---
 
