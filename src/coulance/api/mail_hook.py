@@ -7,6 +7,7 @@ The secret `mail_webhook` is part of the address, so that only the provider know
 from hmac import compare_digest
 from typing import Any
 
+from django.core.exceptions import ImproperlyConfigured
 from django.http import Http404, HttpRequest, HttpResponse
 from django.utils.module_loading import import_string
 from django.views.decorators.csrf import csrf_exempt
@@ -44,16 +45,21 @@ def hook(request: HttpRequest, secret_part: str) -> HttpResponse:
     if way is None or way.kind != "anymail" or way.provider not in _VIEWS:
         raise Http404
     view: Any = import_string(_VIEWS[way.provider])
-    signing = secret("mail_signing")
-    options: dict[str, Any] = {"webhook_secret": []}
-    if way.provider in _SIGNED:
-        options[_SIGNED[way.provider]] = signing or way.user
-    made = view(**{name: value for name, value in options.items() if name != "webhook_secret"})
-    made.basic_auth = []
+    signing = secret("mail_signing") or (way.user if way.provider == "mailgun" else "")
+    keys = {_SIGNED[way.provider]: signing} if signing and way.provider in _SIGNED else {}
+    try:
+        made = view(webhook_secret=expected, **keys)
+    except ImproperlyConfigured as fault:
+        raise Http404 from fault  # it signs, and we have no key to check that with
+    made.basic_auth = []  # the secret stood in the address
     made.setup(request)
     made.run_validators(request)
     if request.method == "POST":
-        for event in made.parse_events(request):
+        try:
+            events = made.parse_events(request)
+        except (ValueError, KeyError, TypeError, AttributeError):
+            return HttpResponse("this is no event\n", status=400, content_type="text/plain")
+        for event in events:
             tracking.record_event(event, now=clock.now())
     elif request.method != "HEAD":
         raise Http404

@@ -231,16 +231,19 @@ def list_payments(
 def book_payment(request: HttpRequest, response: HttpResponse, given: PaymentGiven) -> Any:
     """Book money that came in (201); the same `source` again is the payment that is there (200)."""
     account = account_row(given.account)
+    source = _source(request, given.source)
+    # Of one that is booked, what it was for need not be open any more; whether the rest is the same, the flow judges.
+    there = queries.receipt_by_source(source_key=source) is not None
     booked = flow.book_payment(
         account=account.id,
         amount=amount_of(given.amount, "body.amount"),
         received_on=given.received_on,
         method=Method(given.method),
-        source_key=_source(request, given.source),
+        source_key=source,
         payer_ref=given.payer_ref,
         payer_name=given.payer_name,
         payer_iban=given.payer_iban,
-        choice=_choices(account.id, given.for_),
+        choice=() if there else _choices(account.id, given.for_),
         actor=actor_of(request),
         reason=given.reason,
         at=clock.now(),
