@@ -11,7 +11,7 @@ from pathlib import Path
 
 from benchmarks import harness
 
-NAMES = ("ingest", "http", "percentile", "pricing", "ledger", "close", "pdf", "bank")
+NAMES = ("ingest", "http", "remote_write", "percentile", "pricing", "ledger", "close", "pdf", "einvoice", "bank")
 
 
 def one(name: str, out: Path) -> None:

@@ -59,14 +59,14 @@ def bodies(form: str, first: int, count: int) -> list[bytes]:
 
 
 @contextmanager
-def server() -> Iterator[tuple[int, int]]:
+def server(application: str = "benchmarks.http_app:application") -> Iterator[tuple[int, int]]:
     """One worker of the web server: (port, process id)."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     arguments = ["--interface", "wsgi", "--port", str(port), "--workers", "1", "--blocking-threads", "1", "--no-ws"]
     process = subprocess.Popen(
-        [sys.executable, "-m", "granian", *arguments, "--log-level", "error", "benchmarks.http_app:application"],
+        [sys.executable, "-m", "granian", *arguments, "--log-level", "error", application],
         env={**os.environ, "PYTHONPATH": os.pathsep.join(["src", "."])},
         start_new_session=True,
     )
@@ -146,13 +146,13 @@ def run() -> list[Result]:
                             rival=theirs,
                             goal=least if goal else None,
                             note="goal for Arrow" if goal else "",
-                            peak_mib=_peak(pid),
+                            peak_mib=peak(pid),
                         )
                     )
     return results
 
 
-def _peak(pid: int) -> float:
+def peak(pid: int) -> float:
     """The most memory that the server's processes hold, in MiB."""
     family = [psutil.Process(pid), *psutil.Process(pid).children(recursive=True)]
     return sum(one.memory_info().rss for one in family) / 2**20
