@@ -7,7 +7,9 @@ reload or a resend gets that answer and does nothing again; killed in between, n
 import secrets
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from datetime import date
+from decimal import Decimal, InvalidOperation
+from typing import Any, TypeVar
 
 from django.contrib import messages
 from django.db import transaction
@@ -15,6 +17,9 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 
 from coulance.platform import clock, idempotency
 from coulance.platform.idempotency import AtWorkError, Kept, OtherRequestError
+from coulance_core.kernel import Money
+
+T = TypeVar("T")
 
 LONGEST_REASON = 500
 
@@ -116,3 +121,45 @@ def form_of(request: HttpRequest, *names: str, **defaults: str) -> Form:
     if request.method == "POST":
         values["reason"] = request.POST.get("reason", "")[: LONGEST_REASON + 1]
     return Form(values, token_of(request))
+
+
+class _TakenBackError(Exception):
+    """Ends the transaction of a preview."""
+
+
+def previewed(act: Callable[[], T]) -> T:
+    """What an act would come to: it is done in a transaction of its own, which is taken back."""
+    made: list[T] = []
+    try:
+        with transaction.atomic():
+            made.append(act())
+            raise _TakenBackError
+    except _TakenBackError:
+        return made[0]
+
+
+def amount_of(text: str, code: str) -> Money:
+    """An amount above zero as it was typed, 12.50 or 12,50. Raises `UnableToActError`."""
+    plain = text.strip().replace("\u00a0", "").replace(" ", "")
+    if "," in plain and "." not in plain:
+        plain = plain.replace(",", ".")
+    try:
+        found = Money.of(Decimal(plain), code)
+    except (InvalidOperation, ValueError):
+        raise UnableToActError(f"{text.strip()!r} is no amount in {code}: write 12.50.") from None
+    if found.minor <= 0:
+        raise UnableToActError("Expected an amount above zero.")
+    return found
+
+
+def day_of(text: str, *, default: date) -> date:
+    """A day as forms send it. Raises `UnableToActError`."""
+    if not text:
+        return default
+    try:
+        found = date.fromisoformat(text)
+    except ValueError:
+        raise UnableToActError(f"{text!r} is no day: write 2026-11-30.") from None
+    if not 1990 <= found.year <= 2199:
+        raise UnableToActError(f"{text!r} is too far away.")
+    return found

@@ -8,7 +8,10 @@ from zoneinfo import ZoneInfo
 
 from coulance.console.templatetags.console import money, said
 from coulance.invoicing.listing import ListedDocument
+from coulance.notices.queries import DeliveryRow
+from coulance.notices.states import FAILED
 from coulance.platform.audit import Event
+from coulance_core.payments import Receipt
 
 MOST = 60
 
@@ -43,6 +46,33 @@ def of_documents(documents: Sequence[ListedDocument], zone: str) -> list[Chapter
         )
         for row in documents
         if row.kind != "usage_statement" and row.number
+    ]
+
+
+def of_receipts(receipts: Sequence[Receipt], zone: str) -> list[Chapter]:
+    """Money that came in, and what was undone of it."""
+    out = []
+    for row in receipts:
+        what, address = f"{money(row.amount)} received ({said(row.method)})", f"/payments/{row.id}"
+        out.append(Chapter(_day(row.received_on, zone), True, "payment", what, row.payer_ref, address))
+        if row.reversed_on is not None:
+            undone = f"{money(row.amount)} of {row.received_on:%-d %b %Y} undone"
+            out.append(Chapter(_day(row.reversed_on, zone), True, "trouble", undone, "", address))
+    return out
+
+
+def of_messages(messages: Sequence[DeliveryRow]) -> list[Chapter]:
+    """What was written to them, and what became of it."""
+    return [
+        Chapter(
+            row.changed_at,
+            False,
+            "trouble" if row.state in FAILED else "message",
+            f"“{row.subject}” to {row.address}: {row.state}",
+            row.answer if row.state in FAILED else "",
+            f"/messages/{row.id}",
+        )
+        for row in messages
     ]
 
 

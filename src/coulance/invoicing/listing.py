@@ -90,6 +90,12 @@ def count_documents(*, text: str = "", kind: str = "", period_name: str = "", ac
     return int(_fetch(f"SELECT count(*) {_FROM} {where}", values)[0][0])
 
 
+def number_of(*, document: int) -> str:
+    """The number of a document by its id; empty for a draft, or when there is none."""
+    found = _fetch("SELECT number FROM invoicing_document WHERE id = %s", [document])
+    return str(found[0][0] or "") if found else ""
+
+
 def documents_of_service(*, service: int, limit: int = 50) -> list[ListedDocument]:
     """Documents with a line for this service, newest first."""
     return [

@@ -34,6 +34,12 @@ def amount(value: object, currency: str) -> str:
     return "–" if value in (None, "") else _EN.money(str(value), currency)
 
 
+@register.simple_tag
+def minor(units: int, currency: str) -> str:
+    """Minor units with their currency."""
+    return money(Money(units, currency))
+
+
 @register.filter
 def ago(instant: datetime, now: datetime) -> str:
     """How long ago, in the largest unit that is not zero: "3 min ago"."""

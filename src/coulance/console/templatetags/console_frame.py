@@ -48,6 +48,15 @@ def _groups() -> list[Group]:
             [
                 Entry("periods", _("Periods"), "/periods"),
                 Entry("documents", _("Documents"), "/documents"),
+                Entry("sending", _("Sending"), "/sending"),
+            ],
+        ),
+        Group(
+            "money",
+            _("Money"),
+            [
+                Entry("payments", _("Payments"), "/payments"),
+                Entry("bank", _("Bank"), "/bank"),
                 Entry("open-items", _("Open items"), "/open-items"),
             ],
         ),
@@ -55,6 +64,7 @@ def _groups() -> list[Group]:
             "metering",
             _("Metering"),
             [
+                Entry("collectors", _("Collectors"), "/collectors"),
                 Entry("quarantine", _("Quarantine"), "/quarantine"),
                 Entry("alarms", _("Alarms"), "/alarms"),
             ],

@@ -1,5 +1,7 @@
 """Accounts: the list, and one account with its whole story on one page."""
 
+from zoneinfo import ZoneInfo
+
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
 
@@ -11,8 +13,9 @@ from coulance.customers import listing as customers
 from coulance.customers import queries
 from coulance.invoicing import listing
 from coulance.invoicing import queries as invoicing
-from coulance.ledger import queries as ledger
-from coulance.platform import audit
+from coulance.notices import queries as notices
+from coulance.payments import queries as payments
+from coulance.platform import audit, clock
 from coulance.platform.roles import Permission
 from coulance.services import listing as services
 
@@ -50,6 +53,8 @@ def account_detail(request: HttpRequest, external_id: str) -> HttpResponse:
         *(f"invoice:{number}" for number in numbers),
         *(f"service:{row.external_id}" for row in found),
     ]
+    receipts = payments.receipts(accounts=[account.id], limit=36)
+    messages = notices.messages(account=account.id, limit=24)
     events = audit.find(audit.Filter(subjects=subjects), limit=50)
     return render(
         request,
@@ -59,10 +64,19 @@ def account_detail(request: HttpRequest, external_id: str) -> HttpResponse:
             "account": account,
             "contacts": queries.contacts([account.id]),
             "page": page(request, rows, number, total),
-            "balance": tuple(ledger.balance(account=account.id).values()),
+            "balances": tuple(payments.balances(accounts=[account.id]).get(account.id, {}).values()),
+            "open": payments.open_items(accounts=[account.id]).get(account.id, ()),
+            "receipts": receipts,
+            "messages": messages,
+            "today": clock.now().astimezone(ZoneInfo(account.zone)).date(),
             "documents": documents,
             "parked": [row for row in invoicing.parked() if row.account == account.id],
             "events": events,
-            "story": story.story(story.of_documents(documents, account.zone), story.of_events(events)),
+            "story": story.story(
+                story.of_documents(documents, account.zone),
+                story.of_receipts(receipts, account.zone),
+                story.of_messages(messages),
+                story.of_events(events),
+            ),
         },
     )

@@ -9,6 +9,9 @@ from django.shortcuts import render
 
 from coulance.console.access import operators_only
 from coulance.console.paging import PER_PAGE, number_asked, page
+from coulance.flows import einvoicing
+from coulance.flows.einvoicing import FORMATS
+from coulance.flows.sending import status
 from coulance.invoicing import listing, pdf, queries
 from coulance.invoicing.documents.view import view
 from coulance.invoicing.errors import UnableToFindDocumentError
@@ -62,6 +65,8 @@ def document_detail(request: HttpRequest, document: int) -> HttpResponse:
             "row": stored.row,
             "d": shown,
             "account": _account(stored.snapshot),
+            "deliveries": status.deliveries_of(document=document),
+            "einvoices": FORMATS if stored.row.number and stored.row.kind != "usage_statement" else (),
             "creditable": stored.row.number and stored.row.kind in ("base_invoice", "overage_invoice"),
         },
     )
@@ -82,6 +87,22 @@ def document_json(_request: HttpRequest, document: int) -> HttpResponse:
     stored = _stored(document)
     answer = JsonResponse(stored.snapshot, json_dumps_params={"indent": 1, "ensure_ascii": False})
     answer.headers["Content-Disposition"] = f'inline; filename="{_file_name(stored)}.json"'
+    return answer
+
+
+@operators_only(Permission.SEE)
+def document_einvoice(_request: HttpRequest, document: int, form: str) -> HttpResponse:
+    """The document as e-invoice (UBL, CII, Peppol, Factur-X), checked by the official rules; or why it can't be one."""
+    stored = _stored(document)
+    if stored.row.number is None or form not in FORMATS:
+        raise Http404("no such e-invoice")
+    try:
+        made = einvoicing.einvoice_of(number=stored.row.number, form=form)
+    except einvoicing.UnableToMakeEInvoiceError as fault:
+        return HttpResponse(str(fault), content_type="text/plain; charset=utf-8", status=409)
+    suffix, kind = ("pdf", "application/pdf") if made.startswith(b"%PDF") else ("xml", "application/xml")
+    answer = HttpResponse(made, content_type=kind)
+    answer.headers["Content-Disposition"] = f'attachment; filename="{_file_name(stored)}-{form}.{suffix}"'
     return answer
 
 

@@ -13,8 +13,11 @@ from coulance.catalog import queries as catalog
 from coulance.console.access import operators_only
 from coulance.customers import listing as customers
 from coulance.flows.closing import due
+from coulance.flows.sending import status as sending
 from coulance.invoicing import listing
 from coulance.invoicing import queries as invoicing
+from coulance.notices import queries as notices
+from coulance.payments import bank, statements
 from coulance.platform import alarms, clock, heartbeat
 from coulance.platform.roles import Permission
 from coulance.services import listing as services
@@ -73,6 +76,10 @@ def overview(request: HttpRequest) -> HttpResponse:
             "quarantined_count": len(quarantined),
             "quarantined_rows": sum(one.rows for one in quarantined),
             "largest": listing.largest(run=last.id, limit=6) if last else [],
+            "mail": notices.mail_state(at=at),
+            "undelivered": len(sending.undelivered_documents(limit=200)),
+            "bank_waiting": bank.count(states=("suggested", "new")),
+            "collectors": _collectors(at),
             **sums,
         },
     )
@@ -97,10 +104,55 @@ def _sums(today: date) -> dict[str, Any]:
         "services": services.count_services(),
         "coverage": usage.coverage_of(day=yesterday),
         "billed": _billed(today),
+        "owed": _owed(today),
         "this_month": f"{today:%Y-%m}",
     }
     cache.set("console.overview", made, KEPT_S)
     return made
+
+
+@dataclass(frozen=True, slots=True)
+class Collecting:
+    """A collector as a card shows it."""
+
+    name: str
+    trouble: bool
+    state: str
+    said: str
+
+
+def _collectors(at: datetime) -> list[Collecting]:
+    """Every collector with how many of its targets do well."""
+    found: dict[str, list[usage.CollectorHealth]] = {}
+    for one in usage.collector_health(at=at):
+        found.setdefault(one.collector, []).append(one)
+    out = []
+    for name, targets in sorted(found.items()):
+        failing = [one for one in targets if one.state == "failing"]
+        behind = sum(one.state == "behind" for one in targets)
+        state = f"{len(failing)} failing" if failing else f"{behind} behind" if behind else "well"
+        said = failing[0].last_error if failing else f"{len(targets)} target{'s' if len(targets) != 1 else ''}"
+        out.append(Collecting(name, bool(failing), state, said[:120]))
+    return out
+
+
+@dataclass(frozen=True, slots=True)
+class Owed:
+    """What is open in one currency, by how late it is."""
+
+    currency: str
+    due: Money
+    unallocated: Money
+    not_late: Money
+    to_30: Money
+    late_long: Money
+
+
+def _owed(today: date) -> list[Owed]:
+    return [
+        Owed(each.currency, each.due, each.unallocated, each.not_late, each.to_30, each.to_60 + each.to_90 + each.older)
+        for _, each in sorted(statements.totals(statements.aged_accounts(on=today)).items())
+    ]
 
 
 def _billed(today: date) -> Sequence[Billed]:

@@ -1,0 +1,318 @@
+"""Payments: what came in, booking by hand, dividing it, taking it back, paying it back."""
+
+from collections.abc import Callable
+from datetime import date
+from typing import Any
+
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.views.decorators.http import require_GET, require_http_methods
+
+from coulance.catalog import queries as catalog
+from coulance.console.access import operators_only, who
+from coulance.console.acts import (
+    Done,
+    UnableToActError,
+    amount_of,
+    day_of,
+    form_of,
+    is_sure,
+    once,
+    previewed,
+    reason_of,
+)
+from coulance.console.paging import PER_PAGE
+from coulance.console.templatetags.console import money as shown_money
+from coulance.customers import queries as customers
+from coulance.customers.queries import AccountRow
+from coulance.flows import payments as flow
+from coulance.payments import bank, queries
+from coulance.payments.booking import Booked
+from coulance.payments.errors import PaymentsError, UnableToFindPaymentError
+from coulance.platform import clock
+from coulance.platform.roles import Permission
+from coulance_core.kernel import Money
+from coulance_core.payments import Choice, Method, Receipt, ReversalKind
+
+METHODS = (
+    (Method.BANK, "bank transfer"),
+    (Method.CASH, "cash"),
+    (Method.CARD, "card"),
+    (Method.OTHER, "otherwise"),
+)
+KINDS = (
+    (ReversalKind.BOUNCED, "the bank took it back (a returned debit, a chargeback)"),
+    (ReversalKind.RETURNED, "it was sent back (a closed account)"),
+    (ReversalKind.MISTAKE, "it was never so (another account's, or booked twice)"),
+)
+FAULTS = (UnableToActError, PaymentsError, ValueError)
+
+
+@operators_only(Permission.SEE)
+@require_GET
+def payment_list(request: HttpRequest) -> HttpResponse:
+    """Receipts, newest first; of one account, or those with something left."""
+    asked = request.GET.get("page", "1")
+    number = max(1, int(asked)) if asked.isdecimal() and len(asked) < 7 else 1
+    account, unknown = None, ""
+    if text := request.GET.get("account", "").strip()[:200]:
+        try:
+            account = customers.account(text)
+        except customers.UnableToFindAccountError as fault:
+            unknown = str(fault)
+    left = request.GET.get("left") == "1"
+    rows: list[Receipt] = []
+    if not unknown:
+        rows = queries.receipts(
+            accounts=[account.id] if account else None,
+            with_left=left,
+            limit=PER_PAGE + 1,
+            offset=(number - 1) * PER_PAGE,
+        )
+    names = {row.id: row for row in customers.accounts({row.account for row in rows})}
+    return render(
+        request,
+        "console/payments.html",
+        {
+            "here": "payments",
+            "rows": [(row, names[row.account]) for row in rows[:PER_PAGE]],
+            "number": number,
+            "more": len(rows) > PER_PAGE,
+            "account": text,
+            "unknown": unknown,
+            "left": left,
+            "waiting": bank.count(states=("suggested", "new")),
+        },
+    )
+
+
+@operators_only(Permission.MONEY, fresh=True)
+@require_http_methods(["GET", "POST"])
+def payment_new(request: HttpRequest) -> HttpResponse:
+    """Book a payment by hand: how it would be divided first, then it is."""
+    form = form_of(
+        request, "account", "amount", "payer_ref", "numbers", method="bank", received_on=_today().isoformat()
+    )
+    if request.method == "POST":
+        try:
+            asked = _asked(request, form.values)
+            if is_sure(request):
+                return once(request, lambda: _booked(request, form.token, asked))
+            form.preview = previewed(lambda: _division(asked, who(request)))
+        except FAULTS as fault:
+            form.fault = str(fault)
+    account = _account_or_none(form.values["account"])
+    values = {
+        "here": "payments",
+        "form": form,
+        "methods": METHODS,
+        "owner": account,
+        "open": queries.open_items(accounts=[account.id]).get(account.id, ()) if account else (),
+    }
+    return render(request, "console/payment_new.html", values, status=form.status)
+
+
+@operators_only(Permission.SEE)
+@require_GET
+def payment_detail(request: HttpRequest, receipt: int) -> HttpResponse:
+    """One receipt: where its money went, and what can be done with it."""
+    return _page(request, _receipt(receipt), form_of(request))
+
+
+@operators_only(Permission.MONEY, fresh=True)
+@require_http_methods(["GET", "POST"])
+def payment_act(request: HttpRequest, receipt: int, act: str) -> HttpResponse:
+    """Allocate what is left, take an allocation back, undo it all, or pay back: shown first, then done."""
+    found = _receipt(receipt)
+    if act not in ACTS:
+        raise Http404("no such act")
+    today = _today().isoformat()
+    form = form_of(request, "numbers", "amount", "iban", "allocation", kind="bounced", on=today)
+    if request.method == "POST":
+        try:
+            said, do = ACTS[act](found, form.values, who(request), reason_of(request), form.token)
+            if is_sure(request):
+                return once(request, lambda: _done(do, found, said))
+            form.preview = {"said": said, "left": previewed(lambda: _after(do, found.id))}
+        except FAULTS as fault:
+            form.fault = str(fault)
+    return _page(request, found, form, act)
+
+
+def _page(request: HttpRequest, found: Receipt, form: Any, act: str = "") -> HttpResponse:
+    owner = customers.accounts([found.account])[0]
+    values = {
+        "here": "payments",
+        "receipt": found,
+        "owner": owner,
+        "allocations": queries.allocations(receipts=[found.id], undone=True),
+        "refunds": queries.refunds(receipts=[found.id]),
+        "open": queries.open_items(accounts=[found.account]).get(found.account, ()),
+        "kinds": KINDS,
+        "form": form,
+        "act": act,
+    }
+    return render(request, "console/payment.html", values, status=form.status)
+
+
+Act = Callable[[], object]
+
+
+def _allocate(found: Receipt, typed: dict[str, str], actor: str, reason: str, _token: str) -> tuple[str, Act]:
+    named = _named(typed["numbers"], found.amount.currency)
+    chosen = flow.choices(account=found.account, named=named)
+    said = f"{shown_money(found.left)} goes to {', '.join(n for n, _ in named) or 'what is due, oldest first'}"
+    return said, lambda: flow.allocate_payment(
+        receipt=found.id,
+        on=_today(),
+        actor=actor,
+        reason=reason,
+        at=clock.now(),
+        choice=chosen,
+        beyond_choice=not chosen,
+    )
+
+
+def _unallocate(found: Receipt, typed: dict[str, str], actor: str, reason: str, _token: str) -> tuple[str, Act]:
+    rows = {str(row.id): row for row in queries.allocations(receipts=[found.id])}
+    row = rows.get(typed["allocation"])
+    if row is None:
+        raise UnableToActError("Choose what to take back.")
+    said = f"{shown_money(row.amount)} is taken from {row.number or row.ref}: it is open again"
+    return said, lambda: flow.reverse_allocation(
+        allocation=row.id, on=_today(), actor=actor, reason=reason, at=clock.now()
+    )
+
+
+def _reverse(found: Receipt, typed: dict[str, str], actor: str, reason: str, _token: str) -> tuple[str, Act]:
+    kind, on = ReversalKind(typed["kind"]), day_of(typed["on"], default=_today())
+    said = f"{shown_money(found.amount)} of {found.received_on:%-d %b %Y} is undone; what it paid is open again"
+    return said, lambda: flow.reverse_payment(
+        receipt=found.id, kind=kind, on=on, actor=actor, reason=reason, at=clock.now()
+    )
+
+
+def _refund(found: Receipt, typed: dict[str, str], actor: str, reason: str, token: str) -> tuple[str, Act]:
+    amount, on = amount_of(typed["amount"], found.amount.currency), day_of(typed["on"], default=_today())
+    iban = typed["iban"].replace(" ", "").upper()
+    said = f"{shown_money(amount)} is booked as paid back{' to ' + iban if iban else ''}"
+    return said, lambda: flow.refund_payment(
+        receipt=found.id,
+        amount=amount,
+        refunded_on=on,
+        source_key=f"console/{token}",
+        actor=actor,
+        reason=reason,
+        at=clock.now(),
+        iban=iban,
+    )
+
+
+ACTS: dict[str, Callable[[Receipt, dict[str, str], str, str, str], tuple[str, Act]]] = {
+    "allocate": _allocate,
+    "unallocate": _unallocate,
+    "reverse": _reverse,
+    "refund": _refund,
+}
+
+
+def _done(do: Act, found: Receipt, said: str) -> Done:
+    do()
+    return Done(f"/payments/{found.id}", f"{said}.")
+
+
+def _after(do: Act, receipt: int) -> dict[str, Any]:
+    do()
+    found = queries.receipt(receipt=receipt)
+    standing = queries.balance(account=found.account, currency=found.amount.currency)
+    return {"left": found.left, "due": standing.due, "moves": queries.allocations(receipts=[receipt])}
+
+
+class _Asked:
+    """A payment as it was typed."""
+
+    def __init__(self, account: AccountRow, amount: Money, chosen: list[Choice], typed: dict[str, str]) -> None:
+        self.account, self.amount, self.chosen = account, amount, chosen
+        self.received_on = day_of(typed["received_on"], default=_today())
+        self.method = Method(typed["method"])
+        self.payer_ref = typed["payer_ref"].strip()[:500]
+        self.reason = typed["reason"].strip()
+
+    def book(self, source_key: str, actor: str) -> Booked:
+        return flow.book_payment(
+            account=self.account.id,
+            amount=self.amount,
+            received_on=self.received_on,
+            method=self.method,
+            source_key=source_key,
+            actor=actor,
+            reason=self.reason,
+            at=clock.now(),
+            payer_ref=self.payer_ref,
+            choice=self.chosen,
+        )
+
+
+def _asked(request: HttpRequest, typed: dict[str, str]) -> _Asked:
+    reason_of(request)
+    try:
+        account = customers.account(typed["account"].strip())
+    except customers.UnableToFindAccountError as fault:
+        raise UnableToActError(f"There is {fault}.") from None
+    if typed["method"] not in [method.value for method, _ in METHODS]:
+        raise UnableToActError("Choose how it came in.")
+    amount = amount_of(typed["amount"], account.currency)
+    chosen = flow.choices(account=account.id, named=_named(typed["numbers"], account.currency))
+    asked = _Asked(account, amount, chosen, typed)
+    if asked.received_on > _today():
+        raise UnableToActError("That day is yet to come: money is booked when it is there.")
+    return asked
+
+
+def _division(asked: _Asked, actor: str) -> dict[str, Any]:
+    booked = asked.book("console/preview", actor)
+    standing = queries.balance(account=asked.account.id, currency=asked.amount.currency)
+    return {
+        "amount": asked.amount,
+        "on": asked.received_on,
+        "moves": booked.allocation.moves if booked.allocation else (),
+        "rest": booked.allocation.rest if booked.allocation else asked.amount,
+        "due": standing.due,
+    }
+
+
+def _booked(request: HttpRequest, token: str, asked: _Asked) -> Done:
+    booked = asked.book(f"console/{token}", who(request))
+    said = f"{shown_money(asked.amount)} of {asked.account.name} is booked."
+    return Done(f"/payments/{booked.receipt}", said)
+
+
+def _named(text: str, code: str) -> list[tuple[str, Money | None]]:
+    """`V2026-1, B2026-7=12.50`: document numbers, each with an amount if not all that is open of it is meant."""
+    found: list[tuple[str, Money | None]] = []
+    for part in text.replace(";", ",").replace("\n", ",").split(","):
+        number, sign, amount = part.strip().partition("=")
+        if number.strip():
+            found.append((number.strip(), amount_of(amount, code) if sign else None))
+    return found
+
+
+def _account_or_none(external_id: str) -> AccountRow | None:
+    try:
+        return customers.account(external_id.strip()) if external_id.strip() else None
+    except customers.UnableToFindAccountError:
+        return None
+
+
+def _receipt(receipt: int) -> Receipt:
+    try:
+        return queries.receipt(receipt=receipt)
+    except UnableToFindPaymentError as fault:
+        raise Http404(str(fault)) from fault
+
+
+def _today() -> date:
+    try:
+        return clock.now().astimezone(catalog.catalog().provider.zone_info).date()
+    except catalog.UnableToFindCatalogError:
+        return clock.now().date()
