@@ -249,6 +249,14 @@ def count_documents(*, kind: str | None = None, state: str = "issued") -> int:
     return int(rows[0][0])
 
 
+def row_of(*, document: int) -> DocumentRow:
+    """A document by its database id, without its content. Raises `UnableToFindDocumentError`."""
+    rows = _fetch(_DOCUMENT + " WHERE d.id = %s", [document])
+    if not rows:
+        raise UnableToFindDocumentError(f"there is no document with id {document}")
+    return _row(rows[0])
+
+
 def issued_at(documents: Collection[int]) -> dict[int, datetime]:
     """When these documents were issued; drafts are left out."""
     rows = _fetch(

@@ -13,7 +13,7 @@ from django.db import connection, transaction
 
 from coulance.notices import evidence
 from coulance.notices.addresses import same_address
-from coulance.notices.models import DeadAddress, Delivery
+from coulance.notices.models import Delivery
 from coulance.notices.ports import About, handler_of
 from coulance.notices.states import State
 from coulance.notices.transport import Answer, Outcome
@@ -211,12 +211,6 @@ def bury(of: Known, *, why: str, at: datetime) -> None:
             " ON CONFLICT (address) WHERE released_at IS NULL DO NOTHING",
             [same_address(of.address), at, why[:2000], of.delivery],
         )
-
-
-def is_dead(address: str) -> str:
-    """Why an address is written to no more; empty when it is."""
-    found = DeadAddress.objects.filter(address=same_address(address), released_at__isnull=True).first()
-    return "" if found is None else f"{address} refuses mail since {found.since:%Y-%m-%d}: {found.why}"
 
 
 def _tell(of: Known, state: State, why: str, at: datetime) -> None:

@@ -16,7 +16,8 @@ from queue import Empty, SimpleQueue
 
 from django.db import connection, connections, transaction
 
-from coulance.notices import evidence, outcomes
+from coulance.notices import evidence, outcomes, queries
+from coulance.notices.addresses import same_address
 from coulance.notices.composing import compose
 from coulance.notices.errors import UnableToAttachError, UnableToReachServerError
 from coulance.notices.models import Delivery, MessageFile
@@ -132,11 +133,13 @@ class _Job:
     clock: Callable[[], datetime]
     claim: int = 0
     sent: Sent = field(default_factory=Sent)
+    parts: "_Parts | None" = None
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def run(self, ids: list[int]) -> None:
         """Send these, in as many lanes as there are connections; what a stop leaves over goes back."""
         todo: SimpleQueue[Known] = SimpleQueue()
+        self.parts = _Parts.read(ids)
         for of in outcomes.known(ids):
             todo.put(of)
         lanes = min(self.transport.connections, len(ids))
@@ -175,12 +178,14 @@ class _Job:
                 connections.close_all()
 
     def _one(self, of: Known, out: Connection | None) -> Connection | None:
-        if why := outcomes.is_dead(of.address):
+        assert self.parts is not None
+        if why := self.parts.dead.get(same_address(of.address)):
+            why = f"{of.address} refuses mail: {why}"
             self._count(State.HELD if outcomes.hold(of, why=why, at=self.clock(), claim=self.claim) else None)
             return out
         at = self.clock().replace(microsecond=0)
         try:
-            mail = prepared(of)
+            mail = self.parts.mail(of.delivery)
             data = compose(mail, at=at)
         except Exception as fault:
             # Whatever is wrong with one mail must not keep the others: it is held, and shown with the reason.
@@ -221,31 +226,52 @@ class _Job:
                 self.sent.states[state] = self.sent.states.get(state, 0) + 1
 
 
-def prepared(of: Known) -> Mail:
-    """A delivery's mail, its attachments rendered. Raises `UnableToAttachError`."""
-    row = Delivery.objects.select_related("message").get(id=of.delivery)
-    message = row.message
-    shown = Delivery.objects.filter(message=message, copy=False).order_by("id").values_list("name", "address")
-    own = [(row.name, row.address)] if not row.copy else list(shown)
-    files: list[File] = []
-    for file in MessageFile.objects.filter(message=message).order_by("no"):
-        if file.kind == "bytes":
-            files.append(File(file.name, file.media_type, bytes(file.content or b"")))
-        else:
-            files += handler_of(message.kind).files(kind=file.kind, ref=file.ref)
-    return Mail(
-        delivery=row.pk,
-        header_id=row.header_id,
-        envelope_sender=message.bounces_to or message.sender,
-        envelope_recipient=row.address,
-        sender=message.sender,
-        sender_name=message.sender_name,
-        recipient_name=row.name,
-        reply_to=message.reply_to,
-        subject=message.subject,
-        text=message.text,
-        html=message.html,
-        language=message.language,
-        files=tuple(files),
-        shown_to=tuple(own),
-    )
+@dataclass(frozen=True, slots=True)
+class _Parts:
+    """What a claim needs of the database, read at once: deliveries with their messages, files, who is shown, dead."""
+
+    rows: dict[int, Delivery]
+    files: dict[int, list[MessageFile]]
+    shown: dict[int, tuple[tuple[str, str], ...]]
+    dead: dict[str, str]
+
+    @classmethod
+    def read(cls, ids: list[int]) -> "_Parts":
+        rows = {row.pk: row for row in Delivery.objects.select_related("message").filter(id__in=ids)}
+        messages = {row.message_id for row in rows.values()}
+        files: dict[int, list[MessageFile]] = {}
+        for file in MessageFile.objects.filter(message__in=messages).order_by("no"):
+            files.setdefault(file.message_id, []).append(file)
+        copied = {row.message_id for row in rows.values() if row.copy}
+        shown: dict[int, tuple[tuple[str, str], ...]] = {}
+        others = Delivery.objects.filter(message__in=copied, copy=False).order_by("id") if copied else ()
+        for other in others:
+            shown[other.message_id] = (*shown.get(other.message_id, ()), (other.name, other.address))
+        return cls(rows, files, shown, queries.dead_among([row.address for row in rows.values()]))
+
+    def mail(self, delivery: int) -> Mail:
+        """A delivery's mail, its attachments rendered. Raises `UnableToAttachError`."""
+        row = self.rows[delivery]
+        message = row.message
+        files: list[File] = []
+        for file in self.files.get(message.pk, ()):
+            if file.kind == "bytes":
+                files.append(File(file.name, file.media_type, bytes(file.content or b"")))
+            else:
+                files += handler_of(message.kind).files(kind=file.kind, ref=file.ref)
+        return Mail(
+            delivery=row.pk,
+            header_id=row.header_id,
+            envelope_sender=message.bounces_to or message.sender,
+            envelope_recipient=row.address,
+            sender=message.sender,
+            sender_name=message.sender_name,
+            recipient_name=row.name,
+            reply_to=message.reply_to,
+            subject=message.subject,
+            text=message.text,
+            html=message.html,
+            language=message.language,
+            files=tuple(files),
+            shown_to=self.shown.get(message.pk, ()) if row.copy else ((row.name, row.address),),
+        )

@@ -89,7 +89,7 @@ class Documents:
         document = document_of(of.about)
         if document is None or of.copy:
             return
-        row = documents.document_by_id(document=document).row
+        row = documents.row_of(document=document)
         if row.sent_at is None and row.number is not None:
             # Another of its recipients may have had it in this very moment.
             with suppress(invoicing.UnableToSendError):
@@ -101,7 +101,7 @@ class Documents:
         document = document_of(of.about)
         if document is None or of.copy:
             return
-        row = documents.document_by_id(document=document).row
+        row = documents.row_of(document=document)
         raise_alarm(
             key=UNDELIVERED_ALARM,
             severity="warning",

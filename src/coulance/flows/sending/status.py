@@ -39,7 +39,7 @@ def undelivered_documents(*, account: int | None = None, limit: int = 1000) -> l
         trouble = tuple(row for row in own[subject] if row.state in FAILED)
         if document is not None and trouble:
             well = any(row.state in (State.ACCEPTED, *OPEN) for row in own[subject])
-            out.append(Undelivered(documents.document_by_id(document=document).row, trouble, not well))
+            out.append(Undelivered(documents.row_of(document=document), trouble, not well))
     return out
 
 
