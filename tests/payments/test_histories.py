@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Any
 
+import pytest
 from django.db import connection, transaction
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
@@ -37,6 +38,7 @@ class Slip:
     prepaid: int = 0
     refunds: dict[int, int] = field(default_factory=dict)
     drawn: bool = False
+    given_up: bool = False
     undone: bool = False
 
 
@@ -216,6 +218,10 @@ class History(RuleBasedStateMachine):
         if not rows:
             return
         row = data.draw(st.sampled_from(rows))
+        if self.slips[row.receipt].given_up:
+            with pytest.raises(operations.UnableToReverseError, match="is a write-off"), transaction.atomic():
+                operations.reverse_allocation(allocation=row.id, on=ON, kind=ReversalKind.MISTAKE, **ACT)
+            return
         with transaction.atomic():
             operations.reverse_allocation(allocation=row.id, on=ON, kind=ReversalKind.MISTAKE, **ACT)
         card = self.cards[row.ref]
@@ -246,17 +252,41 @@ class History(RuleBasedStateMachine):
                 currency="EUR",
                 **ACT,
             )
-        # A write-off is given back to nobody: what is taken back of it is allocated again, or undone.
-        self.slips[booked.receipt] = Slip(cents)
+        self.slips[booked.receipt] = Slip(cents, given_up=True)
         self.cards[ref].paid[booked.receipt] = cents
+
+    @precondition(lambda self: self.credit_there())
+    @rule()
+    def credited_write_offs(self) -> None:
+        """What was given up and is credited now was never paid: it is no credit. (A write-off here is of one debt.)"""
+        credited = [card for card in self.cards.values() if card.open < 0]
+        standing = [n for n, slip in sorted(self.slips.items()) if slip.given_up and not slip.undone]
+        gone = [(n, card) for n in standing for card in credited if n in card.paid]
+        with transaction.atomic():
+            undone = operations.undo_credited_write_offs(account=self.one.id, on=ON, **ACT)
+        assert undone == [n for n, _ in gone]
+        for n, card in gone:
+            self.undo(n)
+            if cents := min(self.slips[n].had, max(card.open, 0)):
+                again = queries.receipt_by_source(source_key=f"again/{n}")
+                assert again is not None
+                self.slips[again.id] = Slip(cents, given_up=True)
+                card.paid[again.id] = cents
 
     @precondition(lambda self: self.credit_there() and self.debts())
     @rule()
     def set_off(self) -> None:
+        self.credited_write_offs()
         owed = sum(self.cards[ref].open for ref in self.debts())
         moved = min(self.credit_there(), owed)
-        with transaction.atomic():
-            booked = operations.apply_credit(account=self.one.id, currency="EUR", on=ON, source_key=self.key(), **ACT)
+        try:
+            with transaction.atomic():
+                booked = operations.apply_credit(
+                    account=self.one.id, currency="EUR", on=ON, source_key=self.key(), **ACT
+                )
+        except operations.UnableToAllocateError:
+            assert moved == 0
+            return
         left = moved
         sources = [ref for ref in self.cards if self.cards[ref].open < 0]
         for ref in sorted(sources, key=lambda r: (self.cards[r].key[2], self.cards[r].key[3], r)):

@@ -4,7 +4,7 @@ from datetime import date
 from typing import Any
 
 import pytest
-from django.db import transaction
+from django.db import connection, transaction
 
 from coulance.payments import operations, queries
 from coulance.platform import audit
@@ -176,6 +176,26 @@ def test_a_write_off_is_a_bad_debt_and_can_be_undone(db: Any) -> None:
     with transaction.atomic():
         operations.reverse_receipt(receipt=done.receipt, kind=ReversalKind.MISTAKE, on=LATER, **ACT)
     assert one.open() == {a: 12100, b: 12100}
+
+
+def test_a_debt_that_was_given_up_and_then_credited_is_no_money_of_the_customers(db: Any) -> None:
+    one = customer()
+    a = one.invoice("a", 12100)
+    one.pays(2100, a)
+    with transaction.atomic():
+        operations.write_off(account=one.id, items=[Choice(a)], on=ON, source_key="w/c", currency="EUR", **ACT)
+    connection.check_constraints()
+    one.credit("a", 5000)
+    assert one.open() == {a: -6050}
+    ask: Any = {"account": one.id, "on": LATER, **ACT}
+    with pytest.raises(operations.UnableToAllocateError, match=r"comes to 0.00 EUR"), transaction.atomic():
+        operations.free_credit(amount=eur(1), source_key="f/1", **ask)
+    with transaction.atomic():
+        assert operations.settle(**ask) == []
+    assert (one.open(), one.stands()) == ({}, (0, 0, 0))
+    given_up = [row.amount for row in queries.receipts(accounts=[one.id]) if row.method is Method.WRITE_OFF]
+    assert sorted(given_up) == [eur(3950), eur(10000)]
+    assert faults() == []
 
 
 def test_what_was_taken_over_is_paid_like_the_rest(db: Any) -> None:

@@ -75,6 +75,7 @@ __all__ = [
     "take_over_items",
     "take_over_mandate",
     "take_over_prepaid",
+    "undo_credited_write_offs",
     "withdraw_mandate",
     "write_off",
 ]
@@ -316,6 +317,7 @@ def settle(*, account: int, on: date, actor: str, reason: str, at: datetime) -> 
     """
     booking.require_transaction("settle")
     ledger.lock_accounts(accounts=[account])
+    undo_credited_write_offs(account=account, on=on, actor=actor, reason=reason, at=at)
     done: list[Allocation] = []
     for found in reversed(queries.receipts(accounts=[account], with_left=True)):
         debts = queries.open_items(accounts=[account]).get(account, ())
@@ -346,7 +348,8 @@ def apply_credit(
 ) -> Booked:
     """Set the account's credit (credit notes on what was paid, or taken over) off against its debts.
 
-    Raises `UnableToAllocateError` when there is no credit, or nothing to set it off against.
+    A write-off of a debt that was credited since is undone first: nobody paid that. Raises `UnableToAllocateError` when
+    there is no credit, or nothing to set it off against.
     """
     booked = _set_off(account, currency, on, choice, policy, None, source_key, actor, reason, at)
     if booked is None:
@@ -365,6 +368,48 @@ def free_credit(
     if booked is None:
         raise UnableToAllocateError("there is no credit to free")
     return booked
+
+
+def undo_credited_write_offs(*, account: int, on: date, actor: str, reason: str, at: datetime) -> list[int]:
+    """Undo write-offs of debts that were credited since, and write off again what is still open of them.
+
+    A credit note on a debt that was given up gives no money back: nobody paid it. Gives the receipts undone. Credit is
+    never set off, freed or settled without this.
+    """
+    booking.require_transaction("undo_credited_write_offs")
+    booking.require_reason(reason)
+    ledger.lock_accounts(accounts=[account])
+    undone: list[int] = []
+    credited = [item.ref for item in queries.open_items(accounts=[account]).get(account, ()) if item.open.minor < 0]
+    if not credited:
+        return []
+    for number in sorted({row.receipt for row in queries.allocations(refs=credited)}):
+        found = queries.receipt(receipt=number)
+        if found.method is not Method.WRITE_OFF:
+            continue
+        given_up = [(row.ref, row.amount) for row in queries.allocations(receipts=[number])]
+        why = f"credited since it was written off: {reason}"
+        day = max(on, found.received_on)
+        undone.append(number)
+        reverse_receipt(receipt=number, kind=ReversalKind.MISTAKE, on=day, actor=actor, reason=why, at=at)
+        open_now = {item.ref: item.open for item in queries.open_items(accounts=[account]).get(account, ())}
+        again = [
+            Choice(ref, min(amount, open_now[ref]))
+            for ref, amount in given_up
+            if ref in open_now and open_now[ref].minor > 0
+        ]
+        if again:
+            write_off(
+                account=account,
+                items=again,
+                on=day,
+                source_key=f"again/{number}",
+                actor=actor,
+                reason=why,
+                at=at,
+                currency=found.amount.currency,
+            )
+    return undone
 
 
 def _set_off(
@@ -387,6 +432,7 @@ def _set_off(
         if (before.account, before.method) != (account, Method.CREDIT):
             raise UnableToBookError(f"{source_key!r} was booked as receipt {before.id} with other content")
         return Booked(before.id, None, already=True)
+    undo_credited_write_offs(account=account, on=on, actor=actor, reason=why, at=at)
     books = booking.OpenBooks([account])
     listed = books.items(account, code)
     # Freed whole, it is for no debt: only the credits take part.

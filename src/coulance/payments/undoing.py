@@ -54,7 +54,11 @@ def reverse_allocation(*, allocation: int, on: date, kind: ReversalKind, actor: 
         [allocation],
         f"there is no allocation {allocation}",
     )
-    ledger.lock_accounts(accounts=[row[0]])
+    found = locked_receipt(row[1])
+    if found.method is Method.WRITE_OFF:
+        raise UnableToReverseError(
+            f"allocation {allocation} is a write-off, and no money that could be left over: reverse receipt {found.id}"
+        )
     _undo_allocations([allocation], on, kind, why, at)
     audit.record(
         actor=actor,
