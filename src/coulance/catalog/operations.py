@@ -129,6 +129,7 @@ def _settings(catalog: core.Catalog) -> dict[str, object]:
         "series": {key: to_json(series) for key, series in catalog.series.items()},
         "collectors": {key: to_json(collector) for key, collector in catalog.collectors.items()},
         "sending": to_json(catalog.sending),
+        "overage": to_json(catalog.overage),
         "sold": sorted(catalog.plans),
         "texts": {version.version: queries.texts_of(version) for version in versions},
     }

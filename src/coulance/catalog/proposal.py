@@ -134,6 +134,8 @@ class _Comparing:
             self._collector(key, self.old.collectors.get(key), self.new.collectors.get(key))
         for line in difference(_full(self.old.sending), _full(self.new.sending)):
             self.changes.append(Change(f"sending: {line}"))
+        for line in difference(_full(self.old.overage), _full(self.new.overage)):
+            self.changes.append(Change(f"overage: {line}"))
         before_rates = {_rate_key(rate): rate for rate in self.old.tax.rates}
         after_rates = {_rate_key(rate): rate for rate in self.new.tax.rates}
         for name in sorted({*before_rates, *after_rates}):

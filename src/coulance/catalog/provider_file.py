@@ -34,7 +34,8 @@ from coulance.catalog.fields import (
     Zone,
 )
 from coulance.catalog.toml_tree import Node
-from coulance.catalog.values import Amount, Amounts, CurrencyCode, Percent, Price, UnitName
+from coulance.catalog.values import Amount, Amounts, CurrencyCode, Percent, Price, UnitName, WarnAt
+from coulance_core.catalog.overage import Action, Control
 from coulance_core.catalog.provider import PriceBasis, Resets, TaxKind, TaxRounding
 from coulance_core.catalog.sending import ADDRESS, InvoiceForm, SendingMode, SentKind
 from coulance_core.catalog.terms import (
@@ -404,6 +405,24 @@ SENDING = Table(
         Field("attach", ListOf(Choice(InvoiceForm)), "electronic forms that go along with the PDF"),
     ),
 )
+OVERAGE = Table(
+    "how far overage may go",
+    (
+        Field("control", Choice(Control), "whether customers decide how far it may go, and whether that is enforced"),
+        Field("action", Choice(Action), "what happens when use must stop"),
+        Field("throttle_to", Amounts((Dimension.RATE,)), 'the rate that is left when throttled, such as "10 Mbit/s"'),
+        Field("tolerance", Percent(), "how much above the allowance is free, as a share of it"),
+        Field("exposure", Amount(), "accrued overage above which somebody must acknowledge, or use stops"),
+        Field("warn_at", ListOf(WarnAt()), 'when customers are warned: "80 %", "90 % of limit", "1200 GB", "5.00 EUR"'),
+        Field("reachable_above", Amount(), "limits above this want a contact who is reachable at once"),
+        Field("approval_above", Amount(), "limits above this want the provider's approval"),
+        Field("budget", Amount(), "what is absorbed for a customer in 12 months before pauses come earlier"),
+        Field("lag", Amounts((Dimension.TIME,)), "how long a pause takes from the beginning of a sample"),
+        Field("hold_above", Amount(), "an overage invoice above this waits for the customer's choice"),
+        Field("hold_hours", Whole(0, 72), "how long it waits"),
+        Field("provisional_days", Whole(1, 60), "when a limit from an earlier contract lapses, unless confirmed"),
+    ),
+)
 ROOT = Table(
     "provider file",
     (
@@ -427,6 +446,7 @@ ROOT = Table(
             required=True,
         ),
         Field("sending", SENDING, "[sending]: how documents are mailed"),
+        Field("overage", OVERAGE, "[overage]: how far overage may go, and what happens there"),
         Field("meters", Named(METER), "[meters.KEY]: what is counted"),
         Field("pools", Named(POOL), "[pools.KEY]: allowances that services share"),
         Field("plans", Named(PLAN), "[plans.KEY]: what is sold, in price versions"),

@@ -71,6 +71,7 @@ def load_catalog(revision: int) -> core.Catalog:
         # Revisions of earlier versions of the program have none.
         collectors={key: from_json(core.Collector, one) for key, one in settings.get("collectors", {}).items()},
         sending=from_json(core.SendingTerms, settings.get("sending", {})),
+        overage=from_json(core.OverageTerms, settings.get("overage", {})),
     )
 
 

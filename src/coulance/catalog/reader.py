@@ -85,10 +85,11 @@ class _Builder(PriceBuilder):
         series = self._numbers()
         collectors = dict(self._each("collectors", partial(collector, self, meters)))
         sending = self._sending() or core.SendingTerms()
+        overage = self._overage() or core.OverageTerms()
         if provider is None:
             return None
         try:
-            return core.Catalog(provider, meters, plans, pools, tax, series, collectors, sending)
+            return core.Catalog(provider, meters, plans, pools, tax, series, collectors, sending, overage)
         except core.TermsError as error:
             self._catalog_faults(error)
             return None
@@ -159,6 +160,23 @@ class _Builder(PriceBuilder):
             if key in values:
                 values[key] = tuple(values[key])
         return self.made(record.node, {"sender": "from"}, lambda: core.SendingTerms(**values))
+
+    def _overage(self) -> core.OverageTerms | None:
+        record = self.root.get("overage")
+        if not isinstance(record, Record) or not record.whole:
+            return None
+        values = dict(record.values)
+        for key in ("exposure", "reachable_above", "approval_above", "budget", "hold_above"):
+            if key in values:
+                amount, named = values[key]
+                values[key] = Money.of(amount, named)
+        if "warn_at" in values:
+            values["warn_at"] = tuple(values["warn_at"])
+        if "throttle_to" in values:
+            values["throttle_to"] = values["throttle_to"].to(unit("bit/s")).value
+        if "lag" in values:
+            values["lag_s"] = int(values.pop("lag").to(unit("s")).value)
+        return self.made(record.node, {"lag_s": "lag"}, lambda: core.OverageTerms(**values))
 
     def _tax(self) -> core.TaxTable:
         rates: list[core.TaxRate] = []

@@ -14,6 +14,7 @@ _TABLES: tuple[tuple[str, f.Table, tuple[type, ...]], ...] = (
     ("[series.base], [series.overage], [series.credit]", p.NUMBERS, (core.NumberSeries,)),
     ("[[tax]]", p.TAX, (core.TaxRate,)),
     ("[sending]", p.SENDING, (core.SendingTerms,)),
+    ("[overage]", p.OVERAGE, (core.OverageTerms,)),
     ("[meters.KEY]", p.METER, (core.Meter,)),
     ("[plans.KEY]", p.PLAN, (core.PlanVersion,)),
     ("[[plans.KEY.versions]]", p.PLAN_VERSION, ()),

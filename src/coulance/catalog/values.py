@@ -7,6 +7,8 @@ from fractions import Fraction
 from coulance.catalog.faults import listed, nearest
 from coulance.catalog.fields import FAULTY, NUMBER, Faulty, Json, Reading
 from coulance.catalog.toml_tree import Node
+from coulance_core.catalog.faults import TermsError
+from coulance_core.catalog.overage import Of, Threshold
 from coulance_core.kernel import Currency, Dimension, Quantity, Unit, UnitError, UnitPrice, currency, unit
 from coulance_core.kernel.quantity import unit_names
 
@@ -166,3 +168,38 @@ class Amounts:
 
     def schema(self) -> Json:
         return {"type": "string", "pattern": rf"^{NUMBER} \S+$"}
+
+
+@dataclass(frozen=True, slots=True)
+class WarnAt:
+    """A point at which a customer is warned: `"80 %"` of the allowance, `"90 % of limit"`, `"1200 GB"`, `"25.00 EUR"`.
+
+    Gives a `Threshold` whose key is the text.
+    """
+
+    def read(self, node: Node, reading: Reading) -> "Threshold | Faulty":
+        expected = 'a share such as "80 %" or "90 % of limit", a quantity such as "1200 GB", or an amount of overage'
+        if not isinstance(node.value, str):
+            return reading.wrong(node, expected)
+        text = node.value
+        if found := re.fullmatch(rf"({NUMBER}) ?%( of limit)?", text):
+            of, value, unit_name = (Of.LIMIT if found[2] else Of.ALLOWANCE), Fraction(found[1]) / 100, ""
+        elif found := re.fullmatch(rf"({NUMBER}) ([A-Z]{{3}})", text):
+            money = _money(found[1], found[2], False, node, reading)
+            if isinstance(money, Faulty):
+                return FAULTY
+            of, value, unit_name = Of.OVERAGE, money[0], money[1]
+        elif found := re.fullmatch(rf"({NUMBER}) (\S+)", text):
+            per = _unit(found[2], node, reading)
+            if isinstance(per, Faulty):
+                return FAULTY
+            of, value, unit_name = Of.QUANTITY, Fraction(found[1]), per.name
+        else:
+            return reading.fault(node, repr(text), expected)
+        try:
+            return Threshold(text, of, value, unit_name)
+        except TermsError as error:
+            return reading.fault(node, repr(text), error.faults[0].message)
+
+    def schema(self) -> Json:
+        return {"type": "string", "pattern": rf"^{NUMBER} ?(%( of limit)?|[A-Z]{{3}}|\S+)$"}

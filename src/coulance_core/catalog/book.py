@@ -9,6 +9,7 @@ from typing import TypeVar
 from coulance_core.catalog.collectors import Collector
 from coulance_core.catalog.faults import Fault, refuse
 from coulance_core.catalog.meters import Measure, Meter
+from coulance_core.catalog.overage import OverageTerms
 from coulance_core.catalog.plans import PlanVersion, Pool, UsageCharge
 from coulance_core.catalog.provider import NumberSeries, ProviderTerms, TaxTable
 from coulance_core.catalog.sending import SendingTerms
@@ -35,6 +36,7 @@ class Catalog:
     series: Mapping[str, NumberSeries] = field(default_factory=dict)
     collectors: Mapping[str, Collector] = field(default_factory=dict)
     sending: SendingTerms = field(default_factory=SendingTerms)
+    overage: OverageTerms = field(default_factory=OverageTerms)
 
     def __post_init__(self) -> None:
         refuse("catalog", self.faults())

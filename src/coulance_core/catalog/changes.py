@@ -114,6 +114,9 @@ def compare(
     sending = _differences(old.sending, new.sending)
     if sending:
         state.changes.append(Change(ChangeKind.CHANGED, "sending", new.provider.name, sending))
+    overage = _differences(old.overage, new.overage)
+    if overage:
+        state.changes.append(Change(ChangeKind.CHANGED, "overage", new.provider.name, overage))
     return Changes(tuple(state.changes), tuple(state.faults))
 
 

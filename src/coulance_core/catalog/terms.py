@@ -26,6 +26,7 @@ from coulance_core.catalog.meters import (
     ResetPolicy,
     RunBy,
 )
+from coulance_core.catalog.overage import Action, Control, Of, OverageTerms, Threshold
 from coulance_core.catalog.plans import (
     Allowance,
     BaseFee,
@@ -73,6 +74,7 @@ from coulance_core.catalog.sending import InvoiceForm, SendingMode, SendingTerms
 
 __all__ = [
     "SERIES_KEYS",
+    "Action",
     "Aggregation",
     "Allowance",
     "BaseFee",
@@ -86,6 +88,7 @@ __all__ = [
     "CollectorKind",
     "CollectorRule",
     "Commitment",
+    "Control",
     "CycleAlignment",
     "Direction",
     "Dynamic",
@@ -103,7 +106,9 @@ __all__ = [
     "NoTaxRateError",
     "NotInCatalogError",
     "NumberSeries",
+    "Of",
     "OnChange",
+    "OverageTerms",
     "Package",
     "PerUnit",
     "PercentTier",
@@ -131,6 +136,7 @@ __all__ = [
     "TaxRounding",
     "TaxTable",
     "TermsError",
+    "Threshold",
     "Tier",
     "TieredBlocks",
     "UsageCharge",

@@ -4,13 +4,13 @@ Everything is a position on one axis: the quantity used so far in the period. A 
 acknowledge: each lies somewhere on it, so the store can arm one number a warning and compare as samples come in.
 """
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from fractions import Fraction
 from math import ceil
 
-from coulance_core.catalog.faults import Fault, refuse
+from coulance_core.catalog.terms import Action, Of, Threshold
 from coulance_core.kernel import Explanation, Money, Rounding
 from coulance_core.overage.limit import most, reach
 from coulance_core.overage.terms import Consent, PriceTerms
@@ -30,53 +30,6 @@ class Stop(StrEnum):
     """The customer's limit is reached. Ends by a higher limit."""
     EXPOSURE = "exposure"
     """Overage has run up, and nobody has acknowledged it. Ends by an acknowledgement."""
-
-
-class Action(StrEnum):
-    """What a provider does when use must stop."""
-
-    PAUSE = "pause"
-    """Pause the service's network, and nothing else."""
-    THROTTLE = "throttle"
-    """Slow it down to the agreed rate; wants the customer's word."""
-    ABSORB = "absorb"
-    """Let it run, and charge nothing more."""
-    WARN = "warn"
-    """Warn only. What runs on is absorbed, as ever."""
-
-
-class Of(StrEnum):
-    """What a threshold is a share or an amount of."""
-
-    ALLOWANCE = "allowance"
-    """A share of what is included."""
-    LIMIT = "limit"
-    """A share of the way from the allowance to where use must stop."""
-    QUANTITY = "quantity"
-    """A quantity used, in the measure's unit."""
-    OVERAGE = "overage"
-    """Accrued overage in money, before tax."""
-
-
-@dataclass(frozen=True, slots=True)
-class Threshold:
-    """A point at which someone is told, once a period. Shares are fractions: 4/5 is 80 percent."""
-
-    key: str
-    of: Of
-    value: Fraction
-
-    def __post_init__(self) -> None:
-        refuse(f"threshold {self.key!r}", self.faults())
-
-    def faults(self) -> Iterator[Fault]:
-        """Everything wrong with it."""
-        if not self.key:
-            yield Fault("key", "a threshold needs a key: it is told once by that name")
-        if self.value <= 0:
-            yield Fault("value", f"expected more than 0, not {self.value}")
-        if self.of is Of.LIMIT and self.value > 1:
-            yield Fault("value", f"expected a share of the limit up to 1, not {self.value}")
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,128 @@
+"""The provider's own terms of overage: who decides, who is warned when, and what happens when use must stop."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+from fractions import Fraction
+
+from coulance_core.catalog.faults import Fault, refuse
+from coulance_core.kernel import Money
+
+
+class Control(StrEnum):
+    """Whether the customer decides how far overage may go."""
+
+    CONTRACT = "contract"
+    """Overage was agreed in the contract: it is billed as it was used, without limit. Nothing here applies."""
+    OBSERVE = "observe"
+    """Billed as by contract; what the limits would have done is recorded."""
+    ENFORCE = "enforce"
+    """Nothing is billed without consent and warning, and use stops at the limit."""
+
+
+class Action(StrEnum):
+    """What a provider does when use must stop."""
+
+    PAUSE = "pause"
+    """Pause the service's network, and nothing else."""
+    THROTTLE = "throttle"
+    """Slow it down to `throttle_to`; wants the customer's word."""
+    ABSORB = "absorb"
+    """Let it run, and charge nothing more."""
+    WARN = "warn"
+    """Warn only. What runs on is absorbed, as ever."""
+
+
+class Of(StrEnum):
+    """What a threshold is a share or an amount of."""
+
+    ALLOWANCE = "allowance"
+    """A share of what is included."""
+    LIMIT = "limit"
+    """A share of the way from the allowance to where use must stop."""
+    QUANTITY = "quantity"
+    """A quantity used, in `unit`."""
+    OVERAGE = "overage"
+    """Accrued overage in money, before tax; `unit` is its currency."""
+
+
+@dataclass(frozen=True, slots=True)
+class Threshold:
+    """A point at which someone is told, once a period, by its key. Shares are fractions: 4/5 is 80 percent."""
+
+    key: str
+    of: Of
+    value: Fraction
+    unit: str = ""
+
+    def __post_init__(self) -> None:
+        refuse(f"threshold {self.key!r}", self.faults())
+
+    def faults(self) -> Iterator[Fault]:
+        """Everything wrong with it."""
+        if not self.key:
+            yield Fault("key", "a threshold needs a key: it is told once by that name")
+        if self.value <= 0:
+            yield Fault("value", f"expected more than 0, not {self.value}")
+        if self.of is Of.LIMIT and self.value > 1:
+            yield Fault("value", f"expected a share of the limit up to 1, not {self.value}")
+
+
+ALL = Threshold("100 %", Of.ALLOWANCE, Fraction(1))
+"""The warning that overage needs in any case: at or before the whole allowance."""
+USUAL = (Threshold("80 %", Of.ALLOWANCE, Fraction(4, 5)), ALL, Threshold("80 % of limit", Of.LIMIT, Fraction(4, 5)))
+
+
+@dataclass(frozen=True, slots=True)
+class OverageTerms:
+    """How overage is controlled.
+
+    `tolerance` in percent of the allowance is free. `exposure`: accrued overage above which somebody must acknowledge.
+    Consents above `reachable_above` want a contact who is reachable at once, above `approval_above` the provider's
+    approval. `budget`: what may be absorbed for one customer in 12 months before pauses come earlier. `lag_s`: how long
+    a pause takes from the beginning of a sample. An overage invoice above `hold_above` waits `hold_hours` for the
+    customer's choice. A limit taken over from an earlier contract lapses after `provisional_days`.
+    """
+
+    control: Control = Control.CONTRACT
+    action: Action = Action.PAUSE
+    throttle_to: Fraction | None = None
+    """Bits a second."""
+    tolerance: Fraction = Fraction(0)
+    exposure: Money | None = None
+    warn_at: tuple[Threshold, ...] = USUAL
+    reachable_above: Money | None = None
+    approval_above: Money | None = None
+    budget: Money | None = None
+    lag_s: int = 360
+    hold_above: Money | None = None
+    hold_hours: int = 72
+    provisional_days: int = 60
+
+    def __post_init__(self) -> None:
+        refuse("overage", self.faults())
+
+    def faults(self) -> Iterator[Fault]:
+        """Everything wrong with it."""
+        if (self.action is Action.THROTTLE) != (self.throttle_to is not None):
+            yield Fault("throttle_to", "action throttle needs the rate to throttle to, and no other has one")
+        if self.throttle_to is not None and (self.throttle_to <= 0 or self.throttle_to % 8):
+            yield Fault("throttle_to", f"expected whole bytes a second, more than none, not {self.throttle_to} bit/s")
+        if not 0 <= self.tolerance <= 100:
+            yield Fault("tolerance", f"expected 0 to 100 percent, not {self.tolerance}")
+        keys = [threshold.key for threshold in self.warn_at]
+        if len(set(keys)) < len(keys):
+            yield Fault("warn_at", f"each once, not {keys}")
+        shares = [t.value for t in self.warn_at if t.of is Of.ALLOWANCE]
+        if self.control is not Control.CONTRACT and not any(share <= 1 for share in shares):
+            yield Fault("warn_at", 'expected a warning at or before "100 %": without one nothing may be charged')
+        for name in ("exposure", "reachable_above", "approval_above", "budget", "hold_above"):
+            amount = getattr(self, name)
+            if amount is not None and amount.minor < 0:
+                yield Fault(name, f"expected 0 or more, not {amount}")
+        if self.lag_s < 0:
+            yield Fault("lag_s", f"expected 0 or more, not {self.lag_s}")
+        if not 0 <= self.hold_hours <= 72:
+            yield Fault("hold_hours", f"expected 0 to 72, not {self.hold_hours}")
+        if not 1 <= self.provisional_days <= 60:
+            yield Fault("provisional_days", f"expected 1 to 60, not {self.provisional_days}")
