@@ -1,0 +1,194 @@
+"""A month of bank statements for the demo's provider: customers who pay well, late, in part, twice, too much, wrongly.
+
+Deterministic from a seed and the open invoices. `Payday` says what was made up, so that an import can be checked to the
+cent: what each customer paid in a way that can be told surely, what must wait for a person, what is no customer's.
+"""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from datetime import date, datetime, timedelta
+from pathlib import Path
+
+import numpy as np
+
+from coulance.integrations.bank.writing import camt
+from coulance_core.invoicing.references import creditor_reference
+from coulance_core.kernel import Money
+from coulance_core.payments import OpenItem
+from coulance_core.payments.bank import BankEntry, BankStatement
+
+OURS = "NL20INGB0001234567"
+SAVINGS = "NL66INGB0007654321"
+_WAYS = (
+    ("reference", 44),
+    ("number", 16),
+    ("partial", 6),
+    ("twice", 4),
+    ("too much", 5),
+    ("wrong reference", 5),
+    ("batch", 8),
+    ("returned", 5),
+    ("never", 7),
+)
+
+
+@dataclass(slots=True)
+class Payday:
+    """Statements made up, and what they come to: `sure` by account, `queued` and `aside` in all, in minor units.
+
+    `sure` counts a payment that came back as not made. `ways` says how many invoices were paid in which way.
+    """
+
+    statements: list[BankStatement]
+    sure: dict[int, int] = field(default_factory=lambda: defaultdict(int))
+    queued: int = 0
+    aside: int = 0
+    ways: dict[str, int] = field(default_factory=lambda: defaultdict(int))
+
+    @property
+    def total(self) -> int:
+        """What came in on the account, less what went out."""
+        return sum(statement.total.minor for statement in self.statements)
+
+
+def payday(
+    items: Sequence[OpenItem],
+    *,
+    seed: int,
+    first: date,
+    days: int = 30,
+    opening: int = 1_250_000,
+    currency: str = "EUR",
+) -> Payday:
+    """A month of statements in one currency, a business day each, in which customers pay these invoices, or don't.
+
+    Payments fall between an invoice's day of issue (or `first`) and some days after it is due. Items in other
+    currencies are left out.
+    """
+    rng = np.random.default_rng(seed)
+    made = Payday([])
+    by_day: dict[date, list[BankEntry]] = defaultdict(list)
+    owed = sorted(
+        (item for item in items if item.open.minor > 0 and item.open.currency == currency),
+        key=lambda item: (item.issued_on, item.number, item.ref),
+    )
+    ways = [way for way, weight in _WAYS for _ in range(weight)]
+    batch: list[BankEntry] = []
+    for place, item in enumerate(owed):
+        way = ways[int(rng.integers(len(ways)))]
+        made.ways[way] += 1
+        day = _business_day(first + timedelta(days=int(rng.integers(1, max(days - 6, 2)))))
+        paid = _paid(item, place, day)
+        reference = creditor_reference(item.number)
+        amount = item.open.minor
+        if way == "never":
+            continue
+        if way == "number":
+            by_day[day].append(replace(paid, remittance=f"Factuur {item.number.lower()} bedankt"))
+        elif way == "wrong reference":
+            # Two check digits swapped for others, no number beside it, from an account that nobody knows.
+            wrong = f"RF{(int(reference[2:4]) + 7) % 90 + 5:02d}{'9' * 12}"
+            by_day[day].append(replace(paid, structured_reference=wrong, counterparty_iban="", counterparty_name=""))
+            made.queued += amount
+            continue
+        else:
+            paid = replace(paid, structured_reference=reference)
+            if way == "batch":
+                batch.append(paid)
+                if len(batch) == 3:
+                    by_day[day] += _as_batch(batch, day)
+                    batch = []
+                made.sure[item.account] += amount
+                continue
+            if way == "partial":
+                amount = max(1, amount * int(rng.integers(20, 80)) // 100)
+            elif way == "too much":
+                amount += int(rng.integers(1, 5000))
+            by_day[day].append(replace(paid, amount=Money(amount, currency)))
+            if way == "twice":
+                again = _business_day(day + timedelta(days=1))
+                by_day[again].append(replace(paid, booked_on=again, value_on=again, bank_ref=f"{paid.bank_ref}X"))
+                amount *= 2
+            elif way == "returned":
+                back = _business_day(day + timedelta(days=2))
+                by_day[back].append(
+                    replace(
+                        paid,
+                        booked_on=back,
+                        value_on=back,
+                        amount=Money(-amount, currency),
+                        structured_reference="",
+                        bank_ref=f"{paid.bank_ref}R",
+                        return_reason="MD06",
+                    )
+                )
+                continue
+        made.sure[item.account] += amount
+    for paid in batch:
+        by_day[paid.booked_on].append(paid)
+    for amount, who, text in (
+        (-180_000, "NL02RABO0123456789", "Rent of the rack room"),
+        (-500_000, SAVINGS, "Reserve"),
+    ):
+        day = _business_day(first + timedelta(days=int(rng.integers(1, days))))
+        by_day[day].append(
+            BankEntry(day, Money(amount, currency), value_on=day, counterparty_iban=who, remittance=text, bank_ref=text)
+        )
+        made.aside += amount
+    made.statements = _statements(by_day, opening, currency)
+    return made
+
+
+def _business_day(day: date) -> date:
+    return day + timedelta(days={5: 2, 6: 1}.get(day.weekday(), 0))
+
+
+def _paid(item: OpenItem, place: int, day: date) -> BankEntry:
+    return BankEntry(
+        day,
+        item.open,
+        value_on=day,
+        end_to_end_id=f"E2E-{place:06d}",
+        counterparty_name=f"Customer {item.account}",
+        counterparty_iban=f"NL{item.account % 89 + 10:02d}TRIO{item.account:010d}",
+        bank_ref=f"CO{day:%y%m%d}{place:06d}",
+    )
+
+
+def _as_batch(parts: Sequence[BankEntry], day: date) -> list[BankEntry]:
+    name = f"B{day:%y%m%d}-{parts[0].end_to_end_id[-6:]}"
+    return [replace(part, booked_on=day, value_on=day, batch=name, bank_ref=name) for part in parts]
+
+
+def _statements(by_day: dict[date, list[BankEntry]], opening: int, currency: str) -> list[BankStatement]:
+    out = []
+    before = min(by_day) - timedelta(days=1) if by_day else None
+    for number, day in enumerate(sorted(by_day), start=1):
+        entries = sorted(by_day[day], key=lambda entry: (entry.batch, entry.bank_ref))
+        closing = opening + sum(entry.amount.minor for entry in entries)
+        out.append(
+            BankStatement(
+                OURS,
+                currency,
+                tuple(entries),
+                number=f"{day.year}{number:03d}",
+                opening=Money(opening, currency),
+                closing=Money(closing, currency),
+                opened_on=before,
+                closed_on=day,
+            )
+        )
+        opening, before = closing, day
+    return out
+
+
+def write_files(made: Payday, folder: Path, *, created_at: datetime) -> list[Path]:
+    """The statements as camt.053 files, one a day, as a bank hands them out."""
+    folder.mkdir(parents=True, exist_ok=True)
+    out = []
+    for statement in made.statements:
+        path = folder / f"camt053-{statement.number}.xml"
+        path.write_bytes(camt([statement], message_id=f"MSG{statement.number}", created_at=created_at))
+        out.append(path)
+    return out
