@@ -105,9 +105,7 @@ def people(db: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> None:
         operators.make_operator(name=name, email=email, at=AT, actor="test", role=role)
 
 
-def test_the_mail_names_every_alarm_and_goes_to_who_may_operate(
-    people: None, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_mail_names_every_alarm_and_goes_to_who_may_operate(people: None, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COULANCE_MAIL", "smtp://127.0.0.1:2525?tls=none")
     monkeypatch.setenv("COULANCE_URL", "https://billing.example.nl/")
     _raise("disk")
@@ -141,7 +139,9 @@ def test_told_and_mail_are_one_transaction(people: None, monkeypatch: pytest.Mon
     def stop(**_: Any) -> None:
         raise KeyboardInterrupt
 
-    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
-        patched.setattr(telling.notices, "queue_message", stop)
+    queue = telling.notices.queue_message
+    monkeypatch.setattr(telling.notices, "queue_message", stop)
+    with pytest.raises(KeyboardInterrupt):
         telling.tell_operators(at=AT)
+    monkeypatch.setattr(telling.notices, "queue_message", queue)
     assert telling.tell_operators(at=AT) == 1

@@ -1,6 +1,5 @@
 """Limits on tries: exact against a simple model, exact between processes, and no harm to who holds a token."""
 
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -59,12 +58,11 @@ def test_two_at_once_never_get_more_than_there_is(committed_db: Any) -> None:
 
 
 @pytest.fixture
-def narrow(db: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def narrow(db: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """Limits of three, and a clock that stands still."""
     monkeypatch.setattr(clock, "now", lambda: AT)
     for name in ("STRANGER", "LINK", "HOOK"):
         monkeypatch.setattr(limits, name, Limit(name.lower(), 3, timedelta(seconds=10)))
-    yield
 
 
 def _statuses(ask: Any, times: int) -> list[int]:

@@ -1,4 +1,4 @@
-"""Secrets: private files, whole or not at all, told by nobody; and rotation that a crash at any point leaves working."""
+"""Secrets: private files, whole or not at all, told by nobody; and rotation that a crash at any point can't break."""
 
 import os
 import stat
@@ -66,8 +66,8 @@ def test_a_file_that_others_can_read_is_not_used(here: Instance) -> None:
 
 @pytest.mark.parametrize(
     "name",
-    ["", "A", "a b", "../x", "a/b", ".x", "-a", "a-", "a--b", "1a", "é", "x" * 61, "django_key", "home", "url", "log-format",
-     "database_password", "database_password.next", "webhook_key"],
+    ["", "A", "a b", "../x", "a/b", ".x", "-a", "a-", "a--b", "1a", "é", "x" * 61, "django_key", "home", "url",
+     "log-format", "database_password", "database_password.next", "webhook_key"],
 )  # fmt: skip
 def test_names_that_would_do_harm_are_refused(here: Instance, name: str) -> None:
     before = sorted(path.name for path in here.secrets_dir.iterdir())
@@ -117,9 +117,10 @@ def test_a_rotation_of_the_key_stopped_half_way_loses_nothing(here: Instance, mo
             raise KeyboardInterrupt
         write(instance, name, value)
 
-    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
-        patched.setattr(rotation, "write", killed)
+    monkeypatch.setattr(rotation, "write", killed)
+    with pytest.raises(KeyboardInterrupt):
         rotation.rotate_django_key(here=here, actor="cli:anna", at=AT)
+    monkeypatch.setattr(rotation, "write", write)
     assert here.django_key() == before
     rotation.rotate_django_key(here=here, actor="cli:anna", at=AT)
     assert here.django_keys_before() == [before]

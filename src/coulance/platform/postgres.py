@@ -170,9 +170,11 @@ class EmbeddedPostgres:
         try:
             fcntl.flock(use, fcntl.LOCK_SH | fcntl.LOCK_NB)
             self.connect("postgres").close()
-        except (BlockingIOError, psycopg.OperationalError):
-            os.close(use)
-            return False
+        except (BlockingIOError, psycopg.OperationalError) as fault:
+            # One that refuses our password answers: it may be in the middle of a rotation (see `platform.engine`).
+            if "password authentication failed" not in str(fault):
+                os.close(use)
+                return False
         self._use = use
         return True
 
