@@ -30,7 +30,7 @@ def test(address: str) -> None:
         if way is None:
             raise click.ClickException(_MISSING)
         at = clock.now()
-        key = f"test/{at.isoformat()}"
+        key = f"test/{address}/{at.isoformat()}"[:160]
         operations.queue_message(
             key=key,
             account=None,
