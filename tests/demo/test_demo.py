@@ -132,6 +132,10 @@ def test_the_demo_on_a_directory_bills_the_percentile_of_the_series_and_runs_twi
         why = coulance(home, "explain", "V2026-000001").stdout
         assert "used = 19 Mbit/s" in why
         assert (home / "documents" / "V2026-000001.pdf").read_bytes().startswith(b"%PDF")
+        paper = str(tmp_path / "hybrid.pdf")
+        coulance(home, "einvoice", "V2026-000001", "--format", "factur-x", "-o", paper)
+        assert "CII, urn:cen.eu:en16931:2017: valid" in coulance(home, "einvoice", "validate", paper).stdout
+        assert "documents are valid e-invoices" in coulance(home, "einvoice", "check").stdout
         again = coulance(home, "demo", "--no-serve", "--data", str(tmp_path)).stdout
         assert "closed" not in again
         assert "overage invoices  1" in again
