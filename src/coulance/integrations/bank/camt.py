@@ -74,13 +74,24 @@ def message(source: Path | IO[bytes], *, name: str) -> CamtMessage:
 
 def _stream(source: Path | IO[bytes], name: str) -> Iterator[tuple[str, Header, CamtRecord | None]]:
     """The form and header with each record, and once with no record, after the header."""
+    if isinstance(source, Path):
+        try:
+            with source.open("rb") as file:
+                yield from _events(file, name)
+        except OSError as fault:
+            raise UnableToReadBankFileError(name, f"can't be opened: {fault.strerror or fault}") from fault
+    else:
+        yield from _events(source, name)
+
+
+def _events(source: IO[bytes], name: str) -> Iterator[tuple[str, Header, CamtRecord | None]]:
     form = ""
     header: Header | None = None
     found = 0
     balances: list[Balance] = []
     entries: list[Entry] = []
     events = etree.iterparse(
-        str(source) if isinstance(source, Path) else source,
+        source,
         events=("start", "end"),
         resolve_entities=False,
         no_network=True,
@@ -128,8 +139,6 @@ def _stream(source: Path | IO[bytes], name: str) -> Iterator[tuple[str, Header, 
         raise UnableToReadBankFileError(
             f"{name}: line {line}", f"not well-formed XML ({fault.msg}): is the file cut off or altered?"
         ) from fault
-    except OSError as fault:
-        raise UnableToReadBankFileError(name, f"can't be opened: {fault.strerror or fault}") from fault
     if not found:
         raise UnableToReadBankFileError(
             name, f"there is no statement in it; expected an element {_RECORD[form[:8]]} after the group header"
@@ -145,7 +154,7 @@ def _form(element: facts.Element, name: str) -> str:
     if found is None or int(found[2]) not in _VERSIONS or facts.local(element) != "Document":
         raise UnableToReadBankFileError(
             f"{name}: line {element.sourceline or 1}",
-            f"the root is {facts.local(element)} of {space or 'no namespace'!r}; "
+            f"the root is {facts.local(element)} of {space or 'no namespace'}; "
             "expected Document of camt.052, camt.053 or camt.054, versions 2 to 8",
         )
     return f"{found[1]}.001.{found[2]}"

@@ -114,22 +114,19 @@ def _slashed(text: str) -> Details:
         # ING: account, BIC, name and city between slashes.
         parts = [*party.split("/"), "", "", ""]
         iban, name = iban or parts[0], name or parts[2]
-    remittance = fields.get("REMI", "") or fields.get("USTD", "")
-    reference = ""
-    if remittance.startswith(("USTD//", "USTD/")):
-        remittance = remittance.removeprefix("USTD/").lstrip("/")
-    elif "STRD" in fields:
+    remittance, reference = fields.get("REMI", "") or fields.get("USTD", ""), ""
+    if remittance.startswith("USTD/"):
+        remittance = remittance.removeprefix("USTD/").strip("/")
+    elif remittance.startswith("STRD/") or "STRD" in fields:
         # /REMI/STRD/CUR/1234567890123456/: the issuer, then the reference.
-        issuer, _, reference = fields["STRD"].partition("/")
-        if not reference:
-            reference = issuer
-        remittance = remittance or fields["STRD"]
+        remittance = (fields.get("STRD") or remittance).removeprefix("STRD/").strip("/")
+        reference = remittance.rpartition("/")[2]
     return Details(
         remittance=" ".join(remittance.split()),
         name=" ".join(name.split()),
         iban=account_number(iban) if _IBAN.fullmatch(account_number(iban)) else "",
         end_to_end_id=said(fields.get("EREF")),
-        structured_reference=reference.strip("/ "),
+        structured_reference=reference.strip(),
         mandate_id=said(fields.get("MARF")),
         return_reason=said(fields.get("RTRN") or fields.get("RTYP")),
     )
