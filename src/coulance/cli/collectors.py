@@ -1,6 +1,7 @@
 """`coulance collectors ...`: what is collected and how it goes; asking now, by hand or for as long as Coulance runs."""
 
 import json
+import os
 import signal
 from types import FrameType
 from typing import TYPE_CHECKING, Any
@@ -103,6 +104,8 @@ def _named(name: str) -> "Collector":
 @click.option("--once", is_flag=True, help="Ask each target once, now, whether it is due or not.")
 def run(name: str | None, once: bool) -> None:
     """Ask the targets of all collectors, or of NAME, when they are due, until stopped. `coulance up` does it too."""
+    if not once:
+        os.nice(5)  # who waits for a page or for ingest goes first
     with working_database():
         from coulance.integrations.collectors import runner
         from coulance.platform import clock
