@@ -34,7 +34,8 @@ def billed(world: World) -> World:  # noqa: F811
 
 
 def body(answer: Any, status: int = 200) -> str:
-    assert answer.status_code == status, (answer.status_code, answer.content[-2000:])
+    faults = re.findall(rb'role="alert">([^<]*)', answer.content)
+    assert answer.status_code == status, (answer.status_code, faults, answer.content[-500:])
     return str(answer.content.decode()).replace("\u00a0", " ").replace("&#x27;", "'")
 
 

@@ -116,7 +116,7 @@ def payment_new(request: HttpRequest) -> HttpResponse:
 @require_GET
 def payment_detail(request: HttpRequest, receipt: int) -> HttpResponse:
     """One receipt: where its money went, and what can be done with it."""
-    return _page(request, _receipt(receipt), form_of(request))
+    return _page(request, _receipt(receipt), form_of(request, on=_today().isoformat()))
 
 
 @operators_only(Permission.MONEY, fresh=True)
