@@ -9,6 +9,7 @@ from procrastinate.contrib.django.models import ProcrastinateJob
 
 from coulance.platform import at_rest, webhooks
 from coulance.platform.models import WebhookDelivery, WebhookEndpoint, WebhookEvent
+from tests.support.database import ROOT
 
 AT = datetime(2026, 11, 1, 12, tzinfo=UTC)
 
@@ -79,3 +80,16 @@ def test_a_secret_at_rest_is_encrypted(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COULANCE_WEBHOOK_KEY", "another")
     with pytest.raises(at_rest.UnableToUnsealError, match="webhook_key"):
         at_rest.unseal(kept)
+
+
+def test_every_event_that_can_be_asked_for_is_told_somewhere() -> None:
+    """Nobody waits for an event that never comes: each name stands in a module that emits."""
+    emitting = [
+        text
+        for path in (ROOT / "src" / "coulance").rglob("*.py")
+        if path.name != "webhooks.py" and "emit" in (text := path.read_text())
+    ]
+    built = {f"{record}.{action}" for record in ("account", "service") for action in ("created", "changed")}
+    told = {name for name in webhooks.EVENTS if any(f'"{name}"' in text for text in emitting)}
+    told.add("endpoint.test")  # written for one endpoint, not emitted
+    assert set(webhooks.EVENTS) == told | built

@@ -25,7 +25,6 @@ EVENTS: dict[str, str] = {
     "credit_note.issued": "a credit note was issued and has its number",
     "statement.issued": "a usage statement was issued",
     "period.closed": "a period was closed: everything in it is numbered and booked",
-    "account.parked": "an account could not be billed, and waits for somebody to look",
     "document.sent": "a document went out to its account's contacts",
     "document.delivered": "a document reached a mailbox",
     "message.bounced": "a message came back",
@@ -33,14 +32,7 @@ EVENTS: dict[str, str] = {
     "payment.allocated": "money was allocated to documents",
     "payment.reversed": "a payment was taken back",
     "payment.refunded": "money was paid back",
-    "bank.imported": "a bank statement was read in",
     "usage.assigned": "samples in quarantine were given to a service",
-    "usage.silent": "a series that was expected sends nothing",
-    "consent.given": "an account agreed to overage",
-    "consent.withdrawn": "an account's agreement to overage ended",
-    "threshold.reached": "use reached a threshold of its allowance or limit",
-    "service.paused": "a service was paused at its limit",
-    "service.resumed": "a paused service runs again",
     "endpoint.test": "somebody asked for a test of this endpoint",
 }
 """Every event there is, and what it tells. Add yours here: an unknown one is refused."""
