@@ -188,26 +188,31 @@ def test_an_unknown_audit_is_refused(db: Any) -> None:
         audits.audit("leger")
 
 
-def test_the_command_prints_each_and_ends_1_on_a_fault(committed_db: Any) -> None:
-    from tests.support.instances import coulance, new_home
+def test_the_commands_print_each_and_end_1_on_a_fault(committed_db: Any) -> None:
+    from tests.support.instances import coulance_many, new_home
 
+    with committed_db.connect() as direct:
+        direct.execute("INSERT INTO invoicing_number_series (series, year, first, last) VALUES ('base', 2026, 1, 4)")
     with new_home() as home:
-        where = {"DATABASE_URL": committed_db.url}
-        told = coulance(home, "audit", **where).stdout.splitlines()
-        assert [line.split()[:2] for line in told] == [["sound", f"{each.name}:"] for each in audits.AUDITS]
-        with committed_db.connect() as direct:
-            direct.execute(
-                "INSERT INTO invoicing_number_series (series, year, first, last) VALUES ('base', 2026, 1, 4)"
-            )
-        done = coulance(home, "audit", "documents", check=False, **where)
-        assert done.returncode == 1
-        assert "FAULT  documents" in done.stdout
-        assert "series base 2026: gave 4 numbers from 1 on, and 0 are in use; the first missing is 1" in done.stdout
-        last = coulance(home, "audit", "--last", "--json", check=False, **where)
-        assert {row["audit"]: row["faults"] for row in json.loads(last.stdout)}["documents"] == 1
-        assert coulance(home, "alarms", check=False, **where).returncode == 1
-        cleared = coulance(home, "alarms", "clear", "audit.documents", "--reason", "a test", **where)
-        assert cleared.stdout == "Cleared audit.documents.\n"
-        assert coulance(home, "alarms", **where).stdout == "No alarm is open.\n"
-        refused = coulance(home, "alarms", "clear", "x", "--reason", "y", check=False, **where)
-        assert refused.stderr.startswith("Error: no alarm x is open")
+        all_, last, open_, cleared, none, unknown = coulance_many(
+            home,
+            ("audit",),
+            ("audit", "--last", "--json"),
+            ("alarms",),
+            ("alarms", "clear", "audit.documents", "--reason", "a test"),
+            ("alarms",),
+            ("alarms", "clear", "x", "--reason", "y"),
+            DATABASE_URL=committed_db.url,
+        )
+    states = {
+        line.split()[1]: line.split()[0] for line in all_[1].splitlines() if line.split()[0] in {"sound", "FAULT"}
+    }
+    expected = {f"{each.name}:": "FAULT" if each.name == "documents" else "sound" for each in audits.AUDITS}
+    assert (all_[0], states) == (1, expected)
+    assert "series base 2026: gave 4 numbers from 1 on, and 0 are in use; the first missing is 1" in all_[1]
+    assert {row["audit"]: row["faults"] for row in json.loads(last[1])}["documents"] == 1
+    assert (open_[0], open_[1].split()[:2]) == (1, ["critical", "audit.documents"])
+    assert cleared[:2] == (0, "Cleared audit.documents.\n")
+    assert none[:2] == (0, "No alarm is open.\n")
+    assert unknown[0] == 1
+    assert unknown[2].startswith("Error: no alarm x is open")

@@ -72,11 +72,11 @@ print(json.dumps(answers))
 """
 
 
-def coulance_many(home: Path, *commands: tuple[str, ...]) -> list[tuple[int, str, str]]:
+def coulance_many(home: Path, *commands: tuple[str, ...], **extra: str) -> list[tuple[int, str, str]]:
     """Run commands one after another in one process, which loads Django once: (status, stdout, stderr) of each."""
     done = subprocess.run(
         [sys.executable, "-c", _MANY, json.dumps(commands)],
-        env=environment(home),
+        env=environment(home, **extra),
         cwd=ROOT,
         capture_output=True,
         text=True,
