@@ -84,7 +84,6 @@ def run() -> list[Result]:
                 "mails/s",
                 "Django send(), one by one",
                 rival,
-                goal=1.0,
                 note=f"{note}, PDF, 4 connections, each step recorded",
             ),
             Result("mail: all of it", queueing + sending, "s", less_is_better=True, note=note),

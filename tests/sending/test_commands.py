@@ -109,7 +109,7 @@ def test_uncertain_and_test_mails(typed: Any, server: MailServer, monkeypatch: p
     status, said = typed(f"send resolve {row.id} --again --reason more")
     assert (status, "only one that is held or uncertain" in said) == (1, True)
     monkeypatch.setenv("COULANCE_MAIL", "smtp://127.0.0.1:9?tls=none")
-    status, said = typed("mail test me@host.example")
+    status, said = typed("mail test you@host.example")
     assert (status, "can't be reached" in said) == (1, True)
     monkeypatch.setenv("COULANCE_MAIL", "pigeon://x")
     assert _said()["mail"].startswith("fault the secret `mail`: it begins with pigeon:")
