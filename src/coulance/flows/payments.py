@@ -13,7 +13,7 @@ from django.db import transaction
 from coulance.customers import queries as customers
 from coulance.payments import operations, queries
 from coulance.payments.operations import DEFAULT_POLICY, Booked, NewReceipt
-from coulance.platform.webhooks import emit
+from coulance.platform.webhooks import anybody_listens, emit, emit_many
 from coulance_core.kernel import Money
 from coulance_core.payments import Allocation, AllocationPolicy, Choice, Method, ReversalKind
 
@@ -22,9 +22,7 @@ def book_payments(*, receipts: Sequence[NewReceipt], actor: str, at: datetime) -
     """Book receipts, all or none; those booked before are answered as such. A bank file comes this way."""
     with transaction.atomic():
         done = operations.book_receipts(receipts=receipts, actor=actor, at=at)
-        for asked, booked in zip(receipts, done, strict=True):
-            if not booked.already:
-                _tell_received(asked.account, asked.amount, asked.method, asked.received_on, booked, at)
+        _tell_received([(a, b) for a, b in zip(receipts, done, strict=True) if not b.already], at)
     return done
 
 
@@ -290,21 +288,30 @@ def choices(*, account: int, named: Sequence[tuple[str, Money | None]]) -> list[
     return found
 
 
-def _tell_received(
-    account: int, amount: Money, method: Method, received_on: date, booked: Booked, at: datetime
-) -> None:
-    if not method.is_money:
+def _tell_received(pairs: Sequence[tuple[NewReceipt, Booked]], at: datetime) -> None:
+    """Tell of receipts in a few statements whatever their number: a bank file has thousands."""
+    told = [(asked, booked) for asked, booked in pairs if asked.method.is_money]
+    if not told or not anybody_listens():
         return
-    left = booked.allocation.rest if booked.allocation is not None else Money(0, amount.currency)
-    data = {
-        "receipt": booked.receipt,
-        "amount": _money(amount),
-        "method": method.value,
-        "received_on": received_on.isoformat(),
-        "allocated": _allocated(booked.allocation),
-        "unallocated": _money(left),
-    }
-    emit(event="payment.received", data=_of(account) | data, at=at)
+    refs = {row.id: row.external_id for row in customers.accounts({asked.account for asked, _ in told})}
+    emit_many(
+        event="payment.received",
+        data=[
+            {
+                "account": refs[asked.account],
+                "receipt": booked.receipt,
+                "amount": _money(asked.amount),
+                "method": asked.method.value,
+                "received_on": asked.received_on.isoformat(),
+                "allocated": _allocated(booked.allocation),
+                "unallocated": _money(
+                    booked.allocation.rest if booked.allocation is not None else Money(0, asked.amount.currency)
+                ),
+            }
+            for asked, booked in told
+        ],
+        at=at,
+    )
 
 
 def _of(account: int) -> dict[str, Any]:
