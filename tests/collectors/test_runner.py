@@ -2,21 +2,23 @@
 
 import threading
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from contextlib import nullcontext
+from datetime import timedelta
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import click
 import pytest
+from click.testing import CliRunner
 
+from coulance.cli import collectors, usage
 from coulance.integrations.collectors.runner import Runner
-from coulance.platform import clock
 from coulance.usage import queries
 from coulance_core.usage.polling import LONGEST_PAUSE_S, next_poll, pause_s
 from tests.collectors.fakes import Answer, FakeProxmox
 from tests.collectors.test_asking import PROXMOX
 from tests.collectors.world import NOW, house
-from tests.support.instances import coulance
 
 # failures in a row, what Retry-After asked for, least and most seconds until the next try
 BACK_OFF = [
@@ -121,24 +123,28 @@ def test_due_targets_are_asked_side_by_side_and_only_then(ready: FakeProxmox) ->
     assert len(list(Runner(lambda: now[0], only="pve2").due())) == 1
 
 
-def test_the_commands(ready: FakeProxmox, committed_db: Any, tmp_path: Path) -> None:
-    home = tmp_path / "home"
-    extra = {"DATABASE_URL": committed_db.url, "COULANCE_PVE": ready.token}
-    listed = coulance(home, "collectors", "list", **extra)
-    assert "never asked" in listed.stdout
-    tried = coulance(home, "collectors", "test", "pve1", **extra)
-    assert "1 readings of 1 series" in tried.stdout
-    assert "meter port" in tried.stdout
+def test_the_commands(ready: FakeProxmox, monkeypatch: pytest.MonkeyPatch) -> None:
+    for module in (collectors, usage):
+        monkeypatch.setattr(module, "working_database", nullcontext)
+
+    def said(command: click.Command, *arguments: str) -> tuple[int, str]:
+        done = CliRunner().invoke(command, arguments)
+        return done.exit_code, done.output
+
+    assert "never asked" in said(collectors.collectors, "list")[1]
+    status, told = said(collectors.collectors, "test", "pve1")
+    assert (status, "1 readings of 1 series" in told, "meter port" in told) == (0, True, True)
     assert queries.collector_health(at=NOW) == [], "a try writes nothing"
-    ran = coulance(home, "collectors", "run", "pve1", "--once", **extra)
-    assert "1 accepted" in ran.stdout
+    assert "1 accepted" in said(collectors.collectors, "run", "pve1", "--once")[1]
     ready.instead = lambda _: Answer(b"", 500)
-    failed = coulance(home, "collectors", "run", "pve1", "--once", check=False, **extra)
-    assert (failed.returncode, "status 500" in failed.stderr) == (1, True)
-    assert "failing" in coulance(home, "collectors", "list", "--json", **extra).stdout
-    silent = coulance(home, "usage", "silent", "--json", check=False, **extra)
-    assert silent.returncode == 1
-    assert '"0-100"' in silent.stdout
-    unknown = coulance(home, "collectors", "run", "nobody", "--once", check=False, **extra)
-    assert "expected one of: pve0" in unknown.stderr
-    assert clock.now() > datetime(2026, 1, 1, tzinfo=UTC)
+    status, told = said(collectors.collectors, "run", "pve1", "--once")
+    assert (status, "status 500" in told) == (1, True)
+    assert '"state": "failing"' in said(collectors.collectors, "list", "--json")[1]
+    assert "status 500" in said(collectors.collectors, "list")[1]
+    assert said(collectors.collectors, "test", "pve1")[0] == 1
+    status, told = said(usage.usage, "silent", "--json")
+    assert (status, '"0-100"' in told) == (1, True)
+    status, told = said(collectors.collectors, "run", "nobody", "--once")
+    assert (status, "expected one of: pve0" in told) == (1, True)
+    status, told = said(collectors.collectors, "bills", "pve1")
+    assert (status, "only LibreNMS has bills" in told) == (1, True)
