@@ -20,7 +20,7 @@ from coulance.customers import queries as customers
 from coulance.flows import payments as money
 from coulance.payments import bank
 from coulance.payments import queries as payments
-from coulance.payments.bank import AccountStatus, EntryRow, Stored
+from coulance.payments.bank import AccountStatus, EntryRow, NewDecision, Stored
 from coulance.payments.operations import NewReceipt, PaymentsError
 from coulance.platform import audit
 from coulance_core.kernel import Money
@@ -235,6 +235,7 @@ def _carry_out(decided: Sequence[tuple[EntryRow, Decision]], actor: str, at: dat
                 refused[asked.source_key] = str(error)
     names = {row.id: row for row in customers.accounts(_accounts_of(decided))}
     learnt: list[tuple[int, str, str]] = []
+    decisions: list[NewDecision] = []
     out: list[Judged] = []
     for row, decision in decided:
         told = _told(decision)
@@ -242,16 +243,8 @@ def _carry_out(decided: Sequence[tuple[EntryRow, Decision]], actor: str, at: dat
         key = _source(row.id)
         if decision.outcome is Outcome.MATCH and key in booked:
             what = ", ".join(decision.numbers) or "unallocated"
-            bank.decide(
-                entry=row.id,
-                state="booked",
-                actor=actor,
-                at=at,
-                reason=f"matched by {decision.rule}",
-                match=told,
-                account=decision.account,
-                receipt=booked[key],
-            )
+            why = f"matched by {decision.rule}"
+            decisions.append(NewDecision(row.id, "booked", why, told, decision.account, booked[key]))
             if decision.rule in _TEACHES and Flag.IBAN_OF_ANOTHER not in decision.flags and decision.account:
                 learnt.append((decision.account, row.entry.counterparty_iban, f"bank_entry/{row.id}"))
             out.append(_judged(row, decision, "booked", who, what))
@@ -261,25 +254,16 @@ def _carry_out(decided: Sequence[tuple[EntryRow, Decision]], actor: str, at: dat
             continue
         if decision.outcome is Outcome.SET_ASIDE:
             reason = decision.explanation.notes[0] if decision.explanation.notes else f"refund {decision.refund}"
-            bank.decide(
-                entry=row.id,
-                state="ignored",
-                actor=actor,
-                at=at,
-                reason=reason,
-                match=told,
-                account=decision.account,
-            )
+            decisions.append(NewDecision(row.id, "ignored", reason, told, decision.account))
             out.append(_judged(row, decision, "ignored", who, reason))
             continue
         why = refused.get(key, "")
         if decision.outcome is Outcome.REVERSE:
             why = fault or ""
-        bank.decide(
-            entry=row.id, state="suggested", actor=actor, at=at, reason=why, match=told, account=decision.account
-        )
+        decisions.append(NewDecision(row.id, "suggested", why, told, decision.account))
         what = why or "; ".join(decision.explanation.notes[:1])
         out.append(_judged(row, decision, "queued", who, what))
+    bank.decide_many(decisions=decisions, actor=actor, at=at)
     bank.learn_ibans(learnt=learnt, at=at)
     return out
 

@@ -405,13 +405,37 @@ def decide(
     receipt: int | None = None,
 ) -> None:
     """Write what became of an entry. What was known of its batch stays."""
-    require_transaction("decide")
+    decide_many(
+        decisions=[NewDecision(entry, state, reason, match, account=account, receipt=receipt)], actor=actor, at=at
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class NewDecision:
+    """What became of one entry."""
+
+    entry: int
+    state: str
+    reason: str
+    match: Mapping[str, Any]
+    account: int | None = None
+    receipt: int | None = None
+
+
+def decide_many(*, decisions: Sequence[NewDecision], actor: str, at: datetime) -> None:
+    """Write what became of entries. What was known of their batches stays."""
+    require_transaction("decide_many")
+    rows = [
+        (one.state, one.account, one.receipt, at, actor, one.reason, _json(one.match), one.entry) for one in decisions
+    ]
+    if not rows:
+        return
     with connection.cursor() as cursor:
-        cursor.execute(
+        cursor.executemany(
             "UPDATE payments_bank_entry SET state = %s, account_id = %s, receipt_id = %s, decided_at = %s,"
             " decided_by = %s, reason = %s, match = jsonb_strip_nulls(jsonb_build_object("
             " 'batch_count', match->'batch_count', 'explains', match->'explains')) || %s::jsonb WHERE id = %s",
-            [state, account, receipt, at, actor, reason, _json(dict(match)), entry],
+            rows,
         )
 
 
