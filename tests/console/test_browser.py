@@ -167,7 +167,7 @@ def test_every_screen_works_at_any_width_in_light_and_dark(site: Site) -> None:
             found = [*page.evaluate(FAULTS), *page.evaluate(CONTRAST)]
             faults += [f"{name} {screen}: {fault}" for fault in found if not _documents_own(screen, fault)]
         context.close()
-    assert faults == []
+    assert "\n".join(faults) == ""
 
 
 def _documents_own(screen: str, fault: str) -> bool:
