@@ -59,7 +59,7 @@ def main(step: str, account: int) -> None:
 
         ledger.copy_lines = lines_or_die
     elif step == "webhook":
-        flow.emit = die
+        flow._tell_received = die
     else:
         connection: Any = import_module("django.db").connection
         connection._commit = die  # everything is written; the power goes just before COMMIT
