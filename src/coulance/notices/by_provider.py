@@ -11,6 +11,7 @@ from anymail.exceptions import AnymailAPIError, AnymailError, AnymailRecipientsR
 from anymail.message import AnymailMessage
 from django.core.exceptions import ImproperlyConfigured
 from django.core.mail import get_connection
+from urllib3.exceptions import NewConnectionError
 
 from coulance.notices.addresses import header_text
 from coulance.notices.errors import UnableToReachServerError
@@ -81,7 +82,7 @@ class ByProvider:
 
     def _failed(self, fault: AnymailError) -> Answer:
         host, code = self._where.provider, fault.status_code
-        if isinstance(fault, _NEVER_SENT):
+        if _never_sent(fault):
             raise UnableToReachServerError(f"{self._where.shown} can't be reached") from fault
         if code in (401, 403, 429):
             why = "takes no more for now" if code == 429 else "doesn't take our key: set the secret `mail` anew"
@@ -93,6 +94,15 @@ class ByProvider:
         if code is None and not isinstance(fault, AnymailAPIError):
             return Answer(Outcome.REFUSED, f"the mail can't be put to the provider: {type(fault).__name__}", host)
         return Answer(Outcome.UNCERTAIN, f"the provider never said whether it has it ({code or 'no answer'})", host)
+
+
+def _never_sent(fault: BaseException) -> bool:
+    """Whether the request never left: no connection came about. A connection that broke later is another matter."""
+    if isinstance(fault, _NEVER_SENT):
+        return True
+    cause = fault.__cause__
+    given = cause.args[0] if cause is not None and cause.args else None
+    return isinstance(getattr(given, "reason", None), NewConnectionError)
 
 
 def _settings(transport: Transport) -> dict[str, Any]:
