@@ -128,6 +128,29 @@ def _story(show: Show, home: Path, workers: int) -> None:
             if report.totals.documents or report.parked:
                 _closed(show, report, again=one == before)
         before = (year, month)
+    _paid(show, home)
+
+
+def _paid(show: Show, home: Path) -> None:
+    """Customers pay: a month of bank statements is made up and imported."""
+    from coulance.integrations.demo import bank, story
+
+    year, month = story.MONTHS[-1]
+    closed = story.closing_instant(year, month)
+    done = bank.pay(
+        home / "bank",
+        first=closed.date() + timedelta(days=1),
+        at=closed + timedelta(days=40),
+        seed=story.SEED,
+        actor=story.ACTOR,
+    )
+    if done is None:
+        return
+    made, report = done
+    show.done(
+        f"imported {len(made.statements)} bank statements: {report.count('booked')} payments booked, "
+        f"{report.count('reversed')} came back, {report.count('queued')} wait in the queue; to the cent"
+    )
 
 
 def _closed(show: Show, report: object, *, again: bool) -> None:

@@ -12,7 +12,11 @@ from pathlib import Path
 
 import numpy as np
 
+from coulance.flows.bank_import import GivenFile, ImportReport, import_statements
+from coulance.integrations.bank.reading import read_bank_file
 from coulance.integrations.bank.writing import camt
+from coulance.payments import bank
+from coulance.payments import queries as payments
 from coulance_core.invoicing.references import creditor_reference
 from coulance_core.kernel import Money
 from coulance_core.payments import OpenItem
@@ -192,3 +196,20 @@ def write_files(made: Payday, folder: Path, *, created_at: datetime) -> list[Pat
         path.write_bytes(camt([statement], message_id=f"MSG{statement.number}", created_at=created_at))
         out.append(path)
     return out
+
+
+def pay(folder: Path, *, first: date, at: datetime, seed: int, actor: str) -> tuple[Payday, ImportReport] | None:
+    """Let customers pay what is open, and import the bank's files; None when that was done before.
+
+    Raises `RuntimeError` when what was booked is not what was made up.
+    """
+    if bank.status():
+        return None
+    made = payday([item for items in payments.open_items().values() for item in items], seed=seed, first=first)
+    paths = write_files(made, folder, created_at=at)
+    files = [GivenFile(path.name, read_bank_file(path)) for path in paths]
+    report = import_statements(files=files, apply=True, actor=actor, at=at)
+    queued = sum(row.entry.amount.minor for row in bank.entries(states=("suggested",), limit=100_000))
+    if queued != made.queued or report.accounts[0].missing != Money(0, report.accounts[0].currency):
+        raise RuntimeError(f"{queued} waits where {made.queued} was made up to, or a balance is not explained")
+    return made, report
