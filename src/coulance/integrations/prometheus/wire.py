@@ -14,6 +14,8 @@ is not found in the table (a new series, a value of 0, which protobuf leaves out
 a number) is parsed field by field from a proven place to a proven place.
 """
 
+import itertools
+import operator
 import struct
 import threading
 from bisect import bisect_left
@@ -36,6 +38,8 @@ _SAMPLE = b"\x12\x10\x09"
 _TAIL = 15
 """What follows these three bytes in a sample: the value, a tag, six bytes of timestamp."""
 _DOUBLE = struct.Struct("<d")
+_LONGEST_ORDER = 200_000
+"""Heads whose order is remembered: some 40 MB of them."""
 
 Floats = NDArray[np.float64]
 Int64s = NDArray[np.int64]
@@ -72,9 +76,38 @@ class LabelSets:
         self.labels: dict[bytes, int] = {}
         self.size = 0
         self._lock = threading.Lock()
+        self._order: tuple[list[bytes], list[int], dict[int, int]] = ([], [], {})
 
     def __len__(self) -> int:
         return len(self.labels)
+
+    def of_heads(self, heads: list[bytes]) -> "list[int | None]":
+        """The number of each head, `None` for one that was not seen.
+
+        A sender goes through its series in the same order each time, wherever it cuts its requests: heads are compared
+        with those that followed the first one of them before, which takes a third of the time of looking each up.
+        """
+        order, numbers, places = self._order
+        first = self.heads.get(heads[0]) if heads else None
+        place = -1 if first is None else places.get(first, -1)
+        count = len(heads)
+        if 0 <= place <= len(order) - count and all(map(operator.eq, heads, itertools.islice(order, place, None))):
+            return list(numbers[place : place + count])
+        found = list(map(self.heads.get, heads))
+        if None not in found:
+            self._remember(heads, found)
+        return found
+
+    def _remember(self, heads: list[bytes], numbers: "list[int | None]") -> None:
+        with self._lock:
+            if len(self._order[0]) + len(heads) > _LONGEST_ORDER:
+                self._order = ([], [], {})
+            order, known, places = self._order
+            for place, number in enumerate(numbers, len(order)):
+                if number is not None:
+                    places.setdefault(number, place)
+            known += [number for number in numbers if number is not None]
+            order += heads  # last: a reader that sees these sees their numbers too
 
     def number(self, labels: bytes, parsed: Callable[[], Mapping[str, str]]) -> int:
         """The number of a label set, by its bytes; a new one is parsed and resolved."""
@@ -137,9 +170,9 @@ def decode(message: bytes, sets: LabelSets) -> Written:
     lengths = np.fromiter(map(len, pieces), np.int64, count + 1)
     ends = np.cumsum(lengths + len(_SAMPLE))  # where the part after each cut begins; the last is past the end
     tails = ends[:count]
-    get = sets.heads.get
     heads = [pieces[0], *[piece[_TAIL:] for piece in pieces[1:]]]
-    codes = list(map(get, heads[:count]))
+    last = heads.pop()
+    codes = sets.of_heads(heads)
     begins = np.concatenate((np.zeros(1, np.int64), tails + _TAIL))
     rest = _Rest(message, sets)
     kept = np.ones(count, np.bool_)
@@ -150,9 +183,10 @@ def decode(message: bytes, sets: LabelSets) -> Written:
     rows = raw[np.minimum(tails, max(len(raw) - _TAIL, 0))[:, None] + np.arange(_TAIL)] if count else raw[:0]
     if count and len(raw) >= _TAIL:
         kept &= (rows[:, 8] == 0x10) & (rows[:, 9:14] >= 0x80).all(axis=1) & (rows[:, 14] < 0x80)
-    if None in codes or not kept.all() or heads[count]:
+    unknown = None in codes
+    if unknown or last or not kept.all():
         _slowly(codes, kept, begins, rest)
-    numbers = np.array([-1 if code is None else code for code in codes] if None in codes else codes, np.int32)
+    numbers = np.array([-1 if code is None else code for code in codes] if unknown else codes, np.int32)
     if not kept.all():
         numbers, rows = numbers[kept], rows[kept]
     value = np.ascontiguousarray(rows[:, :8]).view("<f8").reshape(-1) if count else np.empty(0)
