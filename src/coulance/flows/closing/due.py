@@ -16,7 +16,7 @@ _BACK = 13
 
 @dataclass(frozen=True, slots=True)
 class Month:
-    """A month that is not closed: how many accounts there are and are due, and from which day the first and last are."""
+    """A month that is not closed: its accounts, how many are due, and from which day the first and the last are."""
 
     period: str
     accounts: int
