@@ -35,6 +35,10 @@ def chromium() -> Iterator[Any]:
     if not Path(CHROMIUM).exists() and shutil.which("chromium") is None:
         pytest.skip("no chromium: apt-get install chromium")
     sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+    from django.db import connections
+
+    # While that loop runs, Django keeps its connections elsewhere; one left open here would be cut off meanwhile.
+    connections.close_all()
     try:
         started = sync_api.sync_playwright().start()
     except Exception as fault:  # the wheel of this platform has no driver
