@@ -157,6 +157,17 @@ def series_refs(keys: Collection[str]) -> dict[str, SeriesRef]:
         return {key: SeriesRef(*rest) for key, *rest in cursor.fetchall()}
 
 
+def owners_of(series: Collection[int]) -> list[tuple[int, int]]:
+    """The services that these series (ids) count for, with their accounts: (account, service), sorted, each once."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT DISTINCT v.account_id, v.id FROM services_series s JOIN services_service v ON v.id = s.service_id"
+            " WHERE s.id = ANY(%s) ORDER BY 1, 2",
+            [list(series)],
+        )
+        return [(account, service) for account, service in cursor.fetchall()]
+
+
 def series_of(services: Collection[int]) -> dict[int, tuple[SeriesRow, ...]]:
     """The series of these services, by service id; services without any are left out."""
     rows = Series.objects.filter(service__in=list(services)).order_by("service_id", "id")

@@ -52,6 +52,8 @@ STRIPES = 512
 """Locks that all pages share: page number modulo this. A server has room for thousands of locks, not for millions."""
 STRIPE_LOCK = lock_key("usage", "page") % 2**31
 """The first half of a stripe's two-part advisory lock; the stripe is the second."""
+CHANNEL = "coulance_usage"
+"""NOTIFY on it says that samples were committed; who listens asks `queries.touched_since` which."""
 
 
 def lock_pages(raw: "psycopg.Connection[Any]", numbers: Int64s) -> None:
@@ -346,7 +348,18 @@ def commit(
             return resent.answer
         kept = Batch.objects.values_list("digest", "answer").get(source=source, key=key)
         return _answer_again(key, digest, bytes(kept[0]), kept[1])
+    if fresh or late_rows or corrected:
+        transaction.on_commit(_announce, robust=True)
     return answer
+
+
+def _announce() -> None:
+    """Wake whoever judges new use. After the commit, not in it: commits that notify wait for each other, disk and all.
+
+    What dies in between is found by the listener's own look every so often.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_notify(%s, '')", [CHANNEL])
 
 
 class _Writer:

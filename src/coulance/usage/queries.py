@@ -16,6 +16,7 @@ from coulance.usage.collecting import health as collector_health
 from coulance.usage.collecting import progress as collector_progress
 from coulance.usage.counting import Tally
 from coulance.usage.days import day_date, day_number, midnights
+from coulance.usage.ingest import CHANNEL
 from coulance.usage.models import Blob, DayPage, Horizon, Quarantined, Segment, StatePage
 from coulance.usage.pages import DAY, NEVER, PAGE, STATE
 from coulance.usage.quarantine import QuarantinedSeries
@@ -26,6 +27,7 @@ from coulance_core.kernel import Period
 from coulance_core.usage.samples import Samples
 
 __all__ = [
+    "CHANNEL",
     "CollectorHealth",
     "DailyCounters",
     "DayCoverage",
