@@ -128,6 +128,7 @@ def _settings(catalog: core.Catalog) -> dict[str, object]:
         "tax": to_json(catalog.tax),
         "series": {key: to_json(series) for key, series in catalog.series.items()},
         "collectors": {key: to_json(collector) for key, collector in catalog.collectors.items()},
+        "drivers": {key: to_json(driver) for key, driver in catalog.drivers.items()},
         "sending": to_json(catalog.sending),
         "overage": to_json(catalog.overage),
         "sold": sorted(catalog.plans),

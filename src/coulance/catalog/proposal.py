@@ -132,6 +132,8 @@ class _Comparing:
                 self.changes.append(Change(f"series {key}: {line}"))
         for key in sorted({*self.old.collectors, *self.new.collectors}):
             self._collector(key, self.old.collectors.get(key), self.new.collectors.get(key))
+        for key in sorted({*self.old.drivers, *self.new.drivers}):
+            self._driver(key, self.old.drivers.get(key), self.new.drivers.get(key))
         for line in difference(_full(self.old.sending), _full(self.new.sending)):
             self.changes.append(Change(f"sending: {line}"))
         for line in difference(_full(self.old.overage), _full(self.new.overage)):
@@ -155,6 +157,14 @@ class _Comparing:
             return
         for line in difference(_full(before), _full(after)):
             self.changes.append(Change(f"collector {key}: {line}"))
+
+    def _driver(self, key: str, before: core.Driver | None, after: core.Driver | None) -> None:
+        if before is None or after is None:
+            said = "new driver" if after else "driver taken out"
+            self.changes.append(Change(f"{said}: {key} ({(after or before).kind})"))  # type: ignore[union-attr]
+            return
+        for line in difference(_full(before), _full(after)):
+            self.changes.append(Change(f"driver {key}: {line}"))
 
     def _meters(self) -> None:
         old = self.old.meters if self.old else {}

@@ -12,6 +12,7 @@ from fractions import Fraction
 from typing import Any
 
 from coulance.catalog.collector_tables import COLLECTOR
+from coulance.catalog.driver_tables import DRIVER
 from coulance.catalog.fields import (
     FAULTY,
     Choice,
@@ -451,6 +452,7 @@ ROOT = Table(
         Field("pools", Named(POOL), "[pools.KEY]: allowances that services share"),
         Field("plans", Named(PLAN), "[plans.KEY]: what is sold, in price versions"),
         Field("collectors", Named(COLLECTOR), "[collectors.KEY]: where counters are read"),
+        Field("drivers", Named(DRIVER), "[drivers.KEY]: what restricts the network of services"),
     ),
 )
 

@@ -72,6 +72,7 @@ def load_catalog(revision: int) -> core.Catalog:
         collectors={key: from_json(core.Collector, one) for key, one in settings.get("collectors", {}).items()},
         sending=from_json(core.SendingTerms, settings.get("sending", {})),
         overage=from_json(core.OverageTerms, settings.get("overage", {})),
+        drivers={key: from_json(core.Driver, one) for key, one in settings.get("drivers", {}).items()},
     )
 
 

@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 
 from coulance.catalog.building import PriceBuilder, rename, same_names
 from coulance.catalog.collector_tables import collector
+from coulance.catalog.driver_tables import driver
 from coulance.catalog.faults import Fault, listed, nearest
 from coulance.catalog.fields import Faulty, Reading, Record
 from coulance.catalog.provider_file import ROOT
@@ -84,12 +85,13 @@ class _Builder(PriceBuilder):
         tax = self._tax()
         series = self._numbers()
         collectors = dict(self._each("collectors", partial(collector, self, meters)))
+        drivers = dict(self._each("drivers", partial(driver, self)))
         sending = self._sending() or core.SendingTerms()
         overage = self._overage() or core.OverageTerms()
         if provider is None:
             return None
         try:
-            return core.Catalog(provider, meters, plans, pools, tax, series, collectors, sending, overage)
+            return core.Catalog(provider, meters, plans, pools, tax, series, collectors, sending, overage, drivers)
         except core.TermsError as error:
             self._catalog_faults(error)
             return None

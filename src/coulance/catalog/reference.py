@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from fractions import Fraction
 
 from coulance.catalog import collector_tables as c
+from coulance.catalog import driver_tables as d
 from coulance.catalog import fields as f
 from coulance.catalog import provider_file as p
 from coulance.catalog import values as v
@@ -54,6 +55,12 @@ def _reference() -> Iterator[str]:
     for heading, table in (("of metrics", c.METRIC_RULE), ("of interfaces and guests", c.PORT_RULE)):
         yield from (f"Rules {heading} say {table.title}:", "")
         yield from _rows(table, (core.CollectorRule,))
+    yield from ("### `[drivers.KEY]`", "", "What restricts the network of services: [enforcement](enforcement.md).", "")
+    for name, table in d.DRIVER_TABLES.items():
+        yield from (f'#### `kind = "{name}"`', "", f"{table.title[0].upper()}{table.title[1:]}.", "")
+        plain = tuple(each for each in table.fields if each.key != "kind")
+        if plain:
+            yield from _rows(f.Table(table.title, plain), (core.Driver,))
     yield from ("### Price models", "", f"Short, for one price a unit: `{_plain(v.Price())}`.", "")
     for name, table in p.PRICE_MODELS.items():
         yield from (f'#### `model = "{name}"`', "", f"{table.title[0].upper()}{table.title[1:]}.", "")

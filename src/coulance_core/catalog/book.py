@@ -7,6 +7,7 @@ from itertools import pairwise
 from typing import TypeVar
 
 from coulance_core.catalog.collectors import Collector
+from coulance_core.catalog.drivers import Driver
 from coulance_core.catalog.faults import Fault, refuse
 from coulance_core.catalog.meters import Measure, Meter
 from coulance_core.catalog.overage import OverageTerms
@@ -37,6 +38,7 @@ class Catalog:
     collectors: Mapping[str, Collector] = field(default_factory=dict)
     sending: SendingTerms = field(default_factory=SendingTerms)
     overage: OverageTerms = field(default_factory=OverageTerms)
+    drivers: Mapping[str, Driver] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         refuse("catalog", self.faults())

@@ -111,6 +111,7 @@ def compare(
     _tax(state, old, new)
     _by_key(state, "number series", old.series, new.series)
     _by_key(state, "collector", old.collectors, new.collectors)
+    _by_key(state, "driver", old.drivers, new.drivers)
     sending = _differences(old.sending, new.sending)
     if sending:
         state.changes.append(Change(ChangeKind.CHANGED, "sending", new.provider.name, sending))

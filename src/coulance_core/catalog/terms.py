@@ -11,6 +11,7 @@ from coulance_core.catalog.collectors import (
     SnmpPrivacy,
     SnmpVersion,
 )
+from coulance_core.catalog.drivers import Driver, DriverKind
 from coulance_core.catalog.faults import Fault, TermsError
 from coulance_core.catalog.meters import (
     Aggregation,
@@ -91,6 +92,8 @@ __all__ = [
     "Control",
     "CycleAlignment",
     "Direction",
+    "Driver",
+    "DriverKind",
     "Dynamic",
     "Edges",
     "Fault",
