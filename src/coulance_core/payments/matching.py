@@ -393,11 +393,13 @@ def _by_number(entry: BankEntry, index: CandidateIndex) -> Decision | None:
         return _suggested(entry, [(item, 80, "its number is in the text") for item in strong])
     if weak:
         known = set(index.accounts_of(entry.counterparty_iban))
-        fitting = [item for item in weak if item.open == entry.amount or item.account in known]
+        # Who pays from a known IBAN doesn't pay another's debt by a number that is only like it.
+        fitting = [item for item in weak if item.account in known or (item.open == entry.amount and not known)]
         telling = [item for item in fitting if item.open == entry.amount and item.account in known] or fitting
         if len(telling) == 1:
             return _sure(entry, index, Rule.NUMBER, telling)
-        return _suggested(entry, [(item, 50, "a number like it is in the text") for item in weak])
+        like = _suggested(entry, [(item, 50, "a number like it is in the text") for item in weak])
+        return like if fitting else _by_iban(entry, index) or like
     return None
 
 
@@ -525,6 +527,11 @@ def _outgoing(entry: BankEntry, index: CandidateIndex) -> Decision:
             found = found if len(found) == 1 else []
         elif not entry.is_return:
             found = [one for one in found if one.iban and one.iban == entry.counterparty_iban]
+        else:
+            # Payers choose their end-to-end ids, and many choose the same: it goes back to where it came from.
+            found = [one for one in found if not entry.counterparty_iban or one.iban in ("", entry.counterparty_iban)]
+            found = [one for one in found if one.iban and one.iban == entry.counterparty_iban] or found
+            found = found if len({one.account for one in found}) == 1 else []
         if found:
             one = found[-1]
             built = _told(entry, f"payments.match.{Rule.RETURNED}")

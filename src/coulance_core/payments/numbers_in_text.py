@@ -16,6 +16,10 @@ _LONGEST = 6
 """Parts of a number at most; longer ones are found by their RF reference only."""
 _TELLING = 5
 """Digits that a number without letters needs to be told from any other number in a text."""
+_TELLING_MIXED = 4
+"""Letters and digits (zeros in front aside) that a number with letters needs: A4 is paper, F12 is a door."""
+_DATE = re.compile(r"(19|20)[0-9]{2}(0?[1-9]|1[0-2])(0[1-9]|[12][0-9]|3[01])?")
+"""A year and month, and perhaps a day: what is paid for is told by month more often than by number."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +76,7 @@ class NumberFinder:
         self._firsts: dict[str, int] = {}
         self._parts: dict[str, tuple[str, ...]] = {}
         self._widths: dict[str, int] = {}
+        self._written: dict[str, str] = {}
         for number in numbers:
             self.add(number)
 
@@ -85,9 +90,10 @@ class NumberFinder:
             return
         self._parts[number] = parts
         self._widths[number] = len(runs[-1].text)
+        self._written[number] = "".join(run.text for run in runs)
         digits = sum(len(run.text) for run in runs if run.text[0].isdigit())
         letters = any(run.text[0].isalpha() for run in runs)
-        telling = letters or digits >= _TELLING
+        telling = (letters and sum(map(len, parts)) >= _TELLING_MIXED) or digits >= _TELLING
         self._key(parts, number, telling)
         whole = _merged(run.text for run in runs)
         self._key(whole, number, telling)
@@ -155,6 +161,9 @@ class NumberFinder:
             numbers = self._keys.get(tuple(parts))
             if numbers is None and raw[0][0].isalpha():
                 numbers = self._keys.get(_merged(raw))
+            if numbers is not None and _DATE.fullmatch(whole := "".join(raw)):
+                # It may be a day as well as a number: weak at best, and only as the number is written.
+                numbers = {number: False for number in numbers if self._written[number] == whole} or None
             if numbers is not None:
                 strong = {number: True for number, sure in numbers.items() if sure}
                 best = (length, strong or numbers)

@@ -283,3 +283,56 @@ def test_any_entry_is_judged_the_same_twice_and_explains_itself(one: BankEntry) 
     if first.outcome is Outcome.MATCH:
         assert one.amount.minor > 0
         assert {known.item(ref).account for ref in first.refs} <= {first.account}
+
+
+RETURNED_WORD = (
+    EarlierReceipt(601, ANNA, eur("10.00"), "FACTUUR", "REF", IBAN_ANNA),
+    EarlierReceipt(602, BEN, eur("10.00"), "FACTUUR", "REF", IBAN_BEN),
+)
+
+
+@pytest.mark.parametrize("sign", ["end_to_end_id", "bank_ref"])
+@pytest.mark.parametrize(
+    ("iban", "receipt"), [(IBAN_ANNA, 601), (IBAN_BEN, 602), ("", None), ("FR7630006000011234567890189", None)]
+)
+def test_a_return_under_an_id_that_many_use_takes_back_who_it_goes_to(
+    sign: str, iban: str, receipt: int | None
+) -> None:
+    known = CandidateIndex(ITEMS, earlier=RETURNED_WORD)
+    value = {"end_to_end_id": "FACTUUR", "bank_ref": "REF"}[sign]
+    found = match(entry("-10.00", return_reason="MD06", counterparty_iban=iban, **{sign: value}), known)
+    assert found.receipt == receipt
+    assert (found.outcome is Outcome.REVERSE) == (receipt is not None)
+
+
+@pytest.mark.parametrize(
+    ("number", "text", "strong"),
+    [
+        ("2026-0003", "Hosting 2026-03", None),
+        ("2026-0003", "hosting 2026/3", None),
+        ("2026-0003", "factuur 2026-0003", True),
+        ("2026-03", "Hosting 2026-03", False),
+        ("B2026-000010", "hosting 2026-10", None),
+        ("B2026-000010", "b 2026-10", True),
+        ("20260317", "betaling 20260317", False),
+        ("20260317", "betaling 2026-03-17", None),
+        ("20260099", "betaling 20260099", True),
+        ("A4", "500 vel A4 papier", False),
+        ("F12", "Kerkstraat 3, F 12", False),
+        ("F2012", "f2012", True),
+    ],
+)
+def test_a_month_a_day_or_a_door_is_not_surely_a_number(number: str, text: str, strong: bool | None) -> None:
+    found = [(one.number, one.strong) for one in NumberFinder([number]).find(text)]
+    assert found == ([] if strong is None else [(number, strong)])
+
+
+def test_a_number_that_is_only_like_it_yields_to_a_known_iban() -> None:
+    known = CandidateIndex(
+        [item("20260317", ANNA, "12.10"), item("B2026-000099", BEN, "12.10"), item("B2026-000098", BEN, "99.00")],
+        ibans={IBAN_BEN: {BEN}},
+    )
+    paid = entry("12.10", "20260317 hosting", counterparty_iban=IBAN_BEN)
+    assert match(paid, known).refs == ("document/B2026-000099",)
+    assert match(replace(paid, amount=eur("5.00")), known).outcome is Outcome.SUGGEST
+    assert match(replace(paid, counterparty_iban=""), known).refs == ("document/20260317",)
