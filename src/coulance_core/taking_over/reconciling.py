@@ -122,11 +122,10 @@ def rows_that_differ(record: str, before: Mapping[str, Any], after: Mapping[str,
     compared = _ROWS[record][2]
     for key in sorted({*before, *after}):
         one, other = before.get(key), after.get(key)
-        if one is None:
-            yield Difference(record, key, "", NOTHING, summary(record, other), other.where)
-            continue
-        if other is None:
-            yield Difference(record, key, "", summary(record, one), NOTHING, one.where)
+        if one is None or other is None:
+            there: Any = other if one is None else one
+            sides = (NOTHING, summary(record, there)) if one is None else (summary(record, there), NOTHING)
+            yield Difference(record, key, "", *sides, there.where)
             continue
         for name in compared:
             was, now = getattr(one, name), getattr(other, name)

@@ -1,8 +1,8 @@
 """What a provider brings along from the system they leave, in words of no system in particular.
 
 A `Book` says how things stand on the day of the take-over. Every row knows where it was read (`Where`), so that
-whatever is wrong or differs can be told with file and row. Accounts and services are named by the ids they have, or will have,
-here; `key` names a row in the system that is left, once, and makes taking it over idempotent.
+whatever is wrong or differs can be told with file and row. Accounts and services are named by the ids they have here,
+or will have; `key` names a row in the system that is left, once, and makes taking it over idempotent.
 """
 
 from dataclasses import dataclass, field
