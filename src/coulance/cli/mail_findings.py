@@ -30,6 +30,9 @@ def mail_findings(*, at: datetime) -> Iterator[Finding]:
         if way is None:
             waits = f"; {state.waiting} messages wait" if state.waiting else ""
             yield Finding("mail", State.WARN, f"no mail server is set{waits}", "coulance secret set mail")
+        elif way.kind == "file":
+            seen = f"every mail is written to {way.shown} and goes to nobody; {state.waiting} messages wait"
+            yield Finding("mail", State.WARN, seen, "to send for real: coulance secret set mail")
         else:
             yield Finding("mail", State.OK, f"by {way.shown}; {state.waiting} messages wait")
     if way is not None and state.oldest_due is not None and at - state.oldest_due > _LATE:

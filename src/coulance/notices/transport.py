@@ -5,6 +5,7 @@
     smtp://127.0.0.1:25?tls=none                           in the clear; for a server on this machine
     anymail+postmark://TOKEN@                              a provider that django-anymail knows
     anymail+mailgun://KEY@mg.example.nl?region=eu
+    file:///var/lib/coulance/mail                          into that directory and to nobody; to try things out
 
 `?connections=4` says how many mails go out side by side.
 """
@@ -77,12 +78,16 @@ class Transport:
     provider: str = ""
     options: Mapping[str, str] = field(default_factory=dict, repr=False)
     connections: int = 4
+    path: str = ""
+    """Of kind `file`: the directory."""
 
     @property
     def shown(self) -> str:
         """In words, without secrets."""
         if self.kind == "anymail":
             return f"{self.provider} by django-anymail"
+        if self.kind == "file":
+            return f"files in {self.path}"
         return f"{self.host}:{self.port} ({'in the clear' if self.tls == 'none' else self.tls})"
 
     def connect(self) -> Connection:
@@ -91,6 +96,10 @@ class Transport:
             from coulance.notices.by_provider import ByProvider
 
             return ByProvider(self)
+        if self.kind == "file":
+            from coulance.notices.by_file import ByFile
+
+            return ByFile(self)
         from coulance.notices.by_smtp import BySmtp
 
         return BySmtp(self)
@@ -140,6 +149,11 @@ def read_transport(url: str) -> Transport:
         return Transport(
             "anymail", host, user=user, password=password, provider=found[1], options=options, connections=connections
         )
+    if parts.scheme == "file":
+        path = unquote(parts.path)
+        if host or not path.startswith("/") or path == "/" or "\0" in path or options:
+            raise wrong("a directory is written as file:///var/lib/coulance/mail, with nothing after it")
+        return Transport("file", "this machine's files", tls="none", path=path, connections=connections)
     if parts.scheme != "smtp":
         raise wrong(f"it begins with {parts.scheme or 'nothing'}:")
     if not host:
