@@ -15,8 +15,8 @@ from django.db import connection, transaction
 from coulance.invoicing.errors import UnableToNumberError
 from coulance.invoicing.runs import lock_run
 from coulance.ledger.operations import parties_for, post_entries
-from coulance.platform import webhooks
-from coulance_core.catalog.provider import NumberSeries
+from coulance.platform import audit, webhooks
+from coulance_core.catalog.provider import NumberSeries, Resets
 from coulance_core.invoicing import Block, carry_entry, next_block, series_year, sql_format
 from coulance_core.kernel import Money, require_aware
 from coulance_core.ledger import Entry, EntryKind, Posting
@@ -199,6 +199,46 @@ def _take_block(series: NumberSeries, year: int, count: int) -> Block:
             [block.last, series.key, year],
         )
     return block
+
+
+def continue_series(
+    *, series: Mapping[str, NumberSeries], key: str, year: int, last: int, actor: str, reason: str, at: datetime
+) -> bool:
+    """Go on after `last`, which was given out elsewhere in that year (0: a series without years); in a transaction.
+
+    The same again changes nothing: says whether it did. Raises `UnableToNumberError` for a series that gave numbers
+    here already, or isn't there: what was given can't be given again.
+    """
+    terms = series.get(key)
+    if terms is None or last < 0 or (terms.resets is Resets.YEARLY) != (year > 0):
+        raise UnableToNumberError(f"series {key!r} of year {year} can't go on after {last}")
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "INSERT INTO invoicing_number_series (series, year, first, last) VALUES (%s, %s, %s, %s)"
+            " ON CONFLICT (series, year) DO NOTHING",
+            [key, year, last + 1, last],
+        )
+        if cursor.rowcount:
+            audit.record(
+                actor=actor, act="series.continued", subject=f"series:{key}", at=require_aware(at), reason=reason,
+                detail={"year": year, "last": last},
+            )  # fmt: skip
+            return True
+        cursor.execute("SELECT first FROM invoicing_number_series WHERE series = %s AND year = %s", [key, year])
+        (first,) = cursor.fetchone()
+    if first != last + 1:
+        raise UnableToNumberError(
+            f"series {key!r} of {year or 'all years'} began here at {first}: it can't go on after {last}"
+        )
+    return False
+
+
+def continued_after(*, key: str, year: int) -> int | None:
+    """After which number a series went on that was begun elsewhere, or here; none where it gave none yet."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT first FROM invoicing_number_series WHERE series = %s AND year = %s", [key, year])
+        row = cursor.fetchone()
+    return None if row is None else int(row[0]) - 1
 
 
 def _book(documents: Sequence[int], at: datetime) -> int:

@@ -16,7 +16,7 @@ from coulance.invoicing.errors import (
     UnableToSendError,
     UnableToWriteError,
 )
-from coulance.invoicing.numbering import Numbered, assign_numbers, issue_documents
+from coulance.invoicing.numbering import Numbered, assign_numbers, continue_series, continued_after, issue_documents
 from coulance.invoicing.runs import (
     Chunk,
     Run,
@@ -57,6 +57,8 @@ __all__ = [
     "abandon_drafts",
     "assign_numbers",
     "carry_lines",
+    "continue_series",
+    "continued_after",
     "finish_chunk",
     "issue_credit_note",
     "issue_documents",

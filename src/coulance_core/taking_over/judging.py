@@ -99,6 +99,7 @@ def _repeated(code: str, rows: Iterable[_T], key: Callable[[_T], str], what: str
 def _of_nobody(book: Book) -> Iterator[Finding]:
     accounts = {row.account for row in book.customers}
     services = {row.service: row.account for row in book.services}
+    payers = {(row.account, row.contact): row.may_incur_cost for row in book.contacts}
     named = (
         ("contact-of-nobody", book.contacts),
         ("service-of-nobody", book.services),
@@ -115,6 +116,12 @@ def _of_nobody(book: Book) -> Iterator[Finding]:
         if clause.service and services.get(clause.service) != clause.account:
             found = f"customer {clause.account!r} has no running service {clause.service!r}"
             yield Finding("clause-of-nobody", clause.where, found, "a service of that customer, or none for all")
+        if clause.charge and not clause.service:
+            yield Finding("clause-of-nobody", clause.where, f"charge {clause.charge!r} of no service", "its service")
+        if clause.account in accounts and not payers.get((clause.account, clause.contact), False):
+            known = (clause.account, clause.contact) in payers
+            found = f"contact {clause.contact!r} " + ("may not incur cost" if known else "is not there")
+            yield Finding("clause-without-contact", clause.where, found, "a contact who may, as they agreed to it")
 
 
 def _item(item: TakenOpenItem, book: Book) -> Iterator[Finding]:

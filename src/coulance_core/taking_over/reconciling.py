@@ -95,7 +95,7 @@ _ROWS: dict[str, tuple[Callable[[Book], Sequence[Any]], Callable[[Any], str], tu
     "mandate": (lambda book: book.mandates, lambda row: row.key,
                 ("account", "reference", "iban", "holder", "signed_on", "scheme", "sequence", "last_used_on")),
     "series": (lambda book: book.series, lambda row: f"{row.series} {row.year}", ("last",)),
-    "clause": (lambda book: book.clauses, lambda row: row.key, ("account", "limit", "service", "meter")),
+    "clause": (lambda book: book.clauses, lambda row: row.key, ("account", "contact", "limit", "service", "charge")),
 }  # fmt: skip
 RECORDS = tuple(_ROWS)
 

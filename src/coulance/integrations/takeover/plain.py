@@ -6,6 +6,7 @@ systems don't tell. `docs/take-over.md` explains their columns.
 
 import re
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
 from typing import TypeVar
@@ -34,7 +35,7 @@ COLUMNS = {
     "prepaid.csv": ("account currency amount", "source"),
     "mandates.csv": ("account reference iban holder signed_on", "scheme sequence last_used_on source"),
     "number-series.csv": ("series last", "year"),
-    "clauses.csv": ("account agreed_on", "service meter highest_paid currency disputed text source"),
+    "clauses.csv": ("account agreed_on", "contact service charge highest_paid currency disputed text source"),
 }
 OVERAGE_PAID = Mapping[str, Mapping[str, Money]]
 _Enum = TypeVar("_Enum", bound=StrEnum)
@@ -267,16 +268,23 @@ def _clause(where: Where, cells: _Cells, into: Gathered, paid: OVERAGE_PAID) -> 
     limit = _limit(where, cells, into, paid.get(account, {}))
     if limit is None:
         return
-    scope = "/".join(filter(None, (cells.get("service"), cells.get("meter"))))
+    contact = cells.get("contact") or "main"
+    if into.mapping.system != "csv":  # other systems don't tell who may incur cost; who agreed to a clause may
+        into.contacts = [
+            replace(row, may_incur_cost=True) if (row.account, row.contact) == (account, contact) else row
+            for row in into.contacts
+        ]
+    scope = "/".join(filter(None, (cells.get("service"), cells.get("charge"))))
     into.clauses.append(
         TakenClause(
             where=where,
             key=f"{into.mapping.system}/clause/{cells.get('source') or '/'.join(filter(None, (account, scope)))}",
             account=account,
+            contact=contact,
             limit=limit,
             agreed_on=agreed,
             service=cells.get("service", ""),
-            meter=cells.get("meter", ""),
+            charge=cells.get("charge", ""),
             text=into.text(cells.get("text"), where, 2000),
         )
     )
