@@ -50,6 +50,7 @@ INSTALLED_APPS = [
     "coulance.invoicing",
     "coulance.payments",
     "coulance.enforcement",
+    "coulance.overage",
     "coulance.console",
     "coulance.api",
 ]

@@ -10,7 +10,7 @@ from django.db import connection
 from coulance.notices.addresses import same_address
 from coulance.notices.models import DeadAddress, Delivery, Evidence, Message, MessageFile, Verification
 from coulance.notices.states import State
-from coulance_core.notices import Channel, DeemedRule, Event, EvidenceKind, Judgement, judge
+from coulance_core.notices import Channel, DeemedRule, Event, EvidenceKind, Judgement, delivered_spells, judge
 
 
 @dataclass(frozen=True, slots=True)
@@ -304,3 +304,54 @@ def dead_among(addresses: Collection[str]) -> dict[str, str]:
 def verified_addresses(*, account: int) -> dict[str, datetime]:
     """An account's addresses that are known to reach somebody, and since when."""
     return dict(Verification.objects.filter(account=account).values_list("address", "at"))
+
+
+Spells = list[tuple[datetime, datetime | None]]
+"""Times [from, until); without an end it lasts."""
+
+
+def delivered_spans(keys: Collection[str]) -> dict[str, Spells]:
+    """When each of these messages counts as delivered or reached, from all that is recorded now."""
+    owners = list(
+        Delivery.objects.filter(message__key__in=list(keys), copy=False).values_list(
+            "id", "address", "message__account_id", "message__key"
+        )
+    )
+    since = {
+        (account, address): found
+        for account, address, found in Verification.objects.filter(
+            account__in={account for _, _, account, _ in owners if account is not None}
+        ).values_list("account_id", "address", "at")
+    }
+    key_of = {row: key for row, _, _, key in owners}
+    verified = {
+        str(row): since[account, same_address(address)]
+        for row, address, account, _ in owners
+        if (account, same_address(address)) in since
+    }
+    events: dict[str, list[Event]] = {}
+    rows = Evidence.objects.filter(delivery__in=list(key_of)).order_by("chain_id", "seq")
+    for kind, at, of, channel, lasting in rows.values_list("kind", "at", "delivery_id", "channel", "lasting"):
+        events.setdefault(key_of[of], []).append(Event(EvidenceKind(kind), at, str(of), Channel(channel), lasting))
+    return {key: delivered_spells(found, verified=verified) for key, found in events.items()}
+
+
+def dead_spans(addresses: Collection[str]) -> dict[str, Spells]:
+    """When each of these addresses was written to no more, by their compared form."""
+    asked = {same_address(address) for address in addresses}
+    out: dict[str, Spells] = {}
+    rows = DeadAddress.objects.filter(address__in=asked).order_by("since")
+    for address, since, released in rows.values_list("address", "since", "released_at"):
+        out.setdefault(address, []).append((since, released))
+    return out
+
+
+def verified_since(accounts: Collection[int]) -> dict[tuple[int, str], datetime]:
+    """Since when addresses of these accounts are known to reach somebody, by account and compared form."""
+    rows = Verification.objects.filter(account__in=list(accounts)).values_list("account_id", "address", "at")
+    return {(account, address): at for account, address, at in rows}
+
+
+def compared(address: str) -> str:
+    """The form by which addresses are compared."""
+    return same_address(address)

@@ -110,6 +110,34 @@ def judge(
     )
 
 
+def delivered_spells(
+    events: Iterable[Event], *, verified: Mapping[str, datetime] | None = None
+) -> list[tuple[datetime, datetime | None]]:
+    """The times [from, until) at which a message counts as delivered or reached, by delivery; without an end it lasts.
+
+    What `judge` says at every instant: a bounce within 72 hours leaves no spell at all, a human act one without end.
+
+    >>> from datetime import UTC
+    >>> noon = datetime(2026, 11, 2, 12, tzinfo=UTC)
+    >>> sent = Event(EvidenceKind.ACCEPTED, noon, "a")
+    >>> back = Event(EvidenceKind.BOUNCED, noon + timedelta(hours=80), "a")
+    >>> delivered_spells([sent, back], verified={"a": noon}) == [(sent.at, back.at)]
+    True
+    """
+    own: dict[str, list[Event]] = {}
+    for event in events:
+        own.setdefault(event.delivery, []).append(event)
+    out: list[tuple[datetime, datetime | None]] = []
+    for delivery, found in own.items():
+        found.sort(key=lambda event: (event.at, event.kind in _RETURNS))
+        proof = (verified or {}).get(delivery)
+        if proof is not None:
+            spells = [(max(start, proof), end) for start, end in _spells(found)]
+            out += [(start, end) for start, end in spells if end is None or start < end]
+        out += [(event.at, None) for event in found if event.kind in _HUMAN]
+    return sorted(out, key=lambda spell: spell[0])
+
+
 def _spells(found: Sequence[Event]) -> list[tuple[datetime, datetime | None]]:
     """The times during which a delivery stands as arrived, as [from, until); `found` is in order."""
     out: list[tuple[datetime, datetime | None]] = []

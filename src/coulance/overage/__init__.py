@@ -1,0 +1,1 @@
+"""Consents, warnings and settlements of overage: the records behind the first law."""

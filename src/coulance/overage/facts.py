@@ -1,0 +1,247 @@
+"""The facts by which meters' periods are settled: consents, when verified, when warned, when acknowledged, when paused.
+
+Meters that a consent binds together are one group, as its limit is one limit. Of consents at several distances the
+nearest counts, for the whole period: a service that has its own word on overage is not under the account's.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from fractions import Fraction
+
+from coulance.enforcement import queries as enforcement
+from coulance.notices import queries as notices
+from coulance.overage.meters import MeterRef
+from coulance.overage.models import Acknowledgement, Consent, Warned
+from coulance.overage.reading import ConsentRow, consent_row
+from coulance_core.kernel import Money, Period, unit
+from coulance_core.overage.terms import Consent as CoreConsent
+from coulance_core.overage.terms import Facts, Limit, Span
+
+_Spell = tuple[datetime, datetime | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Meters that are settled together, and the facts of their period.
+
+    `caps` are the members' own consents within a pool, by service id: sub-caps of the pool's limit.
+    """
+
+    meters: tuple[MeterRef, ...]
+    facts: Facts
+    caps: dict[int, tuple[ConsentRow, ...]]
+
+
+def facts_for(
+    *, meters: Sequence[MeterRef], period: Period, period_name: str, exposure: Money | None = None, unit_name: str = ""
+) -> Facts:
+    """The facts of meters that are settled together. `unit_name` is the unit in which limits in quantity are given."""
+    found = groups_for(
+        meters=meters, period=period, period_name=period_name, exposure=exposure,
+        units=dict.fromkeys([m.key for m in meters], unit_name), together=True,
+    )  # fmt: skip
+    return found[0].facts if found else Facts(exposure=exposure)
+
+
+def groups_for(
+    *,
+    meters: Sequence[MeterRef],
+    period: Period,
+    period_name: str,
+    units: dict[str, str],
+    exposure: Money | None = None,
+    together: bool = False,
+) -> list[Group]:
+    """All of these meters, grouped by the consents that bind them, each group with its facts. A few queries in all.
+
+    `units` is the unit of each meter, by key. With `together` they are one group.
+    """
+    if not meters:
+        return []
+    accounts = {meter.account for meter in meters}
+    rows = [
+        row
+        for row in map(
+            consent_row,
+            Consent.objects.filter(account__in=accounts, given_at__lt=period.end, period_name__in=["", period_name]),
+        )
+        if (span := row.span) is not None and span.start < period.end and (span.end is None or span.end > period.start)
+    ]
+    by_account: dict[int, list[ConsentRow]] = {}
+    for row in rows:
+        by_account.setdefault(row.account, []).append(row)
+    groups: dict[tuple[object, ...], tuple[list[MeterRef], list[ConsentRow]]] = {}
+    for meter in meters:
+        own = [row for row in by_account.get(meter.account, ()) if row.governs(meter)]
+        near = max((row.nearness for row in own), default=-1)
+        nearest = [row for row in own if row.nearness == near]
+        key: tuple[object, ...] = (meter.account, meter.key) if near < 0 or near == 2 else _scope(nearest[0])
+        if together:
+            key = ()
+        members, consents = groups.setdefault(key, ([], []))
+        members.append(meter)
+        consents.extend(row for row in nearest if row not in consents)
+    verified = _Verified(rows)
+    warned = _warned(accounts, period_name)
+    acts = _acknowledged(accounts, period_name)
+    paused = enforcement.paused_spans(services={s for meter in meters for s in meter.services}, period=period)
+    return [
+        Group(
+            tuple(members),
+            _facts(members, consents, verified, warned, acts, paused, units, exposure),
+            _caps(members, by_account),
+        )
+        for members, consents in groups.values()
+    ]
+
+
+def _scope(row: ConsentRow) -> tuple[object, ...]:
+    return (row.account, row.scope, row.service, row.pool, row.group, row.charge)
+
+
+def _caps(members: Iterable[MeterRef], by_account: dict[int, list[ConsentRow]]) -> dict[int, tuple[ConsentRow, ...]]:
+    out: dict[int, tuple[ConsentRow, ...]] = {}
+    for meter in members:
+        if not meter.pool:
+            continue
+        for row in by_account.get(meter.account, ()):
+            if row.scope == "service" and row.service in meter.services and not row.charge:
+                out[row.service] = (*out.get(row.service, ()), row)
+    return out
+
+
+def _facts(
+    members: Sequence[MeterRef],
+    consents: Sequence[ConsentRow],
+    verified: "_Verified",
+    warned: dict[tuple[int, str], list[_Spell]],
+    acts: dict[tuple[int, str], list[datetime]],
+    paused: dict[int, list[_Spell]],
+    units: dict[str, str],
+    exposure: Money | None,
+) -> Facts:
+    # Of two that hold at once the later in the list counts: a period's own word after a standing one.
+    ordered = sorted(consents, key=lambda row: (row.period_name != "", row.in_force_from, row.id))
+    spans = [
+        _merged([*warned.get((m.account, m.key), ()), *_lasting(acts.get((m.account, m.key), ()))]) for m in members
+    ]
+    both = spans[0]
+    for more in spans[1:]:
+        both = _common(both, more)
+    acted = [sorted(acts.get((m.account, m.key), ())) for m in members]
+    # Together they are acknowledged once each of them is.
+    first = [max(own[0] for own in acted)] if all(acted) else []
+    return Facts(
+        consents=tuple(_core(row, verified, units[members[0].key]) for row in ordered),
+        warned=tuple(Span(*spell) for spell in both),
+        acknowledged=tuple(first),
+        paused=tuple(
+            Span(*spell) for spell in _merged([s for m in members for one in m.services for s in paused.get(one, ())])
+        ),
+        exposure=exposure,
+    )
+
+
+def _lasting(instants: Iterable[datetime]) -> list[_Spell]:
+    return [(instant, None) for instant in instants]
+
+
+def _core(row: ConsentRow, verified: "_Verified", unit_name: str) -> CoreConsent:
+    span = row.span
+    assert span is not None
+    return CoreConsent(
+        ref=row.ref,
+        in_force=span,
+        limit=_limit_in(row, unit_name),
+        terms=row.terms,
+        verified=verified.of(row),
+        pre_acknowledged=row.pre_acknowledged,
+    )
+
+
+def _limit_in(row: ConsentRow, unit_name: str) -> Limit:
+    """The limit, its quantity in a meter's unit."""
+    quantity = row.limit.quantity
+    if quantity is None or not unit_name or row.unit == unit_name:
+        return row.limit
+    given, wanted = unit(row.unit), unit(unit_name)
+    if given.dimension is not wanted.dimension:
+        # It was shown for another measure: nothing of this one was agreed to, unless an amount was.
+        return replace(row.limit, quantity=Fraction(0)) if row.limit.amount is None else row.limit
+    return replace(row.limit, quantity=quantity * given.size / wanted.size)
+
+
+class _Verified:
+    """When the contact behind each consent stood verified."""
+
+    def __init__(self, rows: Sequence[ConsentRow]) -> None:
+        self._since = notices.verified_since({row.account for row in rows}) if rows else {}
+        self._dead = notices.dead_spans({row.address for row in rows}) if rows else {}
+
+    def of(self, row: ConsentRow) -> tuple[Span, ...]:
+        """The spans; a provisional limit counts its contact as verified from the start, until a bounce."""
+        address = notices.compared(row.address)
+        since = self._since.get((row.account, address))
+        if row.provisional:
+            since = row.given_at if since is None else min(since, row.given_at)
+        if since is None:
+            return ()
+        out: list[Span] = []
+        start: datetime | None = since
+        for dead, released in self._dead.get(address, ()):
+            if start is not None and dead > start:
+                out.append(Span(start, dead))
+            # A provisional contact is not verified again by a release: they never confirmed anything.
+            start = None if released is None or row.provisional else max(released, start or released)
+            if start is None:
+                break
+        return (*out, Span(start)) if start is not None else tuple(out)
+
+
+def _warned(accounts: Iterable[int], period_name: str) -> dict[tuple[int, str], list[_Spell]]:
+    rows = list(
+        Warned.objects.filter(account__in=accounts, period_name=period_name, counts=True)
+        .exclude(message="")
+        .values_list("account_id", "meter", "message")
+    )
+    if not rows:
+        return {}
+    spells = notices.delivered_spans({message for *_, message in rows})
+    out: dict[tuple[int, str], list[_Spell]] = {}
+    for account, meter, message in rows:
+        out.setdefault((account, meter), []).extend(spells.get(message, ()))
+    return out
+
+
+def _acknowledged(accounts: Iterable[int], period_name: str) -> dict[tuple[int, str], list[datetime]]:
+    out: dict[tuple[int, str], list[datetime]] = {}
+    rows = Acknowledgement.objects.filter(account__in=accounts, period_name=period_name).order_by("at")
+    for account, meter, at in rows.values_list("account_id", "meter", "at"):
+        out.setdefault((account, meter), []).append(at)
+    return out
+
+
+def _merged(spells: Sequence[_Spell]) -> list[_Spell]:
+    """The union, in order."""
+    out: list[_Spell] = []
+    for start, end in sorted(spells, key=lambda spell: spell[0]):
+        if out and (out[-1][1] is None or start <= out[-1][1]):
+            last = out[-1][1]
+            out[-1] = (out[-1][0], None if last is None or end is None else max(last, end))
+        else:
+            out.append((start, end))
+    return out
+
+
+def _common(one: Sequence[_Spell], other: Sequence[_Spell]) -> list[_Spell]:
+    """The times that both have."""
+    out: list[_Spell] = []
+    for a, b in one:
+        for c, d in other:
+            start = max(a, c)
+            ends = [end for end in (b, d) if end is not None]
+            end = min(ends, default=None)
+            if end is None or start < end:
+                out.append((start, end))
+    return _merged(out)

@@ -1,0 +1,205 @@
+"""Reading the records of overage: consents, and the facts by which a period is settled."""
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from fractions import Fraction
+
+from django.db.models import Q
+
+from coulance.overage.facts import Group, facts_for, groups_for
+from coulance.overage.meters import MeterRef
+from coulance.overage.models import Attack, Consent, Settlement, Warned
+from coulance.overage.reading import ConsentRow, consent_row
+from coulance_core.kernel import Money, Period, exact
+from coulance_core.overage.terms import Absorbed
+
+__all__ = [
+    "AttackRow",
+    "ConsentRow",
+    "Group",
+    "MeterRef",
+    "SettlementRow",
+    "WarningRow",
+    "attacks",
+    "budget_spent",
+    "consent",
+    "consent_in_force",
+    "consents",
+    "facts_for",
+    "groups_for",
+    "pending",
+    "provisional",
+    "settlements",
+    "warnings",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class AttackRow:
+    """Recorded traffic that was done to a service. `at_most` in `unit`; None: all of it."""
+
+    id: int
+    service: int
+    start: datetime
+    until: datetime
+    evidence: str
+    at_most: Fraction | None
+    unit: str
+    recorded_by: str
+    reason: str
+    withdrawn_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class WarningRow:
+    """A threshold that was told of."""
+
+    meter: str
+    threshold: str
+    counts: bool
+    used: Fraction
+    at: datetime
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class SettlementRow:
+    """What a meter's period came to, as its latest revision says. Amounts before tax."""
+
+    account: int
+    meter: str
+    service: int | None
+    pool: str
+    charge: str
+    period_name: str
+    revision: int
+    observed: bool
+    unit: str
+    metered: Fraction
+    included: Fraction
+    overage: Fraction
+    billable: Fraction
+    absorbed: Mapping[Absorbed, Fraction]
+    cost: Money
+    on_budget: Money
+    settled_at: datetime
+
+
+def consents(*, account: int, open_only: bool = False) -> list[ConsentRow]:
+    """An account's consents, oldest first."""
+    rows = Consent.objects.filter(account=account).order_by("given_at", "id")
+    if open_only:
+        rows = rows.filter(ended_at__isnull=True)
+    return [consent_row(row) for row in rows]
+
+
+def consent(*, consent: int) -> ConsentRow | None:
+    """A consent, or none."""
+    row = Consent.objects.filter(pk=consent).first()
+    return None if row is None else consent_row(row)
+
+
+def pending() -> list[ConsentRow]:
+    """Consents that wait for the provider's approval, the longest waiting first."""
+    rows = Consent.objects.filter(approval_needed=True, approved__isnull=True, ended_at__isnull=True)
+    return [consent_row(row) for row in rows.order_by("given_at", "id")]
+
+
+def provisional(*, by: datetime | None = None) -> list[ConsentRow]:
+    """Provisional limits that are in force (and lapse by then, when given), the first to lapse first."""
+    rows = Consent.objects.filter(provisional=True, ended_at__isnull=True)
+    if by is not None:
+        rows = rows.filter(confirm_by__lte=by)
+    return [consent_row(row) for row in rows.order_by("confirm_by", "id")]
+
+
+def consent_in_force(*, meter: MeterRef, at: datetime, period_name: str) -> ConsentRow | None:
+    """The consent that governs a meter at an instant: the one nearest to it, a period's own before a standing one."""
+    rows = [
+        row
+        for row in map(consent_row, Consent.objects.filter(account=meter.account, period_name__in=["", period_name]))
+        if row.governs(meter) and row.in_force_at(at)
+    ]
+    return max(rows, key=lambda row: (row.nearness, row.period_name != "", row.in_force_from, row.id), default=None)
+
+
+def warnings(*, account: int, period_name: str) -> list[WarningRow]:
+    """The thresholds that an account was told of in a period, oldest first."""
+    rows = Warned.objects.filter(account=account, period_name=period_name).order_by("at", "id")
+    return [WarningRow(r.meter, r.threshold, r.counts, exact(r.used), r.at, r.message) for r in rows]
+
+
+def attacks(*, services: Collection[int] | None = None, period: Period | None = None) -> list[AttackRow]:
+    """Attacks on record (on these services, that touch this period, when given) that were not withdrawn."""
+    rows = Attack.objects.filter(withdrawn_at__isnull=True)
+    if services is not None:
+        rows = rows.filter(service__in=list(services))
+    if period is not None:
+        rows = rows.filter(start__lt=period.end, until__gt=period.start)
+    return [
+        AttackRow(
+            r.pk, r.service_id, r.start, r.until, r.evidence, exact(r.at_most) if r.at_most else None, r.unit,
+            r.recorded_by, r.reason, r.withdrawn_at,
+        )
+        for r in rows.order_by("start", "id")
+    ]  # fmt: skip
+
+
+def settlements(
+    *,
+    account: int | None = None,
+    period_name: str | None = None,
+    limit: int = 1000,
+) -> list[SettlementRow]:
+    """The latest revision of each settlement, newest period first."""
+    where = Q()
+    if account is not None:
+        where &= Q(account=account)
+    if period_name is not None:
+        where &= Q(period_name=period_name)
+    rows = (
+        Settlement.objects.filter(where)
+        .order_by("-period_name", "account_id", "meter", "-revision")
+        .distinct("period_name", "account_id", "meter")
+    )
+    return [_settlement(row) for row in rows[:limit]]
+
+
+def budget_spent(*, account: int, at: datetime) -> Money | None:
+    """What was absorbed for an account in the 12 months before an instant that draws on its budget; None: nothing.
+
+    Our own delays and attacks never draw on it.
+    """
+    rows = (
+        Settlement.objects.filter(account=account, settled_at__gt=at - timedelta(days=365), settled_at__lte=at)
+        .order_by("period_name", "meter", "-revision")
+        .distinct("period_name", "meter")
+    )
+    total: Money | None = None
+    for amount, code in rows.values_list("on_budget", "currency"):
+        one = Money(amount, code)
+        total = one if total is None else total + one
+    return total
+
+
+def _settlement(row: Settlement) -> SettlementRow:
+    return SettlementRow(
+        account=row.account_id,
+        meter=row.meter,
+        service=row.service_id,
+        pool=row.pool,
+        charge=row.charge,
+        period_name=row.period_name,
+        revision=row.revision,
+        observed=row.observed,
+        unit=row.unit,
+        metered=exact(row.metered),
+        included=exact(row.included),
+        overage=exact(row.overage),
+        billable=exact(row.billable),
+        absorbed={Absorbed(key): exact(value) for key, value in row.absorbed.items()},
+        cost=Money(row.cost, row.currency),
+        on_budget=Money(row.on_budget, row.currency),
+        settled_at=row.settled_at,
+    )
