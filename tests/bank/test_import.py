@@ -14,6 +14,7 @@ from coulance.payments import queries as payments
 from coulance.platform import audit
 from coulance_core.invoicing.references import creditor_reference
 from coulance_core.kernel import Money
+from coulance_core.payments import Method
 from coulance_core.payments.bank import StatementKind
 from tests.bank.scene import ACT, AT, DAY, OURS, brought, notification, outcomes, pays, receipts, statement
 from tests.payments.till import Customer, customer, faults
@@ -315,3 +316,33 @@ def test_names_lead_to_suggestions(db: Any) -> None:
     brought(statement([pays(777, "?", counterparty_name=name.upper())]))
     (row,) = bank.entries(states=("suggested",))
     assert any("called so" in reason for one in row.match["suggestions"] for reason in one["reasons"])
+
+
+def test_what_a_notification_tells_is_not_assigned_since_its_statement_has_it_too(db: Any) -> None:
+    anna = customer("anna")
+    told = pays(12100, f"nota {anna.numbers.get('a', '')}", bank_ref="B1")
+    anna.invoice("a", 12100)
+    brought(notification([told]))
+    (row,) = bank.entries(states=("new",))
+    with pytest.raises(UnableToAssignEntryError, match="told by a notification"):
+        bank_import.assign(entry=row.id, account=anna.ref, **ACT)
+    brought(statement([replace(told, remittance=anna.numbers["a"])]))
+    assert receipts(anna.id) == [12100]
+    # Set aside, and taken up again: still not booked.
+    brought(notification([replace(told, bank_ref="B2")], 2), statement([], 2, 112_100, opened_on=DAY))
+    (row,) = bank.entries(states=("new",))
+    bank_import.ignore(entry=row.id, **ACT)
+    bank_import.reopen(entry=row.id, **ACT)
+    with pytest.raises(UnableToAssignEntryError, match="told by a notification"):
+        bank_import.assign(entry=row.id, account=anna.ref, **ACT)
+    assert faults() == []
+
+
+def test_a_bank_entry_takes_back_what_came_by_bank_only(db: Any) -> None:
+    anna = customer("anna")
+    paid = anna.pays(12100, method=Method.CASH).receipt
+    brought(statement([pays(-12100, "terug", counterparty_iban=IBAN, return_reason="MD06")]))
+    (row,) = bank.entries(states=("suggested",))
+    with pytest.raises(UnableToAssignEntryError, match="came by cash, not by bank"):
+        bank_import.assign(entry=row.id, receipt=paid, **ACT)
+    assert receipts(anna.id) == [12100]

@@ -173,6 +173,10 @@ def test_a_write_off_is_a_bad_debt_and_can_be_undone(db: Any) -> None:
         operations.write_off(
             account=one.id, items=[Choice(a, eur(12001))], on=LATER, source_key="w/2", currency="EUR", **ACT
         )
+    with pytest.raises(operations.UnableToAllocateError, match="is named twice"), transaction.atomic():
+        operations.write_off(
+            account=one.id, items=[Choice(a), Choice(a)], on=LATER, source_key="w/3", currency="EUR", **ACT
+        )
     with transaction.atomic():
         operations.reverse_receipt(receipt=done.receipt, kind=ReversalKind.MISTAKE, on=LATER, **ACT)
     assert one.open() == {a: 12100, b: 12100}

@@ -376,11 +376,13 @@ def assign(
     with transaction.atomic():
         row = _open_entry(entry)
         if receipt is not None:
+            _require_of_statement(row)
             return _assign_return(row, receipt, actor, reason, at)
         if row.entry.amount.minor <= 0:
             raise UnableToAssignEntryError(
                 f"bank entry {entry} is money out ({row.entry.amount}): name the receipt that came back, or ignore it"
             )
+        _require_of_statement(row)
         owner, refs = _target(account, numbers)
         try:
             money.book_payment(
@@ -422,6 +424,10 @@ def _assign_return(row: EntryRow, receipt: int, actor: str, reason: str, at: dat
         raise UnableToAssignEntryError(f"bank entry {row.id} is money in ({row.entry.amount}), and takes nothing back")
     try:
         found = payments.receipt(receipt=receipt)
+        if found.method is not Method.BANK:
+            raise UnableToAssignEntryError(
+                f"receipt {receipt} came by {found.method.value}, not by bank: a bank entry can't take it back"
+            )
         if found.amount != -row.entry.amount:
             raise UnableToAssignEntryError(
                 f"receipt {receipt} is {found.amount}, bank entry {row.id} takes {-row.entry.amount} back: not that one"
@@ -453,6 +459,14 @@ def _open_entry(entry: int) -> EntryRow:
             f"bank entry {entry} is {row.state} ({row.reason}): reopen it first (coulance bank reopen {entry})"
         )
     return row
+
+
+def _require_of_statement(row: EntryRow) -> None:
+    """What a notification tells, a statement tells too: booked here as well, it would be booked twice."""
+    if row.kind is StatementKind.NOTIFICATION and "explains" not in row.match:
+        raise UnableToAssignEntryError(
+            f"bank entry {row.id} was told by a notification: its statement has it too, import that one and assign it"
+        )
 
 
 def _kept(row: EntryRow) -> dict[str, Any]:

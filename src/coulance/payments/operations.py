@@ -194,7 +194,9 @@ def write_off(
     total = Money(0, currency)
     exact: list[Choice] = []
     for wanted in items:
-        item = known.get(wanted.ref)
+        item = known.pop(wanted.ref, None)
+        if item is None and any(one.ref == wanted.ref for one in exact):
+            raise UnableToAllocateError(f"{wanted.ref} is named twice")
         if item is None:
             raise UnableToAllocateError(f"{wanted.ref}: nothing is open to be written off")
         amount = item.open if wanted.amount is None else wanted.amount

@@ -515,6 +515,24 @@ def _suggested(
 
 def _outgoing(entry: BankEntry, index: CandidateIndex) -> Decision:
     """Money out: a receipt that comes back, a refund of ours, or nothing of ours."""
+    # What is not marked as a return is a refund of ours before it is anything: it may bear the id of what it refunds.
+    ways = (_takes_back, _pays_back) if entry.is_return else (_pays_back, _takes_back)
+    for way in ways:
+        if (found := way(entry, index)) is not None:
+            return found
+    accounts = index.accounts_of(entry.counterparty_iban)
+    if entry.is_return or accounts:
+        why = "something came back, but not which" if entry.is_return else "money out to a customer's IBAN"
+        built = _told(entry, "payments.match.queue").note(why)
+        suggestions = tuple(Suggestion(account, (), (), 60, ("its IBAN is known", why)) for account in accounts)
+        flags = (Flag.RETURN,) if entry.is_return else ()
+        outcome = Outcome.SUGGEST if suggestions else Outcome.NOTHING
+        return Decision(outcome, built.freeze(), flags=flags, suggestions=suggestions)
+    return _set_aside(entry, Rule.OUTGOING, "money out that no refund or return of ours names")
+
+
+def _takes_back(entry: BankEntry, index: CandidateIndex) -> Decision | None:
+    """An earlier receipt that comes back."""
     taken = -entry.amount
     for kind, key, what in (
         ("e2e", entry.end_to_end_id, "its end-to-end id"),
@@ -546,6 +564,12 @@ def _outgoing(entry: BankEntry, index: CandidateIndex) -> Decision:
                 receipt=one.receipt,
                 flags=(Flag.RETURN,),
             )
+    return None
+
+
+def _pays_back(entry: BankEntry, index: CandidateIndex) -> Decision | None:
+    """A refund of ours that leaves."""
+    taken = -entry.amount
     for kind, key in (("e2e", entry.end_to_end_id), ("iban", entry.counterparty_iban)):
         refunds = index.refund_by(kind, key, taken)
         if refunds:
@@ -554,15 +578,7 @@ def _outgoing(entry: BankEntry, index: CandidateIndex) -> Decision:
             return Decision(
                 Outcome.SET_ASIDE, built.freeze(), Rule.REFUND, one_refund.account, refund=one_refund.refund
             )
-    accounts = index.accounts_of(entry.counterparty_iban)
-    if entry.is_return or accounts:
-        why = "something came back, but not which" if entry.is_return else "money out to a customer's IBAN"
-        built = _told(entry, "payments.match.queue").note(why)
-        suggestions = tuple(Suggestion(account, (), (), 60, ("its IBAN is known", why)) for account in accounts)
-        flags = (Flag.RETURN,) if entry.is_return else ()
-        outcome = Outcome.SUGGEST if suggestions else Outcome.NOTHING
-        return Decision(outcome, built.freeze(), flags=flags, suggestions=suggestions)
-    return _set_aside(entry, Rule.OUTGOING, "money out that no refund or return of ours names")
+    return None
 
 
 def _came_back_in(entry: BankEntry, index: CandidateIndex) -> Decision:

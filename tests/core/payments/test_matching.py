@@ -336,3 +336,14 @@ def test_a_number_that_is_only_like_it_yields_to_a_known_iban() -> None:
     assert match(paid, known).refs == ("document/B2026-000099",)
     assert match(replace(paid, amount=eur("5.00")), known).outcome is Outcome.SUGGEST
     assert match(replace(paid, counterparty_iban=""), known).refs == ("document/20260317",)
+
+
+def test_a_refund_that_bears_the_id_of_what_it_refunds_undoes_nothing() -> None:
+    known = CandidateIndex(
+        ITEMS,
+        earlier=[EarlierReceipt(601, ANNA, eur("10.00"), "E2E-9", "", IBAN_ANNA)],
+        refunds=[Refund(8, ANNA, eur("10.00"), IBAN_ANNA)],
+    )
+    out = entry("-10.00", end_to_end_id="E2E-9", counterparty_iban=IBAN_ANNA)
+    assert (match(out, known).outcome, match(out, known).refund) == (Outcome.SET_ASIDE, 8)
+    assert match(replace(out, return_reason="MD06"), known).receipt == 601
