@@ -7,16 +7,16 @@ nearest counts, for the whole period: a service that has its own word on overage
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from fractions import Fraction
 
 from coulance.enforcement import queries as enforcement
 from coulance.notices import queries as notices
 from coulance.overage.meters import MeterRef
 from coulance.overage.models import Acknowledgement, Consent, Warned
 from coulance.overage.reading import ConsentRow, consent_row
-from coulance_core.kernel import Money, Period, unit
+from coulance_core.kernel import Money, Period
+from coulance_core.overage.closing import limit_in
 from coulance_core.overage.terms import Consent as CoreConsent
-from coulance_core.overage.terms import Facts, Limit, Span
+from coulance_core.overage.terms import Facts, Span
 
 _Spell = tuple[datetime, datetime | None]
 
@@ -25,12 +25,14 @@ _Spell = tuple[datetime, datetime | None]
 class Group:
     """Meters that are settled together, and the facts of their period.
 
-    `caps` are the members' own consents within a pool, by service id: sub-caps of the pool's limit.
+    `facts` has quantities in the first meter's unit, `by_unit` in each that occurs. `caps` are the members' own
+    consents within a pool, by service id: sub-caps of the pool's limit.
     """
 
     meters: tuple[MeterRef, ...]
     facts: Facts
-    caps: dict[int, tuple[ConsentRow, ...]]
+    by_unit: dict[str, Facts]
+    caps: dict[int, tuple[CoreConsent, ...]]
 
 
 def facts_for(
@@ -86,28 +88,34 @@ def groups_for(
     warned = _warned(accounts, period_name)
     acts = _acknowledged(accounts, period_name)
     paused = enforcement.paused_spans(services={s for meter in meters for s in meter.services}, period=period)
-    return [
-        Group(
-            tuple(members),
-            _facts(members, consents, verified, warned, acts, paused, units, exposure),
-            _caps(members, by_account),
-        )
-        for members, consents in groups.values()
-    ]
+    out = []
+    for members, consents in groups.values():
+        facts = _facts(members, consents, verified, warned, acts, paused, exposure)
+        by_unit = {name: _in_unit(facts, consents, name) for name in dict.fromkeys(units[m.key] for m in members)}
+        first = by_unit[units[members[0].key]]
+        out.append(Group(tuple(members), first, by_unit, _caps(members, by_account, verified, units)))
+    return out
 
 
 def _scope(row: ConsentRow) -> tuple[object, ...]:
     return (row.account, row.scope, row.service, row.pool, row.group, row.charge)
 
 
-def _caps(members: Iterable[MeterRef], by_account: dict[int, list[ConsentRow]]) -> dict[int, tuple[ConsentRow, ...]]:
-    out: dict[int, tuple[ConsentRow, ...]] = {}
+def _caps(
+    members: Iterable[MeterRef],
+    by_account: dict[int, list[ConsentRow]],
+    verified: "_Verified",
+    units: dict[str, str],
+) -> dict[int, tuple[CoreConsent, ...]]:
+    out: dict[int, tuple[CoreConsent, ...]] = {}
     for meter in members:
         if not meter.pool:
             continue
         for row in by_account.get(meter.account, ()):
             if row.scope == "service" and row.service in meter.services and not row.charge:
-                out[row.service] = (*out.get(row.service, ()), row)
+                cap = _core(row, verified)
+                cap = replace(cap, limit=limit_in(cap.limit, row.unit, units[meter.key]))
+                out[row.service] = (*out.get(row.service, ()), cap)
     return out
 
 
@@ -118,11 +126,8 @@ def _facts(
     warned: dict[tuple[int, str], list[_Spell]],
     acts: dict[tuple[int, str], list[datetime]],
     paused: dict[int, list[_Spell]],
-    units: dict[str, str],
     exposure: Money | None,
 ) -> Facts:
-    # Of two that hold at once the later in the list counts: a period's own word after a standing one.
-    ordered = sorted(consents, key=lambda row: (row.period_name != "", row.in_force_from, row.id))
     spans = [
         _merged([*warned.get((m.account, m.key), ()), *_lasting(acts.get((m.account, m.key), ()))]) for m in members
     ]
@@ -133,7 +138,7 @@ def _facts(
     # Together they are acknowledged once each of them is.
     first = [max(own[0] for own in acted)] if all(acted) else []
     return Facts(
-        consents=tuple(_core(row, verified, units[members[0].key]) for row in ordered),
+        consents=tuple(_core(row, verified) for row in _ordered(consents)),
         warned=tuple(Span(*spell) for spell in both),
         acknowledged=tuple(first),
         paused=tuple(
@@ -143,33 +148,35 @@ def _facts(
     )
 
 
+def _ordered(consents: Sequence[ConsentRow]) -> list[ConsentRow]:
+    # Of two that hold at once the later in the list counts: a period's own word after a standing one.
+    return sorted(consents, key=lambda row: (row.period_name != "", row.in_force_from, row.id))
+
+
+def _in_unit(facts: Facts, consents: Sequence[ConsentRow], name: str) -> Facts:
+    """The same facts, with limits' quantities in a unit."""
+    turned = [
+        replace(one, limit=limit_in(one.limit, row.unit, name))
+        for one, row in zip(facts.consents, _ordered(consents), strict=True)
+    ]
+    return replace(facts, consents=tuple(turned))
+
+
 def _lasting(instants: Iterable[datetime]) -> list[_Spell]:
     return [(instant, None) for instant in instants]
 
 
-def _core(row: ConsentRow, verified: "_Verified", unit_name: str) -> CoreConsent:
+def _core(row: ConsentRow, verified: "_Verified") -> CoreConsent:
     span = row.span
     assert span is not None
     return CoreConsent(
         ref=row.ref,
         in_force=span,
-        limit=_limit_in(row, unit_name),
+        limit=row.limit,
         terms=row.terms,
         verified=verified.of(row),
         pre_acknowledged=row.pre_acknowledged,
     )
-
-
-def _limit_in(row: ConsentRow, unit_name: str) -> Limit:
-    """The limit, its quantity in a meter's unit."""
-    quantity = row.limit.quantity
-    if quantity is None or not unit_name or row.unit == unit_name:
-        return row.limit
-    given, wanted = unit(row.unit), unit(unit_name)
-    if given.dimension is not wanted.dimension:
-        # It was shown for another measure: nothing of this one was agreed to, unless an amount was.
-        return replace(row.limit, quantity=Fraction(0)) if row.limit.amount is None else row.limit
-    return replace(row.limit, quantity=quantity * given.size / wanted.size)
 
 
 class _Verified:

@@ -10,17 +10,17 @@ taken while we throttled counts as measured: it was low already.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from math import floor
+from math import ceil, floor
 
 import numpy as np
 
 from coulance_core.catalog.terms import PercentileTerms
 from coulance_core.kernel import Explanation
 from coulance_core.overage.limit import most
-from coulance_core.overage.settle import Regime, SettleError, regimes_of, strictest
+from coulance_core.overage.settle import Attack, Regime, SettleError, regimes_of, strictest
 from coulance_core.overage.terms import Absorbed, Facts, PriceTerms
 from coulance_core.usage.percentile import percentile
-from coulance_core.usage.samples import Ints
+from coulance_core.usage.samples import Bools, Ints
 
 ZERO = Fraction(0)
 _MOST = int(np.iinfo(np.int64).max)
@@ -66,8 +66,11 @@ class SettledPort:
     explanation: Explanation
 
 
-def settle_port(port: Port, facts: Facts) -> SettledPort:
-    """Clip, rank again, and say what may be priced. Never more than was measured."""
+def settle_port(port: Port, facts: Facts, *, attacks: Sequence[Attack] = ()) -> SettledPort:
+    """Clip, rank again, and say what may be priced. Never more than was measured.
+
+    Samples that touch an attack on the service count as if they had stayed at the commit.
+    """
     if any(column.shape != port.end.shape for column in (port.start, *port.columns)) or not port.columns:
         raise SettleError(f"{port.key}: every column needs a value for each of {port.end.size} samples")
     # A paused or throttled sample is charged as measured, so pauses are no reason here.
@@ -75,14 +78,20 @@ def settle_port(port: Port, facts: Facts) -> SettledPort:
     of = _which(port, regimes)
     tops = [_top(port, regime) for regime in regimes]
     measured = _figure(port, port.columns)
+    attacked = _attacked(port, attacks)
     columns = _clipped(port, of, tops)
+    if attacked.any():
+        commit = floor(port.commit / port.factor)
+        columns = tuple(np.where(attacked, np.minimum(column, commit), column) for column in columns)
     billable = min(_figure(port, columns), measured)
     lowered = np.zeros(port.end.size, np.bool_)
     for before, after in zip(port.columns, columns, strict=True):
         lowered |= before != after
     clipped: dict[Absorbed, int] = {}
+    if count := int((lowered & attacked).sum()):
+        clipped[Absorbed.ATTACK] = count
     for i, regime in enumerate(regimes):
-        count = int((lowered & (of == i)).sum())
+        count = int((lowered & ~attacked & (of == i)).sum())
         if count:
             reason = regime.reason or Absorbed.ABOVE_LIMIT
             clipped[reason] = clipped.get(reason, 0) + count
@@ -101,6 +110,17 @@ def settle_port(port: Port, facts: Facts) -> SettledPort:
     e.step("absorbed", "subtract", "measured overage", "overage", unit=port.unit)
     overage, absorbed = e.number("overage"), e.number("absorbed")
     return SettledPort(port.key, port.unit, measured, billable, overage, absorbed, clipped, e.freeze())
+
+
+def _attacked(port: Port, attacks: Sequence[Attack]) -> Bools:
+    """Which samples touch an attack on the port's service."""
+    out = np.zeros(port.end.size, np.bool_)
+    for attack in attacks:
+        if attack.service == port.key:
+            first = floor(attack.span.start.timestamp())
+            last = _MOST if attack.span.end is None else ceil(attack.span.end.timestamp())
+            out |= (port.end > first) & (port.start < last)
+    return out
 
 
 def _which(port: Port, regimes: Sequence[Regime]) -> Ints:

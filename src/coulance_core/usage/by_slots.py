@@ -70,6 +70,25 @@ def by_slots(job: Job) -> list[UsageFigure]:
     return figures
 
 
+def ranked_samples(job: Job) -> list[tuple[Ints, tuple[Ints, ...], int, int]]:
+    """(ends of the slots that have a value, the columns that are ranked, how many of their last rows are gaps' samples,
+    slots in the period) of each service: what its percentile is taken of."""
+    table = _table(job)
+    names, _ = job.columns()
+    order = np.argsort(job.owners, kind="stable")
+    cuts = np.searchsorted(job.owners[order], np.arange(job.count + 1)).tolist()
+    present = np.logical_or.reduce([slots.present[:, table.first :] for slots in table.used])
+    complete = present.all(axis=1)
+    ends = table.into.grid.ends()[table.first :]
+    out = []
+    for i in range(job.count):
+        rows = order[cuts[i] : cuts[i + 1]]
+        into, other, extra = _cells(table, rows, present, complete)
+        here = ends if complete[rows].any() else ends[present[rows].any(axis=0)]
+        out.append((here, tuple(_column(into, other, name) for name in names), extra, table.width))
+    return out
+
+
 def _amount(values: Ints, terms: PercentileTerms | None, width: int) -> Fraction:
     """The percentile, or without terms the greatest, of one service's samples; 0 of none."""
     if not values.size:

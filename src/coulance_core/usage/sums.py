@@ -38,6 +38,15 @@ def sums(job: Job) -> list[UsageFigure]:
     return figures
 
 
+def summed_intervals(job: Job) -> tuple[Ints, Ints, Ints, list[Ints], Joined]:
+    """What is summed: (start, end, series, columns, how they join) of every interval, cut to the period."""
+    into, out = job.deltas()
+    names, joined = _columns(job.direction)
+    measured = _by_column(names, _in_period(job, into), _in_period(job, out) if out is not into else None)
+    start = np.clip(into.start, job.start, job.end)
+    return start, np.clip(into.at, start, job.end), into.rows(), [column for _, column in measured], joined
+
+
 def _columns(direction: Direction) -> tuple[list[str], Joined]:
     """The columns that are summed, and how their sums become one."""
     match direction:
