@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 from django.db import DatabaseError, connection, transaction
+from django.test.utils import CaptureQueriesContext
 
 from coulance.flows import payments
 from coulance.payments import operations, queries
@@ -167,3 +168,25 @@ def test_an_item_that_contradicts_itself_is_not_taken_over(db: Any, change: dict
     with pytest.raises(operations.UnableToTakeOverError, match=said), transaction.atomic():
         operations.take_over_items(account=one.id, items=[item], taken_on=ON, **ACT)
     assert one.open() == {}
+
+
+def test_a_file_of_receipts_is_booked_in_as_many_statements_whatever_their_number(db: Any) -> None:
+    def statements(count: int) -> int:
+        one = customer()
+        receipts = [
+            operations.NewReceipt(
+                account=one.id,
+                amount=eur(100 + no),
+                received_on=ON,
+                method=Method.BANK,
+                source_key=f"{one.ref}/{no}",
+                reason=WHY,
+            )
+            for no in range(count)
+        ]
+        with CaptureQueriesContext(connection) as asked:
+            payments.book_payments(receipts=receipts, actor=ACTOR, at=AT)
+        assert len(audit.events(subject=f"account:{one.ref}", act="payment.booked")) == count
+        return len(asked)
+
+    assert statements(40) == statements(4)

@@ -29,6 +29,16 @@ def test_events_say_who_what_and_why(db: Any) -> None:
     assert audit.events(subject="catalog") == [oldest]
 
 
+def test_many_events_are_each_as_one_would_be(db: Any) -> None:
+    odd = audit.Event(AT, "cli:anna", "plan.applied", "account:1\t\\N", "why\nnot", {"é": [1, None, "\\"]})
+    with transaction.atomic():
+        audit.record_many([odd, audit.Event(AT, "cli:ben", "plan.applied", "catalog", "", {})])
+    assert audit.events(subject=odd.subject) == [odd]
+    assert [one.actor for one in audit.events()] == ["cli:ben", "cli:anna"]
+    with pytest.raises(IntegrityError), transaction.atomic():
+        audit.record_many([audit.Event(AT, "", "plan.applied", "catalog", "", {})])
+
+
 @pytest.mark.parametrize("missing", ["actor", "act", "subject"])
 def test_an_event_without_who_or_what_is_refused(db: Any, missing: str) -> None:
     with pytest.raises(IntegrityError), transaction.atomic():

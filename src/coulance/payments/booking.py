@@ -211,21 +211,25 @@ def _book_fresh(fresh: Sequence[NewReceipt], parties: dict[int, bytes], actor: s
     )
     ledger.post_entries(entries=entries, at=at)
     refs = {row.id: row.external_id for row in customers.accounts({one.account for one in fresh})}
-    for receipt, one, _, targets in divided:
-        audit.record(
-            actor=actor,
-            act="payment.booked",
-            subject=f"account:{refs[one.account]}",
-            at=at,
-            reason=one.reason.strip(),
-            detail={
-                "receipt": receipt,
-                "method": one.method.value,
-                "amount": str(one.amount),
-                "source": one.source_key,
-                "to": {target.ref: str(target.amount) for target in targets},
-            },
-        )
+    audit.record_many(
+        [
+            audit.Event(
+                at,
+                actor,
+                "payment.booked",
+                f"account:{refs[one.account]}",
+                one.reason.strip(),
+                {
+                    "receipt": receipt,
+                    "method": one.method.value,
+                    "amount": str(one.amount),
+                    "source": one.source_key,
+                    "to": {target.ref: str(target.amount) for target in targets},
+                },
+            )
+            for receipt, one, _, targets in divided
+        ]
+    )
     return {one.source_key: Booked(receipt, allocation) for receipt, one, allocation, _ in divided}
 
 

@@ -153,7 +153,7 @@ def resend(
         raise UnableToSendDocumentsError("say why it is sent again")
     row = _documents(None, [number], None)[0]
     with transaction.atomic():
-        advisory_lock("sending", row.id)
+        advisory_lock("sending")
         before = sent.messages(about=about(row.id), limit=1000)
         if open_ := [one for one in before if one.state in ("waiting", "claimed", "sending")]:
             raise UnableToSendDocumentsError(f"{number} is still on its way to {open_[0].address}; wait for what comes")
