@@ -212,6 +212,18 @@ def _payment() -> click.Command:
     return payment
 
 
+def _takeover() -> click.Command:
+    from coulance.cli.takeover import takeover
+
+    return takeover
+
+
+def _watch() -> click.Command:
+    from coulance.cli.watch import watch
+
+    return watch
+
+
 def _account() -> click.Command:
     from coulance.cli.account import account
 
@@ -238,6 +250,9 @@ COMMANDS: dict[str, _Entry] = {
     "collectors": _Entry(
         "Read counters from Prometheus, SNMP, LibreNMS and Proxmox: how it goes, a try, a run by hand.", _collectors
     ),
+    "watch": _Entry(
+        "Watch use as it happens: who nears an allowance or limit is told, and what must stop is paused.", _watch
+    ),
     "usage": _Entry("Look after the samples: state, quarantine, sealing, proof that nothing is lost.", _usage),
     "bank": _Entry("Import bank statements, and decide on the payments that nobody was sure of.", _bank),
     "ledger": _Entry("Check the books, show balances, export the journal.", _ledger),
@@ -255,6 +270,7 @@ COMMANDS: dict[str, _Entry] = {
         _einvoice,
     ),
     "payment": _Entry("Book money that came in or goes out, divide it over what is open, take it back.", _payment),
+    "takeover": _Entry("Take over customers, balances and numbers from the system you leave.", _takeover),
     "account": _Entry("Statements of account.", _account),
     "open-items": _Entry(
         "Show what customers owe by age: not late, 1-30, 31-60, 61-90 and over 90 days, by currency.", _open_items

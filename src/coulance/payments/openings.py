@@ -81,7 +81,10 @@ def mandates(*, source: str) -> list[OpeningMandate]:
         " WHERE starts_with(m.source_key, %s) AND m.withdrawn_on IS NULL ORDER BY m.source_key",
         source,
     )
-    return [OpeningMandate(*row[:6], Scheme(row[6]), MandateSequence(row[7]), row[8]) for row in rows]
+    return [
+        OpeningMandate(key, account, reference, iban, holder, signed, Scheme(scheme), MandateSequence(sequence), used)
+        for key, account, reference, iban, holder, signed, scheme, sequence, used in rows
+    ]
 
 
 def _fetch(statement: str, source: str) -> list[Any]:

@@ -168,8 +168,8 @@ class TakenClause:
     """A consent to overage, or a clause on it, that the customer agreed to before.
 
     It comes in as a provisional limit, `limit`: the highest overage of one invoice that they paid without dispute in
-    the twelve months before. `contact` is who agreed, and may incur cost. `service` empty is the whole account; `charge`
-    empty all charges of the service.
+    the twelve months before. `contact` is who agreed, and may incur cost. `service` empty is the whole account;
+    `charge` empty all charges of the service.
     """
 
     where: Where

@@ -7,6 +7,7 @@
 """
 
 import re
+from collections.abc import Sequence
 from datetime import date, timedelta
 from fnmatch import fnmatch
 
@@ -346,12 +347,7 @@ class _Builder:
             if left is None:
                 return None
         else:
-            moved = Money(0, code)
-            for row in self.paid_by.get(key, ()):
-                come = self.into.money(row.record.get("amountin") or "0", code, row.where, "amountin")
-                gone = self.into.money(row.record.get("amountout") or "0", code, row.where, "amountout")
-                moved += (come or Money(0, code)) - (gone or Money(0, code))
-            left = amounts["total"] - moved
+            left = amounts["total"] - self.moved(self.paid_by.get(key, ()), code)
         paid = gross - left
         told = self.transactions(record, code, where)
         if told is not None and told + amounts["credit"] != paid:
@@ -373,12 +369,16 @@ class _Builder:
             return None
         rows = held.get("transaction", [])
         rows = [rows] if isinstance(rows, dict) else rows
-        moved = Money(0, code)
+        return self.moved([Placed(where, row) for row in rows if isinstance(row, dict)], code)
+
+    def moved(self, rows: Sequence[Placed], code: str) -> Money:
+        """What came in by transactions, less what was paid back."""
+        total = 0
         for row in rows:
-            come = self.into.money(row.get("amountin") or "0", code, where, "amountin")
-            gone = self.into.money(row.get("amountout") or "0", code, where, "amountout")
-            moved += (come or Money(0, code)) - (gone or Money(0, code))
-        return moved
+            for name, sign in (("amountin", 1), ("amountout", -1)):
+                amount = self.into.money(row.record.get(name) or "0", code, row.where, name)
+                total += sign * amount.minor if amount is not None else 0
+        return Money(total, code)
 
     def is_overage(self, line: Record) -> bool:
         text = str(line.get("description", "")).lower()

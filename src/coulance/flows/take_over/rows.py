@@ -1,0 +1,51 @@
+"""A book's customers as the rows that the importer judges, so that one rule stands for both."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from coulance.flows.customer_file import RECORDS, Row
+from coulance_core.taking_over import TakenContact, TakenCustomer, TakenService, Where
+
+
+def rows_of(
+    customers: Iterable[TakenCustomer], contacts: Iterable[TakenContact], services: Iterable[TakenService]
+) -> Iterator[Row]:
+    """Rows as of a file, each with the place it really stands."""
+    for customer in customers:
+        values = {name: getattr(customer, name) for name in RECORDS["account"] if name != "national_tax_currency"}
+        yield _row("account", {**values, "address": list(customer.address)}, customer.where)
+    for contact in contacts:
+        values = {name: getattr(contact, name) for name in RECORDS["contact"] if name != "mailbox_service"}
+        lists = {"roles": list(contact.roles), "channels": list(contact.channels)}
+        yield _row("contact", {**values, **lists}, contact.where)
+    for service in services:
+        yield _row(
+            "service",
+            {
+                "account": service.account,
+                "service": service.service,
+                "name": service.name,
+                "kind": service.kind,
+                "started_on": service.started_on,
+                "ended_on": service.ended_on,
+                "billed_until": service.billed_until,
+                "pool": service.pool,
+            },
+            service.where,
+        )
+        yield _row(
+            "subscription",
+            {
+                "service": service.service,
+                "plan": service.plan,
+                "quantity": service.quantity,
+                "from": service.subscribed_from,
+                "until": service.ended_on,
+            },
+            service.where,
+        )
+
+
+def _row(record: str, values: Mapping[str, Any], where: Where) -> Row:
+    whole = {name: column.default for name, column in RECORDS[record].items()} | dict(values)
+    return Row(record, whole, frozenset(RECORDS[record]), where.file, where.row, where.row, {})
