@@ -165,6 +165,7 @@ PROCRASTINATE_IMPORT_PATHS = [
     "coulance.flows.tasks.alarms",
     "coulance.flows.tasks.audits",
     "coulance.flows.tasks.closing",
+    "coulance.flows.tasks.overage_control",
     "coulance.flows.tasks.sending",
     "coulance.integrations.tasks.peppol",
 ]

@@ -194,6 +194,12 @@ def delivery_of(*, header_id: str = "", provider_ref: str = "") -> int | None:
     return found.order_by("-id").values_list("id", flat=True).first()
 
 
+def deliveries_of(*, key: str) -> list[int]:
+    """The deliveries of a message, without the provider's own copies."""
+    found = Delivery.objects.filter(message__key=key, copy=False).order_by("id")
+    return list(found.values_list("id", flat=True))
+
+
 def text_of(*, message: int) -> MessageText | None:
     """What a message says, or none."""
     row = Message.objects.filter(id=message).first()

@@ -482,7 +482,7 @@ def instance_parts(
     collect: int | None = None,
     listening: socket.socket | None = None,
 ) -> list[Part]:
-    """The web server, the worker and the collectors, as programs of this Python, which find the instance by themselves.
+    """The web server, the worker, collectors and the executor of restrictions, as programs of this Python, which find the instance by themselves.
 
     With `collect` (seconds) the local collector runs beside them. The web server serves `listening`, or where a system
     can't hand that on, the address.
@@ -505,6 +505,10 @@ def instance_parts(
     ]
     asking = [sys.executable, "-m", "coulance.cli.main", "collectors", "run"]
     parts.append(Part("collectors", asking, environment))
+    # Also without drivers: what waits must be found done, and a driver that is applied later works at once.
+    executing = [sys.executable, "-m", "coulance.cli.main", "enforce", "run"]
+    parts.append(Part("enforcement", executing, environment))
+    parts.append(Part("watcher", [sys.executable, "-m", "coulance.cli.main", "watch", "run"], environment))
     if collect is not None:
         collector = [sys.executable, "-m", "coulance.cli.main", "collect", "--every", str(collect)]
         parts.append(Part("collector", collector, environment))

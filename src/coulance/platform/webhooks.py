@@ -33,6 +33,10 @@ EVENTS: dict[str, str] = {
     "payment.reversed": "a payment was taken back",
     "payment.refunded": "money was paid back",
     "usage.assigned": "samples in quarantine were given to a service",
+    "overage.warned": "use crossed a threshold that a customer is told of",
+    "overage.stopped": "a service's limit on overage was reached: its network is to be paused or throttled",
+    "restriction.placed": "a service's network is to be paused or throttled, or an address of it blackholed",
+    "restriction.lifted": "a restriction of a service's network was lifted",
     "endpoint.test": "somebody asked for a test of this endpoint",
 }
 """Every event there is, and what it tells. Add yours here: an unknown one is refused."""

@@ -163,7 +163,7 @@ class _Mail:
         return _PAGE.format(
             language=self.language,
             title=escape(self._subject()),
-            style=_STYLE,
+            style=STYLE,
             number=escape(f"{self.shown['title']} {self.snapshot['number']}"),
             greeting=escape(self._greeting()),
             intro=escape(self._intro()),
@@ -176,7 +176,7 @@ class _Mail:
         )
 
 
-_STYLE = """
+STYLE = """
 body { margin: 0; padding: 24px 12px; background: #f4f4f1; color: #1f2328;
        font: 16px/1.55 system-ui, -apple-system, "Segoe UI", Roboto, Helvetica, Arial, sans-serif; }
 .page { max-width: 600px; margin: 0 auto; background: #ffffff; border: 1px solid #e2e2dc; border-radius: 10px;

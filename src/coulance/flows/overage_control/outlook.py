@@ -1,0 +1,86 @@
+"""What a warning can say beyond where use stands: when the allowance is passed at this pace, and what days brought."""
+
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from fractions import Fraction
+from math import ceil, floor
+
+import numpy as np
+
+from coulance.flows.overage_control.judging import Judged, cost, samples_of
+from coulance_core.catalog.terms import Catalog
+from coulance_core.kernel import Money, Period, civil_midnight
+from coulance_core.overage.limit import UnableToLimitError, most
+from coulance_core.overage.pace import forecast
+
+_WEEKS = timedelta(days=28)
+_HOUR = 3600
+
+
+@dataclass(frozen=True, slots=True)
+class Outlook:
+    """At this pace: when the allowance is passed (None: not in this period, or it was), and what is used by the end.
+
+    `cost_at_end` is what use past the allowance would come to if all of it were allowed; `charged_at_end` what of it
+    the consent in force allows. `days` are the civil days of the period so far with what each brought.
+    """
+
+    passes_at: datetime | None
+    at_end: Fraction
+    cost_at_end: Money
+    charged_at_end: Money
+    days: tuple[tuple[date, Fraction], ...]
+
+
+def outlook(judged: Judged, *, catalog: Catalog, at: datetime) -> Outlook:
+    """By the last four weeks, hour by hour."""
+    one = judged.counted
+    began = max(at - _WEEKS, civil_midnight(one.service.started_on, one.zone))
+    start, end, value = samples_of(one, catalog, Period(min(began, one.part.active.start), at))
+    del start
+    now = int(at.timestamp())
+    past = (end > int(began.timestamp())) & (end <= now)
+    hours = max((now - int(began.timestamp())) // _HOUR, 0)
+    # Whole hours back from now, the last one complete.
+    slot = hours - 1 - (now - end[past]) // _HOUR
+    known = slot >= 0
+    history = np.zeros(hours, np.int64)
+    np.add.at(history, slot[known], value[past][known])
+    left = max((one.part.active.end - at) // timedelta(hours=1), 0)
+    used, included = floor(one.used / one.factor), ceil(one.included / one.factor)
+    found = forecast(_trimmed(history), used=used, until=included, hours=left)
+    passes = None
+    if found.crosses_in and used < included:
+        passes = at + timedelta(hours=found.crosses_in)
+    at_end = found.at_end * one.factor
+    over = max(at_end - one.included - judged.standing.tolerance, Fraction(0))
+    return Outlook(passes, at_end, cost(over, judged.terms), _charged(judged, over), _days(judged, end, value, at))
+
+
+def _trimmed(history: np.ndarray) -> np.ndarray:
+    """Without the hours before the first use: a new service has no past."""
+    seen = np.flatnonzero(history)
+    return history[seen[0] :] if seen.size else history[:0]
+
+
+def _charged(judged: Judged, over: Fraction) -> Money:
+    consent = judged.standing.consent
+    if consent is None or not judged.standing.verified:
+        return judged.cost_now
+    try:
+        top = most(consent.limit, judged.terms, consent.terms)
+    except UnableToLimitError:
+        return judged.cost_now
+    return max(cost(over if top is None else min(over, top), judged.terms), judged.cost_now)
+
+
+def _days(judged: Judged, end: np.ndarray, value: np.ndarray, at: datetime) -> tuple[tuple[date, Fraction], ...]:
+    one = judged.counted
+    first, last = one.part.active.start.astimezone(one.zone).date(), at.astimezone(one.zone).date()
+    days = [first + timedelta(days=n) for n in range((last - first).days + 1)]
+    edges = [int(civil_midnight(day, one.zone).timestamp()) for day in [*days, last + timedelta(days=1)]]
+    place = np.searchsorted(edges, end, side="left") - 1  # what ends at midnight belongs to the day before
+    out = []
+    for n, day in enumerate(days):
+        out.append((day, sum(value[place == n].tolist()) * one.factor))
+    return tuple(out)

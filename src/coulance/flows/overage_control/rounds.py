@@ -1,0 +1,94 @@
+"""Looking at what samples touched, once they are committed; at periods that turned; and at everything, by the hour.
+
+A round asks the sample store what changed since the last one, adds up the running counters of those services, and
+compares with the armed positions: only what passed one is judged. How far rounds have come is kept; a process that
+dies begins where the last one ended, and looking twice changes nothing.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import datetime
+from typing import TypeVar
+
+from django.db import transaction
+
+from coulance.customers import queries as customers
+from coulance.flows.overage_control.counted import used_by
+from coulance.flows.overage_control.evaluating import Evaluated, evaluate, is_on
+from coulance.overage import arming
+from coulance.overage import operations as overage
+from coulance.overage.arming import Armed
+from coulance.services import queries as services
+from coulance.usage import operations as usage
+from coulance.usage import queries as samples
+from coulance_core.kernel import Period, require_aware
+
+_AT_ONCE = 2000
+"""Services whose counters are added up together."""
+_TURNED = 1000
+_T = TypeVar("_T")
+
+
+def round_of(*, at: datetime) -> Evaluated:
+    """Judge what samples have touched since the last round, and the periods that have turned since."""
+    require_aware(at)
+    out = Evaluated()
+    if not is_on():
+        return out
+    since = arming.watched()
+    fence = usage.fence()
+    if since is None:
+        return sweep(at=at)
+    if fence > since:
+        touched = samples.touched_since(revision=since)
+        owners = services.owners_of({int(series) for series in touched.series})
+        for lot in _lots(owners, _AT_ONCE):
+            out.add(evaluate(owners=passed(lot, at=at), at=at))
+    out.add(evaluate(owners=arming.ended(at=at, most=_TURNED), at=at))
+    if fence > since:
+        with transaction.atomic():
+            arming.set_watched(revision=fence, at=at)
+    return out
+
+
+def sweep(*, at: datetime, escalate: bool = True) -> Evaluated:
+    """Look at every service, so that nothing stays missed: after a crash, a new plan, another consent."""
+    require_aware(at)
+    out = Evaluated()
+    if not is_on():
+        return out
+    fence = usage.fence()
+    overage.lapse_provisional(at=at)
+    for accounts in _lots(customers.account_ids(), 200):
+        rows = services.accounts_for_close(accounts)
+        owners = [(row.account.id, service.id) for row in rows for service in row.services]
+        out.add(evaluate(owners=owners, at=at, escalate=escalate))
+    with transaction.atomic():
+        arming.set_watched(revision=fence, at=at)
+    return out
+
+
+def passed(owners: Sequence[tuple[int, int]], *, at: datetime) -> list[tuple[int, int]]:
+    """Those of these services of which a charge passed its armed position, whose period is over, or with none armed."""
+    found = arming.armed(services=[service for _, service in owners])
+    known = {one.service for one in found}
+    due = {owner for owner in owners if owner[1] not in known}
+    current: dict[Period, list[Armed]] = {}
+    for one in found:
+        if one.until <= at or at < one.start:
+            due.add((one.account, one.service))
+        elif one.next_at is not None and one.series:
+            current.setdefault(Period(one.start, one.until), []).append(one)
+    for period, members in current.items():
+        totals = used_by([(one.series, one.direction) for one in members], period)
+        due.update(
+            (one.account, one.service)
+            for one, used in zip(members, totals, strict=True)
+            if one.next_at is not None and used >= one.next_at
+        )
+    return sorted(due)
+
+
+def _lots(items: Iterable[_T], size: int) -> Iterator[list[_T]]:
+    held = list(items)
+    for start in range(0, len(held), size):
+        yield held[start : start + size]
