@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from datetime import timedelta
+from datetime import date, timedelta
 from pathlib import Path
 
 import click
@@ -56,7 +56,7 @@ class Show:
 @click.option("--workers", default=1, show_default=True, type=click.IntRange(1, 64), help="Processes that close.")
 @click.pass_context
 def demo(ctx: click.Context, no_serve: bool, data: Path | None, port: int, workers: int) -> None:
-    """Show the main job: three months of a made-up provider, from samples to explained invoices."""
+    """Show the main job: three months of a made-up provider, from samples to explained and paid invoices."""
     name = "demo" if data is None else "demo-data"
     if not (CHECKOUT / "examples" / "provider.toml").is_file():
         raise click.ClickException(
@@ -64,11 +64,16 @@ def demo(ctx: click.Context, no_serve: bool, data: Path | None, port: int, worke
         )
     os.environ.setdefault("COULANCE_HOME", str(CHECKOUT / "var" / name))
     # The demo is a world of its own: it never touches a database that the environment happens to name.
-    os.environ.pop("DATABASE_URL", None)
+    # Nor does it mail anybody.
+    for name in ("DATABASE_URL", "COULANCE_MAIL", "COULANCE_BOUNCES"):
+        os.environ.pop(name, None)
     show = Show()
     from coulance.cli.session import working_database
 
-    with working_database() as here:
+    with working_database(migrated=False) as here:
+        from coulance.platform import schema
+
+        schema.migrate()  # its database is nobody else's: after an upgrade too, the demo just runs
         show.done(f"PostgreSQL runs, with its data in {here.home}")
         live = _live_start() if data is None else []
         if data is None:
@@ -78,7 +83,7 @@ def demo(ctx: click.Context, no_serve: bool, data: Path | None, port: int, worke
         documents = _write_pdfs(show, here.home / "documents")
         if data is None:
             _live_end(show, live)
-        _summary(show, documents)
+        _summary(show, documents, here.home)
         link = _sign_in()
     if no_serve:
         show.say(f"\nTo look at it: coulance --home {os.environ['COULANCE_HOME']} up, and there: operator link demo")
@@ -97,10 +102,12 @@ def _story(show: Show, home: Path, workers: int) -> None:
     show.done(f"examples/provider.toml is applied; {what}")
     if all(story.is_closed(*month) for month in story.MONTHS):
         show.done("every month is fed and closed: nothing to do")
+        _office(show, home)
         return
     files = story.files_of(made)
     show.done(f"made up {sum(len(f) for f in files):,} readings in {len(files)} collectors' files")
     before: tuple[int, int] | None = None
+    strayed: set[str] = set()
     for year, month in story.months_with_opening():
         at = story.closing_instant(year, month)
         with show.bar("feeding samples") as tell:
@@ -128,29 +135,70 @@ def _story(show: Show, home: Path, workers: int) -> None:
             if report.totals.documents or report.parked:
                 _closed(show, report, again=one == before)
         before = (year, month)
-    _paid(show, home)
+        if (year, month) != story.MONTHS[-1]:
+            _paid(show, home, year, month, strayed)
+    _office(show, home, strayed)
 
 
-def _paid(show: Show, home: Path) -> None:
-    """Customers pay: a month of bank statements is made up and imported."""
+def _paid(show: Show, home: Path, year: int, month: int, strayed: set[str]) -> None:
+    """Customers pay what is open after a closing: a month of bank statements is made up and imported."""
     from coulance.integrations.demo import bank, story
 
-    year, month = story.MONTHS[-1]
     closed = story.closing_instant(year, month)
+    last = (year, month) == story.MONTHS[-1]
     done = bank.pay(
         home / "bank",
         first=closed.date() + timedelta(days=1),
-        at=closed + timedelta(days=40),
-        seed=story.SEED,
+        at=closed + timedelta(days=29),
+        seed=story.SEED + month,
         actor=story.ACTOR,
+        swift=last,
+        strayed=strayed,
     )
     if done is None:
         return
     made, report = done
+    strayed.update(made.strayed)
     show.done(
-        f"imported {len(made.statements)} bank statements: {report.count('booked')} payments booked, "
-        f"{report.count('reversed')} came back, {report.count('queued')} wait in the queue; to the cent"
+        f"imported {len(made.statements)} bank statements ({'MT940' if last else 'camt.053'}): "
+        f"{report.count('booked')} payments booked, {report.count('reversed')} came back, "
+        f"{report.count('queued')} wait for a person; to the cent"
     )
+
+
+def _office(show: Show, home: Path, strayed: set[str] | None = None) -> None:
+    """What is done after the last closing: mails, e-invoices, payments, a credit, refunds, a statement of account."""
+    from coulance.integrations.demo import office, story
+
+    year, month = story.MONTHS[-1]
+    closed = story.closing_instant(year, month)
+    office.set_mail(home / "mails", actor=story.ACTOR, at=closed)
+    began = time.monotonic()
+    mailed = office.mail(f"{year}-{month:02d}", home / "mails", actor=story.ACTOR, at=closed + timedelta(hours=3))
+    if mailed is not None:
+        seconds = time.monotonic() - began
+        show.done(
+            f"mailed {mailed.documents} documents to {mailed.addresses} addresses in {seconds:.1f} s, as files; "
+            f"came back: {', '.join(mailed.undelivered)}"
+        )
+        with show.bar("judging e-invoices") as tell:
+            judged = office.judge_einvoices(tell)
+        show.done(
+            f"had {len(judged.valid) + len(judged.failed)} e-invoices judged by the rules of EN 16931: "
+            f"{len(judged.valid)} valid, {len(judged.failed)} not"
+        )
+    _paid(show, home, year, month, strayed or set())
+    at = closed + timedelta(days=30)
+    on = at.astimezone(story.ZONE).date()
+    if good := office.make_good(actor=story.ACTOR, at=at, on=on):
+        show.done(
+            f"credited half of {good.invoice} after it was paid ({good.credit_note}), and paid {good.refunded} back"
+        )
+    count, total = office.pay_back_doubles(actor=story.ACTOR, at=at, on=on)
+    if total is not None:
+        show.done(f"paid {total} back that came in twice ({count} payments)")
+    if path := office.write_statement(home / "statements", start=date(2026, 7, 1), end=on + timedelta(days=1)):
+        show.done(f"wrote a statement of account: {path}")
 
 
 def _closed(show: Show, report: object, *, again: bool) -> None:
@@ -243,7 +291,7 @@ def _live_end(show: Show, before: list[str]) -> None:
         show.done(line)
 
 
-def _summary(show: Show, documents: list[Path]) -> None:
+def _summary(show: Show, documents: list[Path], home: Path) -> None:
     from coulance.integrations.demo import summary
 
     table = Table(box=None, pad_edge=False, show_header=False)
@@ -255,6 +303,10 @@ def _summary(show: Show, documents: list[Path]) -> None:
     if stories:
         show.say("\nSome of them:", "bold")
         for title, words in stories:
+            show.console.print(Text(f"  {title:<25}", style="cyan") + Text(words))
+    if (home / "mails").is_dir():
+        show.say("\nWhere to look:", "bold")
+        for title, words in summary.places(home):
             show.console.print(Text(f"  {title:<25}", style="cyan") + Text(words))
     show.say(f"\n{len(documents)} PDFs; it all took {time.monotonic() - show.started:.0f} s.")
 

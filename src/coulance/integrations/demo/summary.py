@@ -1,14 +1,20 @@
 """What the demo came to, as a person wants to see it: sums, and what became of the cases that billing gets wrong."""
 
 from collections import defaultdict
+from datetime import timedelta
+from fractions import Fraction
+from pathlib import Path
 
 from coulance.flows.closing.report import KINDS, amounts
+from coulance.flows.sending import status
+from coulance.integrations.demo import office
 from coulance.integrations.demo.fleet import fleet
-from coulance.integrations.demo.story import SEED
+from coulance.integrations.demo.story import MONTHS, SEED, ZONE, closing_instant
 from coulance.invoicing import queries as invoicing
+from coulance.notices import queries as sent
 from coulance.services import queries as services
 from coulance.usage import queries as usage
-from coulance_core.kernel import Quantity, round_to, show
+from coulance_core.kernel import Money, Quantity, round_to, show
 
 _TITLE = {
     "flood": "flood attack",
@@ -42,7 +48,32 @@ def totals() -> list[tuple[str, str]]:
     for kind, words in KINDS.items():
         money = "" if kind == "usage_statement" else f", {amounts(dict(sums[kind]))} net"
         out.append((words, f"{counts[kind]:,}{money}"))
+    year, month = MONTHS[-1]
+    now = office.standing(on=(closing_instant(year, month) + timedelta(days=30)).astimezone(ZONE).date())
+    if now is not None:
+        accepted = len(sent.messages(kind="document", state=["accepted", "bounced"], limit=100_000))
+        back = sorted(str(one.document.number) for one in status.undelivered_documents())
+        out += [
+            (
+                "mailed",
+                f"{accepted:,}, of which {len(back)} came back: {', '.join(back)}",
+            ),
+            ("paid", f"{_money(now.received)}, in {now.receipts:,} payments"),
+            ("open", f"{_money(now.owed)}, of which {_money(now.late)} is late at {now.late_accounts} customers"),
+            ("in the bank queue", f"{now.in_queue} payments, {_money(now.queued)}, that nobody could be sure of"),
+        ]
     return out
+
+
+def places(home: Path) -> list[tuple[str, str]]:
+    """(what, where) of what the demo left to look at beside the console."""
+    return [
+        ("mails", f"{home / 'mails'} (a mail program opens them); what came back: {home / 'bounces.mbox'}"),
+        ("bank files", f"{home / 'bank'}; the queue: coulance bank queue, or Bank in the console"),
+        ("statement of account", ", ".join(map(str, sorted((home / "statements").glob("*.pdf")))) or "none"),
+        ("what is late", "coulance open-items, or Open items in the console"),
+        ("not mailed yet", f"the usage statements: coulance send list {MONTHS[-1][0]}-{MONTHS[-1][1]:02d}"),
+    ]
 
 
 def stories() -> list[tuple[str, str]]:
@@ -70,6 +101,10 @@ def stories() -> list[tuple[str, str]]:
         where = f" -> {', '.join(papers)}" if papers else " (nothing to pay above the base fee)"
         out.append((_TITLE.get(service.incident, service.incident), f"{service.external_id}: {used}{where}"))
     return out
+
+
+def _money(value: Money) -> str:
+    return amounts({value.currency: Fraction(value.decimal())})
 
 
 def _month(name: str) -> str:
