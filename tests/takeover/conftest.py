@@ -1,6 +1,5 @@
 """Fixtures: a provider of the closings' world, and an old system to leave."""
 
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -19,9 +18,9 @@ def old() -> Whmcs:
 
 
 @pytest.fixture
-def provider(world: Any) -> Iterator[Any]:  # noqa: F811
+def provider(world: Any) -> Any:  # noqa: F811
     """The world with its provider, and no customer."""
-    yield world.provider()
+    return world.provider()
 
 
 @pytest.fixture

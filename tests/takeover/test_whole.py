@@ -22,7 +22,8 @@ def test_everything_comes_along_to_the_cent(provider: Any, old: Whmcs, folder: P
     assert [str(one) for one in source.findings if one.stops] == []
     done = move(source)
     assert (stops(done), done.differences, done.applied) == ([], (), True)
-    assert done.reconciliation is not None and done.reconciliation.agrees
+    assert done.reconciliation is not None
+    assert done.reconciliation.agrees
     before, after = done.reconciliation.totals()["EUR"]
     assert before == after
     # 5001, 5002: 6.05; 5003: 6.05 less 1.05; 5008: 12.10 less 2.10 credit; 5012: 36.30; 5016: 3.63; 5113 to 5139
@@ -61,13 +62,15 @@ def test_a_second_run_changes_nothing_and_a_changed_source_is_shown(provider: An
     ]
     assert open_now()["5001"] == "6.05 EUR"
     told = report(read(old, folder)).reconciliation
-    assert told is not None and not told.agrees
+    assert told is not None
+    assert not told.agrees
     assert "invoice-5001.json (invoice 5001)" in str(told.differences[1])
 
 
 def test_a_plan_writes_nothing_and_says_the_same(provider: Any, old: Whmcs, folder: Path) -> None:
     plan = move(read(old, folder), apply=False)
-    assert plan.reconciliation is not None and plan.reconciliation.agrees
+    assert plan.reconciliation is not None
+    assert plan.reconciliation.agrees
     assert (customers.account_ids(), open_now(), audit.events(act="takeover.applied")) == ([], {}, [])
     done = move(read(old, folder))
     assert (plan.fresh, plan.reconciliation.before) == (done.fresh, done.reconciliation.before)  # type: ignore[union-attr]
@@ -116,6 +119,7 @@ def test_a_clause_becomes_a_provisional_limit(provider: Any, old: Whmcs, folder:
     assert (given.provisional, str(given.limit.amount), given.scope, given.contact) == (
         True, "8.47 EUR", "service", "main",
     )  # fmt: skip
-    assert given.confirm_by is not None and (given.confirm_by - given.given_at).days == 60
+    assert given.confirm_by is not None
+    assert (given.confirm_by - given.given_at).days == 60
     [mandate] = payments.mandates(accounts=[customers.account("w2").id])
     assert (mandate.reference, mandate.iban, mandate.signed_on) == ("MND-2", "NL91ABNA0417164300", date(2024, 3, 1))

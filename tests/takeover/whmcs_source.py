@@ -43,8 +43,13 @@ overage = ["*bandwidth overage*"]
 [leave_out]
 "customer/40" = "a test account of ours"
 """
-MANDATES = "account,reference,iban,holder,signed_on,scheme,sequence\nw2,MND-2,NL91 ABNA 0417 1643 00,Test BV,2024-03-01,core,recurring\n"
-CLAUSES = "account,service,agreed_on,text,disputed\nw3,s3,2024-01-15,Overage at the listed price,\nw4,,2024-02-01,Overage,5004\n"
+MANDATES = """account,reference,iban,holder,signed_on,scheme,sequence
+w2,MND-2,NL91 ABNA 0417 1643 00,Test BV,2024-03-01,core,recurring
+"""
+CLAUSES = """account,service,agreed_on,text,disputed
+w3,s3,2024-01-15,Overage at the listed price,
+w4,,2024-02-01,Overage,5004
+"""
 
 Record = dict[str, Any]
 
@@ -251,7 +256,7 @@ def made_up() -> Whmcs:
     there.client(1)["companyname"] = "Bakker &amp; Zn&#039;s"
     there.client(7).update(credit="12.50", companyname='=HYPERLINK("x")')
     there.credits["7"] = [{"id": 1, "date": "2026-01-01", "description": "Added", "amount": "20.00", "relid": 0},
-                          {"id": 2, "date": "2026-02-01", "description": "Applied", "amount": "-7.50", "relid": 0}]  # fmt: skip
+                          {"id": 2, "date": "2026-02-01", "description": "Applied", "amount": "-7.50"}]  # fmt: skip
     there.client(8)["taxexempt"] = "on"
     there.contacts = [
         {"id": 1, "userid": "1", "firstname": "An", "lastname": "Boek", "email": "boek@example.com",

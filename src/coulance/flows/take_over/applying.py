@@ -20,7 +20,7 @@ from coulance.customers import queries as customers
 from coulance.flows.import_customers import UnableToImportCustomersError, import_customers
 from coulance.flows.take_over.clauses import take_over_clauses
 from coulance.flows.take_over.here import here_of, with_defaults
-from coulance.flows.take_over.rows import rows_of
+from coulance.flows.take_over.rows import form_faults, rows_of
 from coulance.invoicing import operations as invoicing
 from coulance.invoicing import queries as documents
 from coulance.overage.operations import OverageError
@@ -120,7 +120,7 @@ def _run(outcome: Outcome, actor: str, reason: str, at: datetime) -> None:
     terms = catalog.catalog()
     here = here_of(book)
     fresh = _sort(outcome, here)
-    own = [*judge(book, terms.series), *_numbers_here(book, fresh), *_series_here(book, here)]
+    own = [*judge(book, terms.series), *form_faults(fresh), *_numbers_here(book, fresh), *_series_here(book, here)]
     outcome.findings = tuple(dict.fromkeys([*outcome.findings, *own]))
     if outcome.stopped:
         outcome.reconciliation = reconcile(book, here)

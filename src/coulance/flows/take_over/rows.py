@@ -3,8 +3,8 @@
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from coulance.flows.customer_file import RECORDS, Row
-from coulance_core.taking_over import TakenContact, TakenCustomer, TakenService, Where
+from coulance.flows.customer_file import RECORDS, Row, UnreadableCellError
+from coulance_core.taking_over import Book, Finding, TakenContact, TakenCustomer, TakenService, Where
 
 
 def rows_of(
@@ -44,6 +44,23 @@ def rows_of(
             },
             service.where,
         )
+
+
+def form_faults(book: Book) -> Iterator[Finding]:
+    """What the importer's columns would not read: it judges files cell by cell, and gets values here."""
+    for row in rows_of(book.customers, book.contacts, book.services):
+        for name, column in RECORDS[row.record].items():
+            value = row.values[name]
+            texts = value if isinstance(value, list) else [value] if isinstance(value, str) else []
+            if column.required and value == "":
+                found = f"the {row.record} has none"
+                yield Finding(f"bad-{name}".replace("_", "-"), Where(row.file, row.line, name), found, "one")
+            for text in filter(None, texts):
+                try:
+                    column.read(text)
+                except UnreadableCellError as error:
+                    where = Where(row.file, row.line, name)
+                    yield Finding(f"bad-{name}".replace("_", "-"), where, repr(text), str(error))
 
 
 def _row(record: str, values: Mapping[str, Any], where: Where) -> Row:

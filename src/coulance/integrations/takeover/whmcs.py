@@ -146,7 +146,7 @@ class _Builder:
                 billing_day=given.get("billing_day", 1),
             )
         )
-        email = self.into.text(record.get("email"), where, 254)
+        email = given.get("email", self.into.text(record.get("email"), where, 254))
         self.into.contacts.append(
             TakenContact(
                 where=where,
