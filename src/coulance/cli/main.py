@@ -158,6 +158,12 @@ def _collectors() -> click.Command:
     return collectors
 
 
+def _enforce() -> click.Command:
+    from coulance.cli.enforce import enforce
+
+    return enforce
+
+
 def _ledger() -> click.Command:
     from coulance.cli.ledger import ledger
 
@@ -253,6 +259,7 @@ COMMANDS: dict[str, _Entry] = {
     "watch": _Entry(
         "Watch use as it happens: who nears an allowance or limit is told, and what must stop is paused.", _watch
     ),
+    "enforce": _Entry("Restrict the network of services, lift it again, and see that it was done.", _enforce),
     "usage": _Entry("Look after the samples: state, quarantine, sealing, proof that nothing is lost.", _usage),
     "bank": _Entry("Import bank statements, and decide on the payments that nobody was sure of.", _bank),
     "ledger": _Entry("Check the books, show balances, export the journal.", _ledger),

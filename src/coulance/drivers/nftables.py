@@ -13,10 +13,10 @@ import re
 import subprocess
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from ipaddress import IPv4Address, IPv6Address, ip_address
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, collapse_addresses, ip_address, ip_network
 from typing import Any
 
-from coulance.enforcement.ports import DriverError, Observed, TargetRow, WrongTargetError
+from coulance.enforcement.ports import DriverError, Observed, Reader, TargetRow, WrongTargetError
 from coulance_core.enforcement.restrictions import Desired
 
 TABLE = "coulance"
@@ -50,6 +50,10 @@ table inet {table} {{
 """
 
 
+class _SilentError(DriverError):
+    """There was no answer at all."""
+
+
 @dataclass(frozen=True, slots=True)
 class _Rule:
     handle: int
@@ -57,8 +61,82 @@ class _Rule:
     rate_bps: int | None
 
 
+class _Listing:
+    """One look at the table, by address and by the name beside each element."""
+
+    def __init__(self, items: Sequence[dict[str, Any]]) -> None:
+        self.at: dict[Address, list[tuple[str, str]]] = {}
+        self.of: dict[str, list[tuple[str, Address]]] = {}
+        self.rules: dict[str, list[_Rule]] = {}
+        for set_name, address, comment in _elements(items):
+            self.at.setdefault(address, []).append((set_name, comment))
+            self.of.setdefault(comment, []).append((set_name, address))
+        for rule in _rules(items):
+            self.rules.setdefault(rule.comment, []).append(rule)
+
+    def read(self, target: TargetRow) -> Observed:
+        """What holds for the target's addresses, and for whom each is there according to the router."""
+        addresses, name = _addresses(target), _name(target)
+        paused: set[Address] = set()
+        holes: set[str] = set()
+        others: set[str] = set()
+        for address in addresses:
+            for set_name, comment in self.at.get(address, ()):
+                if comment != name:
+                    others.add(f"{comment or 'nobody we know'} at {address}")
+                elif set_name.startswith("paused"):
+                    paused.add(address)
+                else:
+                    holes.add(str(address))
+        if others:
+            return Observed("; ".join(sorted(others)), Desired(), json.dumps(sorted(others)))
+        rules = self.rules.get(name, [])
+        rates = {rule.rate_bps for rule in rules}
+        rate = rates.pop() if len(rates) == 1 and len(rules) == 2 * len(addresses) else None
+        # Half a pause is no pause, half a throttle none, and what is left at addresses of before must go: any of it is
+        # written again.
+        strays = [address for _, address in self.of.get(name, ()) if address not in addresses]
+        whole = paused in (set(), set(addresses)) and not strays and (rate is not None or not rules)
+        state = Desired(paused == set(addresses), rate, frozenset(holes))
+        evidence = {"paused": sorted(map(str, paused)), "rate_bps": rate, "blackholed": sorted(holes)}
+        return Observed(target.identity, state, json.dumps(evidence), whole)
+
+    def script(self, table: str, target: TargetRow, desired: Desired) -> list[str]:
+        """What replaces everything that is there for this service by what is desired."""
+        addresses, name = _addresses(target), _name(target)
+        own = {str(a) for a in addresses}
+        if stray := sorted(desired.blackholed - own):
+            raise WrongTargetError(f"{', '.join(stray)} is no address of {target.service}: not blackholed")
+        for address in addresses:
+            for _, comment in self.at.get(address, ()):
+                if comment != name:
+                    raise WrongTargetError(f"{address} is there for {comment or 'nobody we know'}, not for {name}")
+        lines = [
+            f"delete element inet {table} {set_name} {{ {address} }}" for set_name, address in self.of.get(name, ())
+        ]
+        lines.extend(f"delete rule inet {table} throttled handle {rule.handle}" for rule in self.rules.get(name, ()))
+        for address in addresses:
+            family = "ip" if address.version == 4 else "ip6"
+            element = f'{{ {address} comment "{name}" }}'
+            if desired.paused:
+                lines.append(f"add element inet {table} paused{address.version} {element}")
+            if str(address) in desired.blackholed:
+                lines.append(f"add element inet {table} blackholed{address.version} {element}")
+            if desired.rate_bps is not None:
+                rate = max(desired.rate_bps // 8, 1)
+                burst = max(rate // 4, 1500)
+                over = f'limit rate over {rate} bytes/second burst {burst} bytes drop comment "{name}"'
+                lines.extend(
+                    f"add rule inet {table} throttled {family} {side} {address} {over}" for side in ("saddr", "daddr")
+                )
+        return lines
+
+
 class Nftables:
-    """A router's or host's nftables. Parameters of a target: `addresses`, the service's own."""
+    """A router's or host's nftables. Parameters of a target: `addresses`, the service's own.
+
+    One look serves all services of a round, and one transaction writes what differs of all of them.
+    """
 
     def __init__(
         self,
@@ -71,16 +149,23 @@ class Nftables:
     ) -> None:
         self._command = [*prefix, nft]
         self._table = table
-        self._keep = tuple(keep)
+        nets = [ip_network(text) for text in keep]
+        # An interval set takes no overlaps.
+        self._keep: frozenset[IPv4Network | IPv6Network] = frozenset(
+            (*collapse_addresses(n for n in nets if isinstance(n, IPv4Network)),
+             *collapse_addresses(n for n in nets if isinstance(n, IPv6Network)))
+        )  # fmt: skip
         self._timeout = timeout_s
 
     def prepare(self) -> None:
-        """Make the table where it is not there yet, and bring `keep` up to date; done by reading and writing too."""
-        found = self._list()
-        lines = [] if found is not None else [SCHEMA.format(table=self._table)]
+        """Make the table where it is not there yet, and bring `keep` up to date; done by every look too."""
+        self._prepare(self._list() is not None)
+
+    def _prepare(self, there: bool) -> None:
+        lines = [] if there else [SCHEMA.format(table=self._table)]
         for family in (4, 6):
             lines.append(f"flush set inet {self._table} keep{family}")
-            own = [a for a in self._keep if (":" in a) == (family == 6)]
+            own = sorted(str(network) for network in self._keep if network.version == family)
             if own:
                 lines.append(f"add element inet {self._table} keep{family} {{ {', '.join(own)} }}")
         self._run("\n".join(lines))
@@ -91,76 +176,56 @@ class Nftables:
             return desired
         return Desired(desired.paused, max(desired.rate_bps // 8, 1) * 8, desired.blackholed)
 
+    def look(self) -> _Listing:
+        """Look once at the whole table, which is made where it is missing; what is kept is put right."""
+        listing = self._list()
+        if listing is None or _kept(listing) != self._keep:
+            self._prepare(listing is not None)
+            listing = self._list() or []
+        return _Listing(listing)
+
     def read(self, target: TargetRow) -> Observed:
         """What holds for the target's addresses, and for whom each is there according to the router."""
-        addresses = _addresses(target)
-        listing = self._list()
-        if listing is None:
-            self.prepare()
-            listing = self._list() or []
-        name = _name(target)
-        paused: set[Address] = set()
-        holes: set[str] = set()
-        others: set[str] = set()
-        for set_name, address, comment in _elements(listing):
-            if address not in addresses:
-                if comment == name and set_name.startswith("paused"):
-                    others.add(f"{name} also at {address}")
-                continue
-            if comment and comment != name:
-                others.add(f"{comment} at {address}")
-            elif set_name.startswith("paused"):
-                paused.add(address)
-            elif set_name.startswith("blackholed"):
-                holes.add(str(address))
-        if others:
-            return Observed("; ".join(sorted(others)), Desired(), json.dumps(sorted(others)))
-        if paused and paused != set(addresses):
-            paused = set()  # half a pause is no pause: writing it again makes it whole
-        rates = [rule.rate_bps for rule in _rules(listing) if rule.comment == name]
-        rate = rates[0] if len(rates) == 2 * len(addresses) and len(set(rates)) == 1 else None
-        state = Desired(bool(paused), rate, frozenset(holes))
-        evidence = {"paused": sorted(map(str, paused)), "rate_bps": rate, "blackholed": sorted(holes)}
-        return Observed(target.identity, state, json.dumps(evidence))
+        _addresses(target)
+        return self.look().read(target)
 
     def write(self, target: TargetRow, desired: Desired, *, key: str) -> str:
         """Replace everything that is there for this service by what is desired, in one transaction."""
-        addresses, name = _addresses(target), _name(target)
-        own = {str(a) for a in addresses}
-        if stray := sorted(desired.blackholed - own):
-            raise WrongTargetError(f"{', '.join(stray)} is no address of {target.service}: not blackholed")
-        listing = self._list() or []
-        lines: list[str] = []
-        for set_name, address, comment in _elements(listing):
-            if set_name.startswith("keep"):
-                continue
-            if comment == name:
-                lines.append(f"delete element inet {self._table} {set_name} {{ {address} }}")
-            elif address in addresses:
-                raise WrongTargetError(f"{address} is there for {comment or 'nobody we know'}, not for {name}")
-        lines.extend(
-            f"delete rule inet {self._table} throttled handle {rule.handle}"
-            for rule in _rules(listing)
-            if rule.comment == name
-        )
-        for address in addresses:
-            family = "ip" if address.version == 4 else "ip6"
-            element = f'{{ {address} comment "{name}" }}'
-            if desired.paused:
-                lines.append(f"add element inet {self._table} paused{address.version} {element}")
-            if str(address) in desired.blackholed:
-                lines.append(f"add element inet {self._table} blackholed{address.version} {element}")
-            if desired.rate_bps is not None:
-                rate = max(desired.rate_bps // 8, 1)
-                burst = max(rate // 4, 1500)
-                over = f'limit rate over {rate} bytes/second burst {burst} bytes drop comment "{name}"'
-                lines.extend(
-                    f"add rule inet {self._table} throttled {family} {side} {address} {over}"
-                    for side in ("saddr", "daddr")
-                )
+        lines = _Listing(self._list() or []).script(self._table, target, desired)
         if lines:
             self._run("\n".join(lines))
         return f"{key}: {len(lines)} changes"
+
+    def write_many(self, seen: Reader, wanted: Sequence[tuple[TargetRow, Desired, str]]) -> list[str | DriverError]:
+        """The same for many: one transaction for all of them, and where that is refused one for each."""
+        listing = seen if isinstance(seen, _Listing) else self.look()
+        scripts: list[list[str] | DriverError] = []
+        for target, desired, _ in wanted:
+            try:
+                scripts.append(listing.script(self._table, target, desired))
+            except DriverError as error:
+                scripts.append(error)
+        together = [line for script in scripts if not isinstance(script, DriverError) for line in script]
+        refused = False
+        if together:
+            try:
+                self._run("\n".join(together))
+            except _SilentError:
+                raise  # each by itself would only wait as long again
+            except DriverError:
+                refused = True
+        out: list[str | DriverError] = []
+        for (target, desired, key), script in zip(wanted, scripts, strict=True):
+            if isinstance(script, DriverError):
+                out.append(script)
+            elif not refused:
+                out.append(f"{key}: {len(script)} changes")
+            else:
+                try:
+                    out.append(self.write(target, desired, key=key))
+                except DriverError as error:
+                    out.append(error)
+        return out
 
     def _list(self) -> list[dict[str, Any]] | None:
         done = self._call([*self._command, "-j", "list", "table", "inet", self._table], None)
@@ -185,9 +250,9 @@ class Nftables:
                 list(command), input=given, capture_output=True, text=True, timeout=self._timeout, check=False
             )
         except subprocess.TimeoutExpired as error:
-            raise DriverError(f"nft did not answer within {self._timeout:g} s") from error
+            raise _SilentError(f"nft did not answer within {self._timeout:g} s") from error
         except OSError as error:
-            raise DriverError(f"nft cannot be run: {error}") from error
+            raise _SilentError(f"nft cannot be run: {error}") from error
 
 
 def _name(target: TargetRow) -> str:
@@ -235,3 +300,20 @@ def _rules(listing: Sequence[dict[str, Any]]) -> Iterator[_Rule]:
             unit = {"bytes": 1, "kbytes": 1024, "mbytes": 1024**2}.get(limit.get("rate_unit", "bytes"))
             rate = None if unit is None or limit.get("per") != "second" else limit["rate"] * unit * 8
         yield _Rule(rule["handle"], str(rule.get("comment", "")), rate)
+
+
+def _kept(listing: Sequence[dict[str, Any]]) -> set[IPv4Network | IPv6Network]:
+    """The networks that pass whatever holds, as the router has them."""
+    found: set[IPv4Network | IPv6Network] = set()
+    for item in listing:
+        held = item.get("set")
+        if not held or not str(held.get("name", "")).startswith("keep"):
+            continue
+        for element in held.get("elem", ()):
+            if isinstance(element, str):
+                found.add(ip_network(element))
+            elif isinstance(element, dict) and "prefix" in element:
+                found.add(ip_network(f"{element['prefix']['addr']}/{element['prefix']['len']}"))
+            else:
+                return {ip_network("0.0.0.0/32")}  # a range that somebody else put there: to be written again
+    return found

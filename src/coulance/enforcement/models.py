@@ -118,4 +118,18 @@ class Act(models.Model):
                 condition=Q(outcome__in=["done", "unchanged", "refused", "failed"]), name="act_outcome"
             ),
         ]
-        indexes: ClassVar = [models.Index(fields=["service", "-id"], name="act_by_service")]
+        indexes: ClassVar = [
+            models.Index(fields=["service", "-id"], name="act_by_service"),
+            models.Index(fields=["finished_at"], condition=Q(outcome="done"), name="act_done_by_time"),
+        ]
+
+
+class Executor(models.Model):
+    """A running executor, by its name; its heart beats every few seconds, and it goes when it is stopped."""
+
+    name = models.CharField(max_length=100, primary_key=True)
+    started_at = models.DateTimeField()
+    beat_at = models.DateTimeField()
+
+    class Meta:
+        db_table = "enforcement_executor"

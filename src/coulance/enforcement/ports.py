@@ -1,8 +1,8 @@
 """What a driver must do, whatever it drives. Drivers live in the `drivers` room and are handed in."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from coulance_core.enforcement.restrictions import Desired
 
@@ -17,21 +17,30 @@ class WrongTargetError(DriverError):
 
 @dataclass(frozen=True, slots=True)
 class TargetRow:
-    """Where a service's network is reached. `parameters` are the driver's own: addresses, a virtual machine's id."""
+    """Where a service's network is reached. `parameters` are the driver's own: addresses, a virtual machine's id.
+
+    `last` is what was seen there last, by the record of acts; drivers that can look need it not.
+    """
 
     service: str
     driver: str
     identity: str
     parameters: Mapping[str, Any] = field(default_factory=dict)
+    last: Desired | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Observed:
-    """What a target shows: who it is, and what holds there. `evidence` is its own words, kept as proof."""
+    """What a target shows: who it is, and what holds there. `evidence` is its own words, kept as proof.
+
+    Not `whole`: something holds in part (one of two addresses, a rule left over), so it is to be written again
+    whatever is desired.
+    """
 
     identity: str
     state: Desired
     evidence: str = ""
+    whole: bool = True
 
 
 class Driver(Protocol):
@@ -52,4 +61,28 @@ class Driver(Protocol):
 
     def write(self, target: TargetRow, desired: Desired, *, key: str) -> str:
         """Bring the target to `desired`; returns its answer as evidence. `key` is the same for the same decision."""
+        ...
+
+
+class Reader(Protocol):
+    """One look at everything that a router holds, asked about one target after another."""
+
+    def read(self, target: TargetRow) -> Observed:
+        """What held for the target when it was looked."""
+        ...
+
+
+@runtime_checkable
+class ManyDriver(Driver, Protocol):
+    """A driver that serves many targets by one look and one write. What holds of `Driver` holds here."""
+
+    def look(self) -> Reader:
+        """Look once at everything."""
+        ...
+
+    def write_many(self, seen: Reader, wanted: Sequence[tuple[TargetRow, Desired, str]]) -> list[str | DriverError]:
+        """Bring all of them (target, desired, key) from what was seen to what is desired.
+
+        Gives the evidence or fault of each, in their order.
+        """
         ...

@@ -8,6 +8,7 @@ from typing import Any
 
 from django.db import connection
 
+from coulance.enforcement.leases import LEASE
 from coulance.enforcement.ports import TargetRow
 from coulance_core.enforcement.restrictions import Action, Desired, Restriction, Source, effective
 from coulance_core.kernel import Period, require_aware
@@ -85,20 +86,27 @@ def restrictions(
     if open_only:
         where.append("r.lifted_at IS NULL")
     statement = f"{_RESTRICTION} WHERE {' AND '.join(where)} ORDER BY r.placed_at DESC, r.id DESC LIMIT %s"
-    return [
-        RestrictionRow(
-            row[0],
-            row[1],
-            row[2],
-            Restriction(Source(row[3]), row[4], Action(row[5]), row[6], row[7], row[8], row[9], row[10]),
-            row[11],
-            row[12],
-            row[13],
-            row[14],
-            row[15],
-        )
-        for row in _rows(statement, [*parameters, limit])
-    ]
+    return [_restriction(row) for row in _rows(statement, [*parameters, limit])]
+
+
+def restriction(number: int) -> RestrictionRow | None:
+    """One restriction by its number."""
+    rows = _rows(f"{_RESTRICTION} WHERE r.id = %s", [number])
+    return _restriction(rows[0]) if rows else None
+
+
+def _restriction(row: Any) -> RestrictionRow:
+    return RestrictionRow(
+        row[0],
+        row[1],
+        row[2],
+        Restriction(Source(row[3]), row[4], Action(row[5]), row[6], row[7], row[8], row[9], row[10]),
+        row[11],
+        row[12],
+        row[13],
+        row[14],
+        row[15],
+    )
 
 
 def desired(service: int) -> Desired:
@@ -116,9 +124,45 @@ def targets(service: int) -> list[TargetRow]:
     return [TargetRow(name, driver, identity, _json(values)) for name, driver, identity, values in rows]
 
 
-def reached_services() -> list[int]:
-    """Every service that has a target, sorted: what reconciliation looks at."""
-    return [row[0] for row in _rows("SELECT DISTINCT service_id FROM enforcement_target ORDER BY 1", [])]
+def reached_services(*, driver: str = "") -> list[int]:
+    """Every service that has a target (of this driver), sorted: what reconciliation looks at."""
+    statement = "SELECT DISTINCT service_id FROM enforcement_target WHERE %s IN ('', driver) ORDER BY 1"
+    return [row[0] for row in _rows(statement, [driver])]
+
+
+def all_targets(*, driver: str = "", limit: int = 100_000) -> list[TargetRow]:
+    """Every target (of this driver), by service."""
+    rows = _rows(
+        "SELECT s.external_id, t.driver, t.identity, t.parameters FROM enforcement_target t"
+        " JOIN services_service s ON s.id = t.service_id WHERE %s IN ('', t.driver) ORDER BY 1, 2 LIMIT %s",
+        [driver, limit],
+    )
+    return [TargetRow(name, key, identity, _json(values)) for name, key, identity, values in rows]
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """An executor and when its heart beat last."""
+
+    name: str
+    started_at: datetime
+    beat_at: datetime
+
+
+def executors() -> list[Running]:
+    """Executors that run, or died without a word, the one that beat last first."""
+    rows = _rows("SELECT name, started_at, beat_at FROM enforcement_executor ORDER BY beat_at DESC", [])
+    return [Running(*row) for row in rows]
+
+
+def unreached(*, services: Collection[int]) -> set[int]:
+    """Those of these services that no driver reaches: their restrictions are on record only."""
+    rows = _rows(
+        "SELECT s FROM unnest(%s::bigint[]) AS s"
+        " WHERE NOT EXISTS (SELECT 1 FROM enforcement_target t WHERE t.service_id = s)",
+        [list(services)],
+    )
+    return {row[0] for row in rows}
 
 
 def acts(service: int, *, limit: int = 50) -> list[ActRow]:
@@ -159,7 +203,8 @@ def waiting(*, limit: int = 1000) -> list[Waiting]:
 
 def due_in(at: datetime) -> float | None:
     """Seconds until the next work is due (0 when it is); None when there is none."""
-    ((found,),) = _rows("SELECT min(next_try) FROM enforcement_work", [])
+    # What is claimed is due again when its claim runs out.
+    ((found,),) = _rows("SELECT min(coalesce(claimed_at + %s, next_try)) FROM enforcement_work", [LEASE])
     return None if found is None else max((found - require_aware(at)).total_seconds(), 0.0)
 
 
@@ -194,6 +239,27 @@ def latencies(*, since: datetime) -> list[float]:
         [require_aware(since)],
     )
     return [row[0] for row in rows]
+
+
+@dataclass(frozen=True, slots=True)
+class Speed:
+    """How long acts took from their decision: how many there were, and the times in seconds that half, and 99 of 100,
+    took at most."""
+
+    count: int
+    p50_s: float | None
+    p99_s: float | None
+
+
+def speed(*, since: datetime) -> Speed:
+    """How fast decisions were executed since then."""
+    rows = _rows(
+        "SELECT count(*), percentile_cont(0.5) WITHIN GROUP (ORDER BY took), percentile_cont(0.99) WITHIN GROUP"
+        " (ORDER BY took) FROM (SELECT extract(epoch FROM finished_at - decided_at)::float8 AS took"
+        "   FROM enforcement_act WHERE outcome = 'done' AND finished_at >= %s) acts",
+        [require_aware(since)],
+    )
+    return Speed(*rows[0])
 
 
 def _json(value: Any) -> Any:

@@ -34,6 +34,8 @@ SCOPES: dict[str, str] = {
     "periods:write": "close periods",
     "payments:read": "read payments, open items and balances",
     "payments:write": "book, allocate and reverse payments, and note refunds",
+    "enforce:read": "read restrictions of services, and what was done about them",
+    "enforce:write": "restrict the network of services, and lift it again",
     "webhooks:read": "read webhook endpoints and deliveries",
     "webhooks:write": "add, change, test and replay webhook endpoints",
     "audit:read": "read the audit log",

@@ -47,6 +47,8 @@ class Answer:
 
     status: int
     retry_after_s: int | None = None
+    body: bytes = b""
+    """What was read of it: at most `MOST_READ`, and a little more."""
 
 
 def allowed_networks() -> tuple[Network, ...]:
@@ -159,8 +161,11 @@ class _Stream(httpcore.NetworkStream):
 class _Pinned(httpcore.NetworkBackend):
     """Looks a name up once, refuses it if any of its addresses may not be sent to, and connects to one it judged."""
 
-    def __init__(self, *, plain: bool, resolve: Resolve, whole_s: float) -> None:
+    def __init__(
+        self, *, plain: bool, resolve: Resolve, whole_s: float, networks: tuple[Network, ...] | None = None
+    ) -> None:
         self.plain, self.resolve, self.deadline = plain, resolve, time.monotonic() + whole_s
+        self.networks = networks
 
     def connect_tcp(
         self,
@@ -170,7 +175,7 @@ class _Pinned(httpcore.NetworkBackend):
         local_address: str | None = None,
         socket_options: Iterable[Any] | None = None,
     ) -> httpcore.NetworkStream:
-        networks = allowed_networks()
+        networks = allowed_networks() if self.networks is None else self.networks
         try:
             addresses = self.resolve(host, port)
         except (OSError, UnicodeError) as fault:
@@ -211,12 +216,14 @@ def post(
     resolve: Resolve = look_up,
     context: ssl.SSLContext | None = None,
     whole_s: float = WHOLE_S,
+    networks: tuple[Network, ...] | None = None,
 ) -> Answer:
     """POST the body and give the answer's status; a redirect is an answer like any other.
 
+    `networks` are those it may go to although they are not public; none given: those of the setting.
     Raises `RefusedAddressError` and `UnableToSendError`; an answer of any status is no error here.
     """
-    backend = _Pinned(plain=url.startswith("http:"), resolve=resolve, whole_s=whole_s)
+    backend = _Pinned(plain=url.startswith("http:"), resolve=resolve, whole_s=whole_s, networks=networks)
     timeouts = {"connect": CONNECT_S, "read": READ_S, "write": READ_S, "pool": CONNECT_S}
     try:
         with (
@@ -229,13 +236,14 @@ def post(
                 extensions={"timeout": timeouts},
             ) as answer,
         ):
-            read = 0
+            read = bytearray()
             for part in answer.iter_stream():
-                read += len(part)
-                if read >= MOST_READ:
+                read += part
+                if len(read) >= MOST_READ:
                     break
             wait = {name.lower(): value for name, value in answer.headers}.get(b"retry-after", b"")
-            return Answer(answer.status, min(int(wait), 86_400) if wait.isdigit() and len(wait) < 10 else None)
+            after = min(int(wait), 86_400) if wait.isdigit() and len(wait) < 10 else None
+            return Answer(answer.status, after, bytes(read))
     except RefusedAddressError:
         raise
     except (httpcore.TimeoutException, httpcore.NetworkError, httpcore.ProtocolError, OSError) as fault:
