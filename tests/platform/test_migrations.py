@@ -16,6 +16,8 @@ from django.db.migrations.loader import MigrationLoader
 from django.db.models import NOT_PROVIDED
 
 from coulance.platform import schema
+from coulance.platform.concurrently import AddIndexMeanwhile
+from coulance.platform.db import lock_key
 
 #: Tables that grow with use: nobody may lock one for as long as it takes to read it. By model, in small letters.
 GROWING = {
@@ -35,6 +37,8 @@ GROWING = {
 #: Migrations that break a rule, and why each may. All but the last group came before there was anything to upgrade.
 ALLOWED = {
     "catalog.0002_published_is_published": "before the first release: triggers on tables made just before",
+    "overage.0003_armed": "before the first release: an index on a table made just before",
+    "overage.0004_ways_out": "before the first release: triggers on tables made just before",
     "platform.0002_audit_append_only": "before the first release: triggers on a table made just before",
     "platform.0003_operator_role": "a table of some dozens of rows: operators",
     "platform.0006_sign_in_policy": "makes a table of its own, and its index on it while it is empty",
@@ -202,6 +206,70 @@ def test_a_table_in_use_is_waited_for_a_second_at_a_time(committed_db: Any, monk
     monkeypatch.setattr(schema, "call_command", broken)
     with pytest.raises(OperationalError, match="something else"):
         schema.migrate()
+
+
+def test_an_index_is_made_while_others_work_and_after_one_that_was_stopped(committed_db: Any) -> None:
+    from django.apps import apps
+    from django.db import connection
+    from django.db.migrations.state import ModelState, ProjectState
+
+    state = ProjectState()
+    state.add_model(ModelState.from_model(apps.get_model("platform", "Alarm")))
+    made = AddIndexMeanwhile("alarm", models.Index(fields=["severity"], name="planted_by_severity"))
+    table = "platform_alarm"
+    with committed_db.connect() as other, connection.cursor() as cursor:
+        # What a stopped one leaves behind: an index of that name.
+        cursor.execute(f"CREATE INDEX planted_by_severity ON {table} (key)")
+        cursor.execute("SET lock_timeout = '50ms'")
+        other.execute("BEGIN ISOLATION LEVEL REPEATABLE READ")
+        other.execute(f"INSERT INTO {table} SELECT * FROM {table} WHERE false")
+        timer = threading.Timer(0.4, lambda: other.execute("COMMIT"))
+        timer.start()
+        try:
+            with connection.schema_editor(atomic=False) as editor:
+                made.database_forwards("platform", editor, state, state)
+            cursor.execute(
+                "SELECT i.indisvalid, pg_get_indexdef(i.indexrelid) FROM pg_index i"
+                " WHERE i.indexrelid = 'planted_by_severity'::regclass"
+            )
+            valid, definition = cursor.fetchone()
+            assert valid
+            assert definition.endswith("(severity)")
+            cursor.execute("SHOW lock_timeout")
+            assert cursor.fetchone() == ("50ms",)
+        finally:
+            timer.join()
+            cursor.execute("SET lock_timeout = 0")
+            cursor.execute("DROP INDEX IF EXISTS planted_by_severity")
+
+
+def test_who_waits_for_another_migrator_holds_no_index_up(committed_db: Any) -> None:
+    from django.db import connection
+
+    asked = threading.Event()
+
+    def second() -> None:
+        asked.set()
+        try:
+            assert schema.migrate() == []
+        finally:
+            connection.close()
+
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_lock(%s)", [lock_key("coulance", "migrate")])
+        waiting = threading.Thread(target=second)
+        waiting.start()
+        asked.wait(5)
+        try:
+            for _ in range(5):
+                cursor.execute("SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'advisory'")
+                assert cursor.fetchone() == (0,)
+                waiting.join(0.05)
+            assert waiting.is_alive()
+        finally:
+            cursor.execute("SELECT pg_advisory_unlock(%s)", [lock_key("coulance", "migrate")])
+            waiting.join(10)
+    assert not waiting.is_alive()
 
 
 def test_the_plan_tells_and_changes_nothing(committed_db: Any) -> None:

@@ -133,7 +133,10 @@ class Document(models.Model):
                 name="document_billed_once",
             ),
         ]
-        indexes: ClassVar = [models.Index(fields=["period_name", "kind"], name="document_by_period")]
+        indexes: ClassVar = [
+            models.Index(fields=["period_name", "kind"], name="document_by_period"),
+            models.Index(fields=["issued_on", "id"], name="document_by_day"),
+        ]
 
 
 class DocumentBody(models.Model):

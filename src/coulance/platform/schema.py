@@ -19,6 +19,7 @@ OLDEST_SERVER = 15
 
 
 _LOCK_WAIT_MS = 1000
+_ASK_AGAIN_S = 0.1
 _LET_THROUGH_S = 1.0
 
 
@@ -60,7 +61,12 @@ def is_empty() -> bool:
 def _sole_migrator() -> Iterator[None]:
     key = lock_key("coulance", "migrate")
     with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_advisory_lock(%s)", [key])
+        # Asked for, not waited for: an index made concurrently waits for every statement, also for one that waits.
+        while True:
+            cursor.execute("SELECT pg_try_advisory_lock(%s)", [key])
+            if cursor.fetchone() == (True,):
+                break
+            time.sleep(_ASK_AGAIN_S)
         try:
             yield
         finally:
