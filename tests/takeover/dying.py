@@ -1,4 +1,4 @@
-"""A process that takes over and kills itself (SIGKILL) at a step: python -m tests.takeover.dying STEP FOLDER MAPPING."""
+"""A process that takes over and kills itself (SIGKILL) at a step: -m tests.takeover.dying STEP FOLDER MAPPING."""
 
 import os
 import signal
