@@ -117,6 +117,18 @@ def revisions(*, most: int = 100) -> list[RevisionRow]:
     return [RevisionRow(i, digest, root, actor, at, tuple(said)) for i, digest, root, actor, at, said in rows[:most]]
 
 
+def overage_terms(at: datetime) -> core.OverageTerms:
+    """The terms of overage that were applied by an instant, or else the first ones: a period's are those at its start.
+
+    Raises `UnableToFindCatalogError`.
+    """
+    rows = Revision.objects.values_list("settings", flat=True)
+    found = rows.filter(applied_at__lte=at).order_by("-id").first() or rows.order_by("id").first()
+    if found is None:
+        raise UnableToFindCatalogError
+    return from_json(core.OverageTerms, found.get("overage", {}))
+
+
 def sources_of(revision: int) -> Sources:
     """The texts of a revision."""
     texts = Revision.objects.values_list("sources", flat=True).get(id=revision)

@@ -243,6 +243,8 @@ class Settlement(models.Model):
     overage = models.TextField()
     billable = models.TextField()
     absorbed = models.JSONField(default=dict)
+    facts = models.JSONField(null=True)
+    """The ground it was settled on: consents, verified and warned spans, as they stood then."""
     cost = models.BigIntegerField()
     on_budget = models.BigIntegerField()
     currency = models.CharField(max_length=3)

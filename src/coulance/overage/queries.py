@@ -4,6 +4,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from fractions import Fraction
+from typing import Any
 
 from django.db.models import Q
 
@@ -84,6 +85,7 @@ class SettlementRow:
     cost: Money
     on_budget: Money
     settled_at: datetime
+    facts: Mapping[str, Any] | None
 
 
 def consents(*, account: int, open_only: bool = False) -> list[ConsentRow]:
@@ -202,4 +204,5 @@ def _settlement(row: Settlement) -> SettlementRow:
         cost=Money(row.cost, row.currency),
         on_budget=Money(row.on_budget, row.currency),
         settled_at=row.settled_at,
+        facts=row.facts,
     )

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from fractions import Fraction
+from typing import Any
 
 from django.db import IntegrityError, transaction
 
@@ -155,6 +156,8 @@ class NewSettlement:
     cost: Money
     on_budget: Money
     observed: bool
+    facts: Mapping[str, Any] | None = None
+    """The ground it was settled on, so that it can be settled again."""
 
 
 def record_settlements(*, new: Sequence[NewSettlement], at: datetime) -> None:
@@ -195,6 +198,7 @@ def _row(one: NewSettlement, latest: Mapping[tuple[int, str, str], int], at: dat
         absorbed={reason.value: show(quantity) for reason, quantity in one.absorbed.items() if quantity},
         cost=one.cost.minor,
         on_budget=one.on_budget.minor,
+        facts=None if one.facts is None else dict(one.facts),
         currency=one.cost.currency,
         settled_at=at,
     )

@@ -189,18 +189,20 @@ def settle_overruns(
     zone: ZoneInfo,
     tax_rate: Callable[[str], Fraction],
     tax_included: bool,
-    attacks: Sequence[Attack] = (),
+    tolerance: Fraction = ZERO,
+    attacks: Callable[[str], Sequence[Attack]] = lambda _: (),
 ) -> Settling:
     """Settle what was passed, ground by ground. `drawn` has the use of every part of `found`.
 
-    `tax_rate` gives the percentage of a tax class for this customer (0 where prices include their tax).
+    `tax_rate` gives the percentage of a tax class for this customer (0 where prices include their tax), `attacks` those
+    on its services, bounded in a unit; `tolerance` is in percent.
     """
     by_key = {one.key: one for one in found}
     outcomes: list[Outcome] = []
     parts: dict[tuple[str, int], Allowed] = {}
     pools: dict[tuple[str, str], Allowed] = {}
     by_part: dict[tuple[str, int], Mapping[Absorbed, Fraction]] = {}
-    tolerance = catalog.overage.tolerance * HUNDREDTH
+    free = tolerance * HUNDREDTH
     for ground in grounds:
         spent: Money | None = None
         members = [by_key[key] for key in ground.keys if key in by_key]
@@ -217,8 +219,8 @@ def settle_overruns(
                     draws = tuple(_draws(one, part, drawn, ground, terms) for part in lot)
                     included = sum((part.included for part in lot), ZERO)
                     name = one.key if len(lots) == 1 else f"{one.key}@{n + 1}"
-                    meters.append((one, lot, Meter(name, named, included, terms, draws, included * tolerance)))
-            settled = settle([meter for *_, meter in meters], facts, attacks=attacks)
+                    meters.append((one, lot, Meter(name, named, included, terms, draws, included * free)))
+            settled = settle([meter for *_, meter in meters], facts, attacks=attacks(named))
             for one in group:
                 own = [(lot, meter, got) for (of, lot, meter), got in zip(meters, settled, strict=True) if of is one]
                 absorbed: dict[Absorbed, Fraction] = {}
@@ -247,7 +249,7 @@ def settle_overruns(
             for part in one.parts:
                 terms = _terms(catalog, one, part, period, zone, tax_rate, tax_included)
                 port = _port(one, part, drawn[part.service, part.index], terms)
-                done = settle_port(port, _less(ground.facts[one.unit], spent), attacks=attacks)
+                done = settle_port(port, _less(ground.facts[one.unit], spent), attacks=attacks(one.unit))
                 absorbed = _port_reasons(done.clipped, done.absorbed)
                 allowed = Allowed(done.overage, done.explanation)
                 parts[part.service, part.index] = allowed

@@ -11,21 +11,22 @@ from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
 from coulance.customers.queries import AccountRow
+from coulance.flows.closing.controlled import UNCONTROLLED, Controlled, control
 from coulance.flows.closing.corrections import credit_notes
 from coulance.flows.closing.items import items_of
 from coulance.flows.closing.late import Late, late_usage
 from coulance.flows.closing.measuring import Proof, Request, measure
+from coulance.flows.closing.paper import buyer_of
 from coulance.flows.closing.terms import Closing
 from coulance.invoicing import queries as invoicing
 from coulance.invoicing.queries import OpenCarry
 from coulance.invoicing.writing import NewCarry, NewDocument, NewFigure
+from coulance.overage.operations import NewSettlement
 from coulance.services import queries as services
 from coulance.services.queries import AccountForClose, ServiceForClose
 from coulance_core.catalog.terms import NotInCatalogError
 from coulance_core.invoicing import (
     BillLine,
-    Buyer,
-    BuyerKind,
     DocumentDraft,
     DocumentError,
     DocumentKind,
@@ -69,6 +70,7 @@ class AccountDrafts:
     documents: tuple[NewDocument, ...]
     carried: tuple[NewCarry, ...]
     figures: tuple[NewFigure, ...]
+    overage: tuple[NewSettlement, ...]
     samples: int
     seen: int
     expected: int
@@ -140,21 +142,27 @@ def _draft_group(
     drafts: list[AccountDrafts] = []
     if len(run.base_known) > MOST_KNOWN:
         run.base_known.clear()
+    controlled, unsettled = control(run.catalog, group, facts, uses, period=period, period_name=run.name, zone=zone)
+    for account, why in unsettled.items():
+        parked.setdefault(account, Parked(account, type(why).__name__, str(why)))
     late = late_usage(run, group, facts, zone)
     since = anchored_date(*add_months(period.start.astimezone(zone).year, period.start.astimezone(zone).month, -13), 1)
     for row in group:
         if row.account.id in parked:
             continue
+        used = uses.get(row.account.id, {})
+        bounded = controlled.get(row.account.id, UNCONTROLLED)
         try:
             closing = close_account(
                 run.catalog,
                 facts[row.account.id],
-                uses.get(row.account.id, {}),
+                bounded.bound(used),
                 period=period,
                 zone=zone,
                 billing_day=billing_day,
                 base_since=since,
                 known=run.base_known,
+                allowed=bounded.pools,
             )
             drafts.append(
                 _documents(
@@ -162,6 +170,7 @@ def _draft_group(
                     row,
                     closing,
                     late.get(row.account.id, Late()),
+                    bounded,
                     charts,
                     period,
                     zone,
@@ -199,23 +208,6 @@ def _facts(service: ServiceForClose, billed: Sequence[BilledSpan]) -> ServiceFac
     )
 
 
-def buyer_of(account: AccountRow) -> Buyer:
-    """The account as it prints on a document."""
-    return Buyer(
-        external_id=account.external_id,
-        name=account.name,
-        kind=BuyerKind(account.kind),
-        country=account.country,
-        zone=account.zone,
-        currency=account.currency,
-        address=tuple(account.address),
-        vat_id=account.vat_id,
-        language=account.language,
-        tax_class=account.tax_class or None,
-        national_currency=account.national_tax_currency or None,
-    )
-
-
 def national_rate(run: Closing, account: AccountRow) -> NationalRate | None:
     """The rate for tax in a second currency, where the customer or the provider asks for one.
 
@@ -237,6 +229,7 @@ def _documents(
     row: AccountForClose,
     closing: AccountClosing,
     late: Late,
+    bounded: Controlled,
     charts: Mapping[int, Mapping[str, Any] | None],
     period: Period,
     zone: ZoneInfo,
@@ -280,10 +273,10 @@ def _documents(
     if overage:
         billed_for = {(line.service.external_id, line.charge) for line in overage if line.service is not None}
         billed_for |= {(line.settled, "") for line in overage if line.pool}
-        items = items_of(closing.services, closing.pools, charts, only=billed_for)
+        items = items_of(closing.services, closing.pools, charts, only=billed_for, absorbed=bounded.absorbed)
         draft = document(DocumentKind.OVERAGE_INVOICE, overage, period, run.name, last_day)
         out.append(NewDocument(account=account.id, draft=draft, usage=items))
-    everything = items_of(closing.services, closing.pools, charts)
+    everything = items_of(closing.services, closing.pools, charts, absorbed=bounded.absorbed)
     if everything:
         draft = document(DocumentKind.USAGE_STATEMENT, (), period, run.name, last_day)
         out.append(NewDocument(account=account.id, draft=draft, usage=everything))
@@ -309,6 +302,7 @@ def _documents(
         documents=tuple(out),
         carried=carried,
         figures=(*settled_now, *late.figures),
+        overage=(*bounded.settlements, *late.overage),
         samples=sum(f.n for f in settled_now if f.charge),
         seen=sum(f.seen for f in settled_now),
         expected=sum(f.expected for f in settled_now),

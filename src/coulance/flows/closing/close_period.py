@@ -26,6 +26,7 @@ from coulance.flows.closing.worker import work
 from coulance.invoicing import history
 from coulance.invoicing import operations as invoicing
 from coulance.invoicing import queries as documents
+from coulance.overage import operations as overage
 from coulance.usage import operations as usage
 from coulance_core.invoicing import NationalRate
 
@@ -312,6 +313,7 @@ def _write(run: Closing, run_id: int, drafts: Sequence[AccountDrafts], totals: T
             invoicing.write_drafts(run=run_id, drafts=[new for draft in drafts for new in draft.documents])
             invoicing.carry_lines(run=run_id, purpose="close", lines=[new for draft in drafts for new in draft.carried])
             invoicing.record_figures(run=run_id, figures=[new for draft in drafts for new in draft.figures])
+            overage.record_settlements(new=[new for draft in drafts for new in draft.overage], at=run.at)
     except Exception as error:
         _not_ours(error)
         if len(drafts) == 1:

@@ -1,19 +1,31 @@
 """What a snapshot shows of usage: one item for each part of each charge, with its picture, coverage and conventions."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from fractions import Fraction
 from typing import Any
 
+from coulance.flows.closing.controlled import NO_MARKS, Marks
 from coulance_core.invoicing.closing import PoolUse, RatedPart, ServiceUse, pool_key
 from coulance_core.invoicing.documents import ServiceRef
 from coulance_core.kernel import show
+from coulance_core.overage.terms import Absorbed
 from coulance_core.usage.figures import UsageFigure
 from coulance_core.usage.job import direction_of
 
 Item = dict[str, Any]
 
 
-def usage_item(service: ServiceRef, part: RatedPart, chart: Mapping[str, Any] | None, pool: PoolUse | None) -> Item:
-    """One part of one charge as a snapshot keeps it. A pool member carries its pool's totals too."""
+def usage_item(
+    service: ServiceRef,
+    part: RatedPart,
+    chart: Mapping[str, Any] | None,
+    pool: PoolUse | None,
+    absorbed: Mapping[Absorbed, Fraction] | None = None,
+) -> Item:
+    """One part of one charge as a snapshot keeps it. A pool member carries its pool's totals too.
+
+    `absorbed` is what is not charged, by reason: of this part, or of its whole pool.
+    """
     figure, charge, rated = part.use.figure, part.use.part.charge, part.rated
     item: Item = {
         "service": {"id": service.external_id, "name": service.name},
@@ -46,6 +58,12 @@ def usage_item(service: ServiceRef, part: RatedPart, chart: Mapping[str, Any] | 
         item["pool_used"] = show(pool.rated.used)
         item["pool_allowance"] = show(pool.rated.included)
         item["pool_overage"] = show(pool.rated.overage)
+    if absorbed is not None:
+        charged = rated.charged if pool is None else pool.rated.charged
+        item["charged"] = show(charged if charged is not None else rated.overage)
+        item["absorbed"] = [
+            {"reason": reason.value, "quantity": show(absorbed[reason])} for reason in Absorbed if absorbed.get(reason)
+        ]
     return item
 
 
@@ -86,6 +104,7 @@ def items_of(
     charts: Mapping[int, Mapping[str, Any] | None],
     *,
     only: Iterable[tuple[str, str]] | None = None,
+    absorbed: Marks = NO_MARKS,
 ) -> list[Item]:
     """Items of these services in order; `only` keeps those whose (service, charge) or (`pool:...`, "") is named.
 
@@ -96,12 +115,15 @@ def items_of(
     out: list[Item] = []
     for service in services:
         name = service.service.external_id
-        for part in service.parts:
+        for i, part in enumerate(service.parts):
             pool = of_pool.get((name, part.use.part.charge.pool or ""))
             if (
                 wanted is None
                 or (name, part.use.part.charge.key) in wanted
                 or (pool is not None and (pool_key(pool), "") in wanted)
             ):
-                out.append(usage_item(service.service, part, charts.get(id(part.use.figure)), pool))
+                marks = absorbed.parts.get((name, i))
+                if pool is not None:
+                    marks = absorbed.pools.get((pool.pool.key, pool.group))
+                out.append(usage_item(service.service, part, charts.get(id(part.use.figure)), pool, marks))
     return out

@@ -9,12 +9,14 @@ from datetime import date, timedelta
 from fractions import Fraction
 from zoneinfo import ZoneInfo
 
+from coulance.flows.closing.controlled import UNCONTROLLED, control
 from coulance.flows.closing.measuring import AROUND, Request, measure
 from coulance.flows.closing.terms import Closing
 from coulance.invoicing import history
 from coulance.invoicing import queries as invoicing
 from coulance.invoicing.queries import SettledRow
 from coulance.invoicing.writing import NewFigure
+from coulance.overage.operations import NewSettlement
 from coulance.services.queries import AccountForClose
 from coulance.usage import queries as usage
 from coulance_core.catalog.terms import MeterKind
@@ -49,6 +51,7 @@ class Late:
     lines: list[BillLine] = field(default_factory=list)
     figures: list[NewFigure] = field(default_factory=list)
     decreases: list["Decrease"] = field(default_factory=list)
+    overage: list[NewSettlement] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,7 +175,18 @@ def _again(
     got = measure([request for _, request in requests], run.catalog, zone, charts=False)
     for (service_name, request), measured in zip(requests, got, strict=True):
         uses.setdefault(service_name, []).append(PartUse(request.part, measured.figure))
-    used, pools, _ = rate_usage(run.catalog, facts, uses, period=period, zone=zone)
+    account = row.account.id
+    # An increase is under that period's own consent, warnings and limit, as evidence stands now.
+    settled, problems = control(
+        run.catalog, [row], {account: facts}, {account: uses}, period=period, period_name=name, zone=zone
+    )
+    if account in problems:
+        raise problems[account]
+    bounded = settled.get(account, UNCONTROLLED)
+    late.overage.extend(bounded.settlements)
+    used, pools, _ = rate_usage(
+        run.catalog, facts, bounded.bound(uses), period=period, zone=zone, allowed=bounded.pools
+    )
     by_service = {one.service.id: one for one in used}
     by_pool = {pool_key(pool): pool for pool in pools}
     for figure in (*figures, *_never_settled(row, figures, used, pools, name)):

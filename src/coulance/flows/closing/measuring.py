@@ -20,6 +20,7 @@ from coulance_core.kernel import Dimension, Period
 from coulance_core.kernel import unit as unit_named
 from coulance_core.rating.segments import ChargePart
 from coulance_core.usage.aggregate import figures_many
+from coulance_core.usage.draws import Drawn, draws_many
 from coulance_core.usage.figures import UsageFigure
 from coulance_core.usage.job import direction_of, read_deltas
 from coulance_core.usage.levels import HOLD_INTERVALS
@@ -98,6 +99,22 @@ def measure(
     return [out[i] for i in range(len(requests))]
 
 
+def drawn(wanted: Sequence[tuple[Request, UsageFigure]], catalog: Catalog, zone: ZoneInfo) -> list[Drawn]:
+    """What went on in each of these parts, whose figures were measured, in their order; for the few that need it."""
+    groups: dict[tuple[Measure, Period], list[int]] = {}
+    for i, (request, _) in enumerate(wanted):
+        groups.setdefault((request.part.charge.measure, request.part.active), []).append(i)
+    out: dict[int, Drawn] = {}
+    for (what, active), members in groups.items():
+        members.sort(key=lambda i: wanted[i][0].series)
+        for lot in batched_lists(members, LOT):
+            meter = catalog.meter(what.meter)
+            samples, owners = _samples(what, meter, active, [wanted[i][0].series for i in lot], None)
+            done = draws_many(what, meter, samples, active, zone, owners=owners, figures=[wanted[i][1] for i in lot])
+            out.update(zip(lot, done, strict=True))
+    return [out[i] for i in range(len(wanted))]
+
+
 def batched_lists(items: Sequence[int], size: int) -> Iterator[Sequence[int]]:
     """`items` in consecutive runs of at most `size`."""
     for start in range(0, len(items), size):
@@ -129,6 +146,18 @@ def _measure_lot(
     charts: bool,
     proof: "Proof | None",
 ) -> list[Measured]:
+    samples, owners = _samples(what, meter, active, wanted, proof)
+    figures = figures_many(what, meter, samples, active, zone, owners=owners, count=len(wanted))
+    if not charts:
+        return [Measured(figure, None) for figure in figures]
+    drawn = _charts(what, meter, samples, active, zone, owners, len(wanted))
+    return [Measured(figure, chart) for figure, chart in zip(figures, drawn, strict=True)]
+
+
+def _samples(
+    what: Measure, meter: Meter, active: Period, wanted: Sequence[tuple[int, ...]], proof: "Proof | None"
+) -> tuple[Samples, Ints]:
+    """The samples of a lot, and whose each series is."""
     pairs = sorted((series, owner) for owner, ids in enumerate(wanted) for series in ids)
     series = np.array([s for s, _ in pairs], np.int64)
     owners = np.array([o for _, o in pairs], np.int64)
@@ -143,11 +172,7 @@ def _measure_lot(
     else:
         empty = np.zeros(0, np.int64)
         samples = Samples(empty, empty, empty, np.zeros(1, np.int64))
-    figures = figures_many(what, meter, samples, active, zone, owners=owners, count=len(wanted))
-    if not charts:
-        return [Measured(figure, None) for figure in figures]
-    drawn = _charts(what, meter, samples, active, zone, owners, len(wanted))
-    return [Measured(figure, chart) for figure, chart in zip(figures, drawn, strict=True)]
+    return samples, owners
 
 
 def _charts(
