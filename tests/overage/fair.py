@@ -8,6 +8,9 @@ from pathlib import Path
 from tests.closing.world import REST, World
 
 PLANS = """
+[advice]
+retroactive = true
+
 [plans.vps-s]
 name = "VPS S"
 [[plans.vps-s.versions]]

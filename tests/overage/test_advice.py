@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from datetime import UTC, datetime
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -87,7 +88,11 @@ def test_a_pool_is_advised_whole(folder: Path) -> None:
     """Two nodes share 100 GB each; ours brings 1000, the other 50: 850 above at 0.20. Alone on S: nothing above."""
     world = fair_world(folder, (1000,), plan="node", close=False)
     world.service("vps-2", "node", "2026-01-01", meter="traffic").use("vps-2", {"2026-01-10": 50})
-    found = advise(service="vps-1", at=datetime(2026, 2, 2, tzinfo=UTC), policy=AdvicePolicy(None, 0, 1, 1))
+    found = advise(
+        service="vps-1",
+        at=datetime(2026, 2, 2, tzinfo=UTC),
+        policy=AdvicePolicy(share=Fraction(0), in_periods=1, of_periods=1),
+    )
     assert [(r.version.plan, str(r.total)) for r in found.comparison.ranked] == [
         ("vps-s", "10.00 EUR"),
         ("vps-m", "25.00 EUR"),

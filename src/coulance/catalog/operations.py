@@ -131,6 +131,8 @@ def _settings(catalog: core.Catalog) -> dict[str, object]:
         "drivers": {key: to_json(driver) for key, driver in catalog.drivers.items()},
         "sending": to_json(catalog.sending),
         "overage": to_json(catalog.overage),
+        "advice": to_json(catalog.advice),
+        "goodwill": to_json(catalog.goodwill),
         "sold": sorted(catalog.plans),
         "texts": {version.version: queries.texts_of(version) for version in versions},
     }

@@ -138,6 +138,10 @@ class _Comparing:
             self.changes.append(Change(f"sending: {line}"))
         for line in difference(_full(self.old.overage), _full(self.new.overage)):
             self.changes.append(Change(f"overage: {line}"))
+        for line in difference(_full(self.old.advice), _full(self.new.advice)):
+            self.changes.append(Change(f"advice: {line}"))
+        for line in difference(_full(self.old.goodwill), _full(self.new.goodwill)):
+            self.changes.append(Change(f"goodwill: {line}"))
         before_rates = {_rate_key(rate): rate for rate in self.old.tax.rates}
         after_rates = {_rate_key(rate): rate for rate in self.new.tax.rates}
         for name in sorted({*before_rates, *after_rates}):

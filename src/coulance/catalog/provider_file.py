@@ -36,6 +36,7 @@ from coulance.catalog.fields import (
 )
 from coulance.catalog.toml_tree import Node
 from coulance.catalog.values import Amount, Amounts, CurrencyCode, Percent, Price, UnitName, WarnAt
+from coulance.platform.roles import Role
 from coulance_core.catalog.overage import Action, Control
 from coulance_core.catalog.provider import PriceBasis, Resets, TaxKind, TaxRounding
 from coulance_core.catalog.sending import ADDRESS, InvoiceForm, SendingMode, SentKind
@@ -424,6 +425,33 @@ OVERAGE = Table(
         Field("provisional_days", Whole(1, 60), "when a limit from an earlier contract lapses, unless confirmed"),
     ),
 )
+ADVICE = Table(
+    "when customers are told of a cheaper plan",
+    (
+        Field("saves", Amount(), "the least that it saves a period, on average"),
+        Field("share", Percent(), "the least that it saves, as a share of what is paid"),
+        Field("in_periods", Whole(1, 36), "in how many of the last periods it was the cheaper one, at least"),
+        Field("of_periods", Whole(1, 36), "how many periods are looked at"),
+        Field("every", Whole(1, 36), "unasked, not more often than every so many periods"),
+        Field("smaller", Flag(), "also plans with a lower fee, which may lack what isn't metered"),
+        Field("retroactive", Flag(), "a larger plan may be taken for a past period instead of its overage"),
+    ),
+)
+BUDGETS = Table(
+    "what one person of a role may give in a calendar month; when there are any, other roles may give nothing",
+    tuple(Field(role.value, Amount(), f"the budget of each {role.value} operator") for role in Role),
+)
+GOODWILL = Table(
+    "how goodwill is proposed and bounded",
+    (
+        Field("costs", ListOf(Price()), "what one more unit costs you"),
+        Field("margin", Percent(), "the share of a base fee that is left over"),
+        Field("cost_first", Flag(), "once, or for the first time: they pay no more than your cost"),
+        Field("one_off", Percent(), "else, what is given for what happened once"),
+        Field("first_time", Percent(), "and for what happened for the first time"),
+        Field("budgets", BUDGETS, "[goodwill.budgets]: how much each role may give"),
+    ),
+)
 ROOT = Table(
     "provider file",
     (
@@ -448,6 +476,8 @@ ROOT = Table(
         ),
         Field("sending", SENDING, "[sending]: how documents are mailed"),
         Field("overage", OVERAGE, "[overage]: how far overage may go, and what happens there"),
+        Field("advice", ADVICE, "[advice]: when customers are told of a cheaper plan"),
+        Field("goodwill", GOODWILL, "[goodwill]: how goodwill is proposed and bounded"),
         Field("meters", Named(METER), "[meters.KEY]: what is counted"),
         Field("pools", Named(POOL), "[pools.KEY]: allowances that services share"),
         Field("plans", Named(PLAN), "[plans.KEY]: what is sold, in price versions"),

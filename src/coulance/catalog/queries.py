@@ -72,6 +72,8 @@ def load_catalog(revision: int) -> core.Catalog:
         collectors={key: from_json(core.Collector, one) for key, one in settings.get("collectors", {}).items()},
         sending=from_json(core.SendingTerms, settings.get("sending", {})),
         overage=from_json(core.OverageTerms, settings.get("overage", {})),
+        advice=from_json(core.AdviceTerms, settings.get("advice", {})),
+        goodwill=from_json(core.GoodwillTerms, settings.get("goodwill", {})),
         drivers={key: from_json(core.Driver, one) for key, one in settings.get("drivers", {}).items()},
     )
 

@@ -88,10 +88,25 @@ class _Builder(PriceBuilder):
         drivers = dict(self._each("drivers", partial(driver, self)))
         sending = self._sending() or core.SendingTerms()
         overage = self._overage() or core.OverageTerms()
+        advice = self._advice() or core.AdviceTerms()
+        goodwill = self._goodwill() or core.GoodwillTerms()
         if provider is None:
             return None
         try:
-            return core.Catalog(provider, meters, plans, pools, tax, series, collectors, sending, overage, drivers)
+            return core.Catalog(
+                provider,
+                meters,
+                plans,
+                pools,
+                tax,
+                series,
+                collectors,
+                sending,
+                overage,
+                drivers,
+                advice=advice,
+                goodwill=goodwill,
+            )
         except core.TermsError as error:
             self._catalog_faults(error)
             return None
@@ -179,6 +194,27 @@ class _Builder(PriceBuilder):
         if "lag" in values:
             values["lag_s"] = int(values.pop("lag").to(unit("s")).value)
         return self.made(record.node, {"lag_s": "lag"}, lambda: core.OverageTerms(**values))
+
+    def _advice(self) -> core.AdviceTerms | None:
+        record = self.root.get("advice")
+        if not isinstance(record, Record) or not record.whole:
+            return None
+        values = dict(record.values)
+        if "saves" in values:
+            values["saves"] = Money.of(*values["saves"])
+        return self.made(record.node, {}, lambda: core.AdviceTerms(**values))
+
+    def _goodwill(self) -> core.GoodwillTerms | None:
+        record = self.root.get("goodwill")
+        if not isinstance(record, Record) or not record.whole:
+            return None
+        values = dict(record.values)
+        if "costs" in values:
+            values["costs"] = tuple(values["costs"])
+        if "budgets" in values:
+            budgets = values["budgets"].values
+            values["budgets"] = tuple((role, Money.of(*budgets[role])) for role in sorted(budgets))
+        return self.made(record.node, {}, lambda: core.GoodwillTerms(**values))
 
     def _tax(self) -> core.TaxTable:
         rates: list[core.TaxRate] = []

@@ -164,6 +164,18 @@ def _enforce() -> click.Command:
     return enforce
 
 
+def _advise() -> click.Command:
+    from coulance.cli.advise import advise
+
+    return advise
+
+
+def _goodwill() -> click.Command:
+    from coulance.cli.goodwill import goodwill
+
+    return goodwill
+
+
 def _ledger() -> click.Command:
     from coulance.cli.ledger import ledger
 
@@ -269,6 +281,10 @@ COMMANDS: dict[str, _Entry] = {
     ),
     "send": _Entry("Mail documents: see what would go to whom, approve it, look after what did not arrive.", _send),
     "mail": _Entry("Try the mail server, send what is due, read bounces, look after addresses.", _mail),
+    "advise": _Entry(
+        "Say which plan is the cheapest for what a service used, or would have been instead of a bill.", _advise
+    ),
+    "goodwill": _Entry("Give back all or part of an overage, seeing what it costs and whom it is for.", _goodwill),
     "credit": _Entry(
         "Give a credit note on an invoice: all that is left of it, or some lines; asks before it does.", _credit
     ),

@@ -13,6 +13,7 @@ from django.db import transaction
 
 from coulance.catalog import queries as catalogs
 from coulance.flows.closing.measuring import Request, measure
+from coulance.flows.fair_terms import advice_policy
 from coulance.invoicing import queries as invoicing
 from coulance.overage import queries as overage
 from coulance.overage import ways_out
@@ -66,7 +67,7 @@ def advise(
     Whoever asks is told, however lately they were. Raises `UnableToFindServiceError`, `UnableToAdviseError`.
     """
     row = services.service(service)
-    policy = policy or AdvicePolicy()
+    policy = policy or advice_policy(catalogs.catalog())
     (account,) = services.accounts_for_close([row.account_id])
     own = next(one for one in account.services if one.id == row.id)
     comparison, through = _compared(account, own, at, periods or policy.of_periods)
@@ -80,7 +81,7 @@ def repeat_payers(*, at: datetime, policy: AdvicePolicy | None = None) -> Iterat
     Those told within the policy's `every` periods come with the verdict `told`. Services whose overage is a pool's are
     not among them: a pool's habit is not one service's.
     """
-    policy = policy or AdvicePolicy()
+    policy = policy or advice_policy(catalogs.catalog())
     rows = services.services()
     accounts = sorted({row.account_id for row in rows})
     for lot in (accounts[i : i + 200] for i in range(0, len(accounts), 200)):

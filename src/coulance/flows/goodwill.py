@@ -13,6 +13,7 @@ from django.db import transaction
 
 from coulance.catalog import queries as catalogs
 from coulance.flows.crediting import give_credit_note
+from coulance.flows.fair_terms import goodwill_policy
 from coulance.invoicing import queries as invoicing
 from coulance.invoicing.crediting import creditable
 from coulance.overage import ways_out
@@ -95,7 +96,7 @@ def propose_goodwill(
     without usage lines, `UnableToFindDocumentError`.
     """
     catalog = catalogs.catalog()
-    policy = policy or GoodwillPolicy()
+    policy = policy or goodwill_policy(catalog)
     with transaction.atomic():
         account, invoice, _ = creditable(number)
     month = _month(catalog, at)
@@ -154,7 +155,7 @@ def grant_goodwill(
     if not reason.strip():
         raise UnableToGrantError("goodwill needs a reason: the customer reads it on the credit note")
     catalog = catalogs.catalog()
-    policy = policy or GoodwillPolicy()
+    policy = policy or goodwill_policy(catalog)
     month = _month(catalog, at)
     document = invoicing.document(number=number).row
     with transaction.atomic():

@@ -170,6 +170,8 @@ def _offers(number: str) -> tuple[int, Issued, tuple[OfferedService, ...]]:
         if line.service is not None and line.kind in _USAGE and line.period.start >= invoice.period.start:
             by_service.setdefault(line.service.external_id, []).append(line)
     catalog = catalogs.catalog()
+    if not catalog.advice.retroactive:
+        raise UnableToOfferError("the provider's terms don't allow it: set retroactive = true in [advice]")
     return account_id, invoice, tuple(_of(catalog, account, invoice, name, own) for name, own in by_service.items())
 
 

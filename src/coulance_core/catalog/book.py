@@ -8,6 +8,7 @@ from typing import TypeVar
 
 from coulance_core.catalog.collectors import Collector
 from coulance_core.catalog.drivers import Driver
+from coulance_core.catalog.fairness import AdviceTerms, GoodwillTerms
 from coulance_core.catalog.faults import Fault, refuse
 from coulance_core.catalog.meters import Measure, Meter
 from coulance_core.catalog.overage import OverageTerms
@@ -39,6 +40,8 @@ class Catalog:
     sending: SendingTerms = field(default_factory=SendingTerms)
     overage: OverageTerms = field(default_factory=OverageTerms)
     drivers: Mapping[str, Driver] = field(default_factory=dict)
+    advice: AdviceTerms = field(default_factory=AdviceTerms)
+    goodwill: GoodwillTerms = field(default_factory=GoodwillTerms)
 
     def __post_init__(self) -> None:
         refuse("catalog", self.faults())

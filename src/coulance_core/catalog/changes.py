@@ -118,6 +118,10 @@ def compare(
     overage = _differences(old.overage, new.overage)
     if overage:
         state.changes.append(Change(ChangeKind.CHANGED, "overage", new.provider.name, overage))
+    for what in ("advice", "goodwill"):
+        found = _differences(getattr(old, what), getattr(new, what))
+        if found:
+            state.changes.append(Change(ChangeKind.CHANGED, what, new.provider.name, found))
     return Changes(tuple(state.changes), tuple(state.faults))
 
 

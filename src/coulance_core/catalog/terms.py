@@ -12,6 +12,7 @@ from coulance_core.catalog.collectors import (
     SnmpVersion,
 )
 from coulance_core.catalog.drivers import Driver, DriverKind
+from coulance_core.catalog.fairness import AdviceTerms, GoodwillTerms
 from coulance_core.catalog.faults import Fault, TermsError
 from coulance_core.catalog.meters import (
     Aggregation,
@@ -76,6 +77,7 @@ from coulance_core.catalog.sending import InvoiceForm, SendingMode, SendingTerms
 __all__ = [
     "SERIES_KEYS",
     "Action",
+    "AdviceTerms",
     "Aggregation",
     "Allowance",
     "BaseFee",
@@ -98,6 +100,7 @@ __all__ = [
     "Edges",
     "Fault",
     "GapPolicy",
+    "GoodwillTerms",
     "Graduated",
     "GraduatedPercentage",
     "HttpAuth",
