@@ -5,16 +5,34 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+import threading
+import time
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from coulance.drivers.nftables import Nftables
+from coulance.enforcement import executing, operations, queries
+from coulance.enforcement.executor import Executor
 from coulance.enforcement.ports import DriverError, TargetRow, WrongTargetError
-from coulance_core.enforcement.restrictions import FREE, Desired
+from coulance_core.catalog.terms import Driver, DriverKind
+from coulance_core.enforcement.restrictions import FREE, Action, Desired, Source
+from tests.enforcement.world import ACTOR, make_services
 
 CUSTOMER, OTHER, WORLD, MANAGEMENT = "10.81.1.2", "10.81.1.3", "10.81.2.2", "10.81.2.9"
+
+
+def now() -> datetime:
+    return datetime.now(UTC)
+
+
+def until(condition: Callable[[], bool], within: float = 15) -> None:
+    give_up = time.monotonic() + within
+    while not condition():
+        assert time.monotonic() < give_up, "it never came to be"
+        time.sleep(0.02)
 
 
 def run(*command: str, given: str | None = None) -> str:
@@ -69,8 +87,12 @@ class Net:
 
     name: str
 
+    @property
+    def prefix(self) -> list[str]:
+        return ["ip", "netns", "exec", f"{self.name}-r"]
+
     def driver(self, **more: object) -> Nftables:
-        return Nftables(prefix=["ip", "netns", "exec", f"{self.name}-r"], keep=[MANAGEMENT], **more)  # type: ignore[arg-type]
+        return Nftables(prefix=self.prefix, keep=[MANAGEMENT], **more)  # type: ignore[arg-type]
 
     def get(self, source: str, size: int = 1000, wait: float = 0.7) -> tuple[int, float]:
         """How much of `size` bytes the world receives from an address inside, and in how many seconds."""
@@ -234,6 +256,91 @@ def test_a_rebooted_router_starts_without_a_table(driver: Nftables, net: Net) ->
     driver.write(target(), Desired(paused=True), key="1")
     assert net.get(CUSTOMER)[0] == 0
     assert net.manage()
+
+
+def test_half_of_a_pause_is_written_again(driver: Nftables, net: Net) -> None:
+    both = target("vps-1", CUSTOMER, OTHER)
+    driver.write(both, Desired(paused=True), key="1")
+    net.nft("delete", "element", "inet", "coulance", "paused4", "{", OTHER, "}")
+    assert not driver.read(both).whole
+    free = executing.act_on(both, driver, FREE, "k", now)
+    assert (free.outcome, net.get(CUSTOMER)[0]) == ("done", 1000), "the other half doesn't stay behind"
+
+
+def test_addresses_of_before_are_let_go(driver: Nftables, net: Net) -> None:
+    driver.write(target("vps-1", CUSTOMER, OTHER), Desired(paused=True), key="1")
+    moved = target("vps-1", CUSTOMER)
+    assert executing.act_on(moved, driver, Desired(paused=True), "k", now).outcome == "done"
+    assert (net.get(CUSTOMER)[0], net.get(OTHER)[0]) == (0, 1000)
+
+
+def test_what_is_kept_is_put_right_again(driver: Nftables, net: Net) -> None:
+    driver.write(target(), Desired(paused=True), key="1")
+    net.nft("flush", "set", "inet", "coulance", "keep4")
+    assert not net.manage()
+    driver.read(target())
+    assert net.manage()
+    wide = net.driver(table="wide")
+    Nftables(prefix=net.prefix, table="wide", keep=["10.0.0.0/8", "10.1.0.0/16", "10.1.0.7"]).prepare()
+    wide.prepare()
+    net.nft("delete", "table", "inet", "wide")
+
+
+def test_many_are_written_in_one_transaction_and_one_that_is_refused_alone(driver: Nftables) -> None:
+    jobs = [(target(f"vps-{i}", f"10.82.0.{i}"), Desired(paused=True), f"k{i}") for i in range(1, 60)]
+    outcomes = executing.act_on_many(jobs, driver, now)
+    assert {outcome.outcome for outcome in outcomes} == {"done"}
+    assert {o.outcome for o in executing.act_on_many(jobs, driver, now)} == {"unchanged"}
+    mixed = [
+        (target("vps-1", "10.82.0.1"), FREE, "a"),
+        (target("vps-99", "10.82.0.2"), Desired(paused=True), "b"),
+        (target("vps-3", "10.82.0.3"), Desired(blackholed=frozenset({"192.0.2.1"})), "c"),
+        (target("vps-4", "10.82.0.4"), FREE, "d"),
+    ]
+    assert [o.outcome for o in executing.act_on_many(mixed, driver, now)] == ["done", "refused", "refused", "done"]
+    assert driver.read(target("vps-3", "10.82.0.3")).state == Desired(paused=True)
+
+
+def test_from_the_register_to_the_wire_and_back_also_after_a_reboot(
+    committed_db: object, driver: Nftables, net: Net
+) -> None:
+    services = make_services("vps-1")
+    (vps,) = services.values()
+    terms = {"router": Driver("router", DriverKind.NFTABLES, reconcile_s=30)}
+    shift = [0.0]
+
+    def clock() -> datetime:
+        return datetime.now(UTC) + timedelta(seconds=shift[0])
+
+    operations.set_target(
+        service=vps, driver="router", identity="vps-1", parameters={"addresses": [CUSTOMER]}, actor=ACTOR, at=clock()
+    )
+    running = Executor(
+        worker="test:1", now=clock, terms=lambda: terms, build=lambda some: dict.fromkeys(some, driver), poll_s=0.2
+    )
+    thread = threading.Thread(target=running.run)
+    thread.start()
+    try:
+        assert net.get(CUSTOMER)[0] == 1000
+        operations.place(
+            service=vps, source=Source.SECURITY, ref="a", reason="spam", action=Action.PAUSE, actor=ACTOR, at=clock()
+        )
+        until(lambda: bool(acts := queries.acts(vps)) and acts[0].after == Desired(paused=True))
+        assert net.get(CUSTOMER)[0] == 0
+        assert net.manage()
+        net.nft("delete", "table", "inet", "coulance")  # what a reboot leaves
+        assert net.get(CUSTOMER)[0] == 1000
+        before = len(queries.acts(vps))
+        shift[0] += 31
+        until(lambda: len(queries.acts(vps)) > before)
+        assert net.get(CUSTOMER)[0] == 0, "found by the regular look, and mended"
+        operations.lift(service=vps, source=Source.SECURITY, actor=ACTOR, reason="over", at=clock())
+        until(lambda: queries.acts(vps)[0].after == FREE)
+        assert net.get(CUSTOMER)[0] == 1000
+    finally:
+        running.stop()
+        thread.join(20)
+    assert not thread.is_alive()
 
 
 @pytest.mark.parametrize("identity", ['x" accept comment "y', "a b", "", "x" * 80, "vps;flush ruleset"])

@@ -69,8 +69,11 @@ class WebhookDriver:
         name = hashlib.sha256(f"{what}/{body}".encode()).hexdigest()[:24]
         if what == "read":
             name = f"{name}_{at.timestamp():.6f}"  # each look is another one
+        secret = self._secret()
         try:
-            signature = Signer(self._secret()).sign(msg_id=f"enf_{name}", timestamp=at, data=body)
+            if not secret.removeprefix("whsec_"):
+                raise ValueError("it is empty")
+            signature = Signer(secret).sign(msg_id=f"enf_{name}", timestamp=at, data=body)
         except (ValueError, RuntimeError) as error:
             raise DriverError("the secret is no signing key: expected whsec_ and base64") from error
         headers = {
