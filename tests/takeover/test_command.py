@@ -14,7 +14,10 @@ from click.testing import CliRunner, Result
 from coulance.cli import session, takeover
 from coulance.cli.takeover import _inert
 from coulance.integrations.takeover import whmcs_api
+from coulance.integrations.takeover.mapping import read_mapping
 from coulance.platform import clock, secret_store
+from coulance_core.taking_over import Finding
+from tests.support.database import ROOT
 from tests.takeover.conftest import AT
 from tests.takeover.test_fetch import Server
 from tests.takeover.whmcs_source import Whmcs
@@ -99,3 +102,15 @@ def test_fetch_asks_with_the_secrets(old: Whmcs, tmp_path: Path, monkeypatch: py
     )
     done = run("fetch", "https://old.example", tmp_path / "live", "--pause", "0")
     assert (done.exit_code, "Nothing was written there." in done.output) == (0, True)
+
+
+def test_the_mapping_in_the_docs_is_one(tmp_path: Path) -> None:
+    page = (ROOT / "docs" / "take-over.md").read_text()
+    (tmp_path / "shown.toml").write_text(page.partition("```toml\n")[2].partition("```")[0])
+    findings: list[Finding] = []
+    shown = read_mapping(tmp_path / "shown.toml", findings)
+    assert findings == []
+    assert shown is not None
+    assert (shown.products["3"].plan_for("Annually"), shown.leave_out["invoice/977"], shown.series[0].last) == (
+        "vps-s-year", "written off in 2024", 1042,
+    )  # fmt: skip
