@@ -16,7 +16,7 @@ from coulance.platform import audit, rotation, secret_store
 from coulance.platform.instance import Instance, InstanceError
 from coulance.platform.secret_store import UnableToKeepSecretError
 from tests.support.database import ROOT
-from tests.support.instances import coulance, environment, new_home
+from tests.support.instances import coulance, environment, new_home, ready_home
 
 AT = datetime(2026, 11, 1, 12, tzinfo=UTC)
 
@@ -132,7 +132,7 @@ def test_the_password_of_your_own_server_is_yours(here: Instance) -> None:
 
 
 def test_the_command_takes_values_from_a_pipe_only(db: Any) -> None:
-    with new_home() as home:
+    with ready_home() as home:
         given = subprocess.run(
             [sys.executable, "-m", "coulance.cli.main", "secret", "set", "mail"],
             input="smtp://me:pass-word@mail.example\n", env=environment(home), cwd=ROOT, capture_output=True, text=True,
@@ -179,9 +179,8 @@ def kill_in_rotation(home: Any) -> None:
 
 @pytest.mark.slow
 def test_a_rotation_that_was_killed_is_told_of_and_finished_by_the_next() -> None:
-    with new_home() as home:
+    with ready_home() as home:
         here = Instance(home)
-        coulance(home, "migrate")
         first = here.secret("database_password")
         kill_in_rotation(home)
         assert here.secret("database_password") == first

@@ -18,7 +18,7 @@ import pytest
 
 from tests.operating.test_secrets import kill_in_rotation
 from tests.support.database import ROOT, WorkerDatabase
-from tests.support.instances import Up, coulance, environment, free_port, new_home
+from tests.support.instances import Up, coulance, environment, free_port, new_home, ready_home
 
 pytestmark = pytest.mark.slow
 
@@ -220,7 +220,7 @@ def _await_reload(up: Up) -> str:
 
 
 def test_the_password_rotates_under_a_running_instance_and_a_crash_is_mended() -> None:
-    with new_home() as home:
+    with ready_home() as home:
         up = Up(home, free_port()).start()
         try:
             up.await_health(60)

@@ -14,7 +14,7 @@ import pytest
 from coulance.platform import backup
 from coulance.platform.instance import Instance
 from coulance.platform.postgres import EmbeddedPostgres
-from tests.support.instances import coulance, coulance_many, new_home
+from tests.support.instances import coulance, coulance_many, new_home, ready_home
 
 pytestmark = pytest.mark.slow
 
@@ -26,7 +26,7 @@ def _database(home: Path) -> EmbeddedPostgres:
 
 @contextmanager
 def _instance(operator: str) -> Iterator[Path]:
-    with new_home() as home:
+    with ready_home() as home:
         coulance(home, "operator", "create", operator)
         yield home
 

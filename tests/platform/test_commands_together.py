@@ -7,7 +7,7 @@ import time
 import pytest
 
 from tests.support.database import ROOT
-from tests.support.instances import coulance, environment, new_home, remains
+from tests.support.instances import environment, new_home, ready_home, remains
 
 pytestmark = pytest.mark.slow
 
@@ -27,8 +27,7 @@ print("done", flush=True)
 
 
 def test_the_first_to_come_waits_for_the_last_to_leave() -> None:
-    with new_home() as home:
-        coulance(home, "migrate")
+    with ready_home() as home:
         running = []
         for lasts_s in ("0.5", "3"):
             one = subprocess.Popen(

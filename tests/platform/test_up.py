@@ -14,7 +14,7 @@ import psutil
 import pytest
 
 from tests.support.database import TEMPLATE, WorkerDatabase
-from tests.support.instances import Up, coulance, environment, free_port, new_home, remains
+from tests.support.instances import Up, coulance, environment, free_port, new_home, ready_home, remains
 
 pytestmark = pytest.mark.slow
 
@@ -22,7 +22,7 @@ pytestmark = pytest.mark.slow
 @pytest.fixture(scope="module")
 def up() -> Iterator[Up]:
     """One running instance for the tests of this module, in their order."""
-    with new_home() as home:
+    with ready_home() as home:
         running = Up(home, free_port()).start()
         try:
             running.await_health(60)

@@ -1,5 +1,6 @@
 """Instances of the product for tests: directories that its database's user can reach, and the command run on them."""
 
+import fcntl
 import json
 import os
 import shutil
@@ -32,6 +33,31 @@ def new_home() -> Iterator[Path]:
         yield home
     finally:
         shutil.rmtree(home, ignore_errors=True)
+
+
+@contextmanager
+def ready_home() -> Iterator[Path]:
+    """An instance with its database made and migrated, as a copy of one that is made once a run; for tests of what
+    comes after that. Its server is not running; its secrets are those of every other copy."""
+    with new_home() as home:
+        subprocess.run(["cp", "-a", str(_model()), str(home)], check=True)
+        yield home
+
+
+def _model() -> Path:
+    """The instance that is copied, made by whoever needs it first."""
+    model = run_dir() / "home-model"
+    with (run_dir() / "home-model.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not model.exists():
+            making = run_dir() / "home-making"
+            coulance(making, "migrate")
+            give_up = time.monotonic() + 20
+            while remains(making):
+                assert time.monotonic() < give_up, "its server did not end"
+                time.sleep(0.02)
+            making.rename(model)
+    return model
 
 
 def environment(home: Path, **extra: str) -> dict[str, str]:

@@ -2,11 +2,11 @@
 
 import json
 
-from tests.support.instances import coulance_many, new_home
+from tests.support.instances import coulance_many, ready_home
 
 
 def test_an_endpoint_is_kept_from_the_command() -> None:
-    with new_home() as home:
+    with ready_home() as home:
         [added] = coulance_many(home, ("webhook", "add", "https://example.org/hooks", "--event", "invoice.*", "-q"))
         key, secret = added[1].split()
         assert secret.startswith("whsec_")
