@@ -373,3 +373,15 @@ def test_an_account_tells_its_story_by_time(browser: Any, billed: World, tmp_pat
     story = page.partition('<ol class="story">')[2].partition("</ol>")[0]
     found = re.findall(r"Overage invoice V2026-0001 over €4\.84|Account changed by operator:anna|moved house", story)
     assert found == ["Account changed by operator:anna", "moved house", "Overage invoice V2026-0001 over €4.84"]
+
+
+def test_an_account_lists_its_messages_and_takes_none_of_them_for_its_own_words(browser: Any, billed: World) -> None:
+    from coulance.customers import queries as customers
+    from tests.notices.post import queue
+
+    queue(customers.account("acme").id, "anna@shop.example", key="m", at=NOW)
+    page = body(browser.get("/accounts/acme"))
+    listed = page.partition('<h2 id="messages">')[2].partition("</section>")[0]
+    assert "anna@shop.example" in listed
+    assert 'role="status"' not in page
+    assert "DeliveryRow" not in page

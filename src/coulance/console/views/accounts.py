@@ -67,7 +67,7 @@ def account_detail(request: HttpRequest, external_id: str) -> HttpResponse:
             "balances": tuple(payments.balances(accounts=[account.id]).get(account.id, {}).values()),
             "open": payments.open_items(accounts=[account.id]).get(account.id, ()),
             "receipts": receipts,
-            "messages": messages,
+            "sent": messages,  # `messages` is what the page tells whoever acted
             "today": clock.now().astimezone(ZoneInfo(account.zone)).date(),
             "documents": documents,
             "parked": [row for row in invoicing.parked() if row.account == account.id],

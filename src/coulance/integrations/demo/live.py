@@ -1,5 +1,6 @@
 """This very machine as a service of the demo: its own interfaces, metered live."""
 
+import socket
 from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
@@ -49,14 +50,14 @@ def register(at: datetime) -> None:
 
 def read(at: datetime) -> list[str]:
     """One reading of every interface; returns the series that were read."""
-    columns = collector.collect(at=at, host=SERVICE, only=_interfaces())
+    columns = collector.collect(at=at, only=_interfaces())
     usage.ingest_batch(columns=columns, source="collector", recorded_at=at)
     return list(columns.keys.names)
 
 
 def told(at: datetime) -> list[str]:
     """What each interface did while the demo looked."""
-    own = {ref.id: key for key, ref in services.series_index().items() if key.startswith(f"{SERVICE}:")}
+    own = {ref.id: key for key, ref in services.series_index().items() if key.startswith(_key(""))}
     if not own:
         return []
     period = Period(at - timedelta(hours=12), at + timedelta(seconds=1))
@@ -82,4 +83,4 @@ def _interfaces() -> list[str] | None:
 
 
 def _key(interface: str) -> str:
-    return f"{SERVICE}:{interface}"
+    return f"{socket.gethostname()}:{interface}"  # as the collector of `coulance up` names it
