@@ -1,5 +1,9 @@
 """Use goes on, and what follows at once: who is told, what stops, what ends it. Plan: 100 GB, then 0.10 a GB."""
 
+from coulance.flows.overage_control import acting, rounds
+from coulance.flows.overage_control.evaluating import Evaluated
+from coulance.overage import queries as records
+from coulance.platform import alarms
 from tests.overage_control.town import Town
 
 
@@ -21,3 +25,121 @@ def test_nobody_agreed_to_anything(town: Town) -> None:
     # The period turns: use may go on.
     assert town.look("2026-11-01T00:01").lifted == 1
     assert town.restricted("web") == []
+
+
+def test_the_warning_bounced_and_a_person_was_reached_on_day_five(town: Town) -> None:
+    town.customer(contacts=2).service("web", "vps", meter="traffic").verify("boss@acme.example", "2026-10-01T09:00")
+    town.allows("web", "2026-10-01T10:00", amount="50")
+    town.uses("web", "2026-10-02T12:00", 110)
+    assert town.restricted("web") == []  # there is a consent: what runs past it unwarned is ours, and is absorbed
+    judged = town.judged("web", "2026-10-02T13:00")
+    assert (judged.standing.warned, judged.standing.billable) == (False, 0)
+    town.uses("web", "2026-10-05T12:00", 20)
+    acting.acknowledge(by=town.boss(), judged=judged, at=town.at("2026-10-05T15:00"))
+    town.use("web", {"2026-10-05T15:30": 0})  # a sample that spans the instant is not charged
+    town.uses("web", "2026-10-06T12:00", 10)
+    assert town.judged("web", "2026-10-06T17:00").standing.billable == 10
+
+
+def test_a_limit_raised_in_mid_period_and_withdrawn_later(town: Town) -> None:
+    town.customer().service("web", "vps", meter="traffic").verify("boss@acme.example", "2026-10-01T09:00")
+    town.uses("web", "2026-10-02T12:00", 100)
+    assert town.restricted("web") == ["overage"]
+    town.allows("web", "2026-10-02T14:00", amount="5.00")
+    assert town.restricted("web") == []  # resumed at once
+    town.use("web", {"2026-10-02T14:30": 0})
+    town.uses("web", "2026-10-03T13:00", 60)
+    assert town.restricted("web") == ["overage"]
+    assert town.told("web") == ["50 %", "80 %", "100 %", "80 % of limit"]
+    town.allows("web", "2026-10-03T16:00", quantity="200")
+    assert town.restricted("web") == []
+    town.use("web", {"2026-10-03T16:30": 0})
+    town.uses("web", "2026-10-04T12:00", 30)
+    assert town.judged("web", "2026-10-04T18:00").standing.billable == 80
+    judged = town.judged("web", "2026-10-04T18:00")
+    consent = records.consent_in_force(meter=judged.ref, at=town.at("2026-10-04T18:00"), period_name="2026-10")
+    assert consent is not None
+    acting.withdraw(by=town.boss(), judged=judged, consent=consent.id, at=town.at("2026-10-04T19:00"))
+    assert town.restricted("web") == ["overage"]
+    assert town.judged("web", "2026-10-05T17:00").standing.billable == 80
+
+
+def test_who_always_uses_much_and_says_so_is_never_interrupted(town: Town) -> None:
+    town.customer().service("web", "vps", meter="traffic").verify("boss@acme.example", "2026-10-01T09:00")
+    town.allows("web", "2026-10-01T10:00", amount="200")
+    for day in range(2, 31):
+        town.uses("web", f"2026-10-{day:02d}T12:00", 50)
+        assert town.restricted("web") == []
+    assert town.judged("web", "2026-10-31T12:00").counted.used == 1450
+
+
+def test_observing_records_and_tells_nobody(town: Town) -> None:
+    town.controlled("observe").customer().service("web", "vps", meter="traffic")
+    done = town.uses("web", "2026-10-02T12:00", 130)
+    assert (done.warned, done.placed, done.messages) == (3, 1, 0)
+    assert town.restricted("web") == ["overage observed"]
+    assert town.mails() == []
+
+
+def test_by_contract_nothing_is_looked_at(town: Town) -> None:
+    town.controlled("contract").customer().service("web", "vps", meter="traffic")
+    assert town.uses("web", "2026-10-02T12:00", 130) == Evaluated()
+    assert town.told("web") == []
+
+
+def test_many_crossings_in_a_day_are_told_each_once_and_replays_tell_nothing(town: Town) -> None:
+    town.customer().service("web", "vps", meter="traffic")
+    for hour, gb in enumerate([30, 15, 10, 20, 10, 20, 1, 1]):
+        town.uses("web", f"2026-10-02T{10 + hour}:00", gb)
+    assert town.told("web") == ["50 %", "80 %", "100 %"]
+    assert len(town.mails()) == 3
+    for hour in (19, 20):
+        assert rounds.sweep(at=town.at(f"2026-10-02T{hour}:00")).warned == 0
+    assert len(town.mails()) == 3
+
+
+def test_use_corrected_downwards_lets_go_on_and_is_not_told_twice(town: Town) -> None:
+    town.customer().service("web", "vps", meter="traffic")
+    town.uses("web", "2026-10-02T12:00", 101)
+    assert town.restricted("web") == ["overage"]
+    town.use("web", {"2026-10-02T12:00": 60})
+    # Nothing was passed upwards, so it is the hourly look that finds it.
+    assert rounds.sweep(at=town.at("2026-10-02T13:00")).lifted == 1
+    town.uses("web", "2026-10-03T12:00", 41)
+    assert town.restricted("web") == ["overage"]
+    assert town.told("web") == ["50 %", "80 %", "100 %"]
+
+
+def test_nobody_who_could_be_told(town: Town) -> None:
+    town.account().service("web", "vps", meter="traffic")
+    done = town.uses("web", "2026-10-02T12:00", 81)
+    assert (done.warned, done.messages, done.unreached) == (2, 0, 1)
+    (alarm,) = alarms.open_alarms()
+    assert alarm.key == "overage-unreached:web/out"
+
+
+def test_what_nobody_answers_is_told_to_others_and_then_to_an_operator(town: Town) -> None:
+    town.customer(contacts=2).service("web", "vps", meter="traffic")
+    town.uses("web", "2026-10-02T12:00", 120)
+    first = {mail.address for mail in town.mails()}
+    assert first == {"boss@acme.example", "desk@acme.example"}
+    assert rounds.sweep(at=town.at("2026-10-03T11:00")).messages == 0  # not yet a day
+    assert rounds.sweep(at=town.at("2026-10-03T13:00")).messages == 2
+    assert alarms.open_alarms() == []
+    assert rounds.sweep(at=town.at("2026-10-04T14:00")).messages == 2
+    assert [alarm.key for alarm in alarms.open_alarms()] == ["overage-unanswered:web/out"]
+    acting.acknowledge(by=town.boss(), judged=town.judged("web", "2026-10-04T15:00"), at=town.at("2026-10-04T15:00"))
+    assert alarms.open_alarms() == []
+    assert rounds.sweep(at=town.at("2026-10-05T16:00")).messages == 0
+
+
+def test_a_customers_own_pause_is_theirs_to_end_and_no_other(town: Town) -> None:
+    town.customer().service("web", "vps", meter="traffic")
+    town.uses("web", "2026-10-02T12:00", 120)
+    when = town.at("2026-10-02T13:00")
+    judged = town.judged("web", "2026-10-02T13:00")
+    acting.pause(by=town.boss(), judged=judged, at=when)
+    assert town.restricted("web") == ["customer", "overage"]
+    assert acting.resume(by=town.boss(), judged=judged, at=when) == 1
+    assert town.restricted("web") == ["overage"]
+    assert acting.resume(by=town.boss(), judged=judged, at=when) == 0

@@ -52,6 +52,7 @@ INSTALLED_APPS = [
     "coulance.enforcement",
     "coulance.overage",
     "coulance.console",
+    "coulance.portal",
     "coulance.api",
 ]
 
@@ -92,6 +93,7 @@ DATABASES = {"default": _here.database_settings()}
 USE_TZ = True
 TIME_ZONE = "UTC"
 LANGUAGE_CODE = "en"
+LANGUAGES = [("en", "English"), ("nl", "Nederlands")]
 USE_I18N = True
 
 # Sample batches are large; one request of five-minute samples for ten thousand series is about 3 MB of Arrow.

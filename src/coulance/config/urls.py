@@ -1,4 +1,4 @@
-"""Every address the server answers: the health checks, the metrics, the API, and the console at the root."""
+"""Every address the server answers: the health checks, the metrics, the API, the portal, and the console at the root."""
 
 from django.urls import include, path
 
@@ -12,5 +12,6 @@ urlpatterns = [
     path("metrics", metrics_page, name="metrics"),
     path("api/v1/", include("coulance.api.urls")),
     path("hooks/mail/<str:secret_part>", mail_hook, name="mail_hook"),
+    path("", include("coulance.portal.urls")),
     path("", include("coulance.console.urls")),
 ]

@@ -84,6 +84,15 @@ def contacts(account_ids: Collection[int]) -> list[ContactRow]:
     return [ContactRow(*row) for row in rows.values_list(*ContactRow._fields)]
 
 
+def contacts_by_email(address: str) -> list[ContactRow]:
+    """Contacts of any account with this mail address, case aside."""
+    wanted = address.strip()
+    if not wanted:
+        return []
+    rows = Contact.objects.filter(email__iexact=wanted).order_by("account_id", "external_id")
+    return [ContactRow(*row) for row in rows.values_list(*ContactRow._fields)]
+
+
 def latest_billing_day() -> int:
     """The latest billing day of any account, or 1: a period of that name ends last for them."""
     found: int | None = Account.objects.aggregate(latest=Max("billing_day"))["latest"]

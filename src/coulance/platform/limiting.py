@@ -60,6 +60,12 @@ class RateLimits:
 def _limits(path: str) -> Limit | None:
     if path.startswith("/sign-in/") and len(path.removeprefix("/sign-in/")) > _SHORTEST_SECRET:
         return limits.LINK
+    if path.startswith("/my/enter/"):
+        return limits.LINK
+    if path == "/my/sign-in":
+        return limits.ENTRY
+    if path.startswith("/answer/"):
+        return limits.ANSWER
     return limits.HOOK if path.startswith("/hooks/") else None
 
 

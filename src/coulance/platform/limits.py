@@ -27,6 +27,10 @@ class Limit:
 
 LINK = Limit("link", 10, timedelta(minutes=1))
 """Uses of a link that works once, from one address."""
+ENTRY = Limit("entry", 10, timedelta(seconds=30))
+"""Links that customers ask for, from one address."""
+ANSWER = Limit("answer", 30, timedelta(seconds=5))
+"""Answers to warnings by their link, from one address."""
 STRANGER = Limit("stranger", 60, timedelta(seconds=1))
 """Requests to the API without a valid token, from one address."""
 HOOK = Limit("hook", 600, timedelta(milliseconds=50))

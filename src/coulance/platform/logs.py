@@ -38,7 +38,7 @@ _PATTERNS: tuple[tuple[re.Pattern[str], str], ...] = (
     (re.compile(r"(?i)\b(coulance_session|csrftoken|sessionid)=[^;\s&'\"]+"), rf"\1={_HIDDEN}"),
     (re.compile(r"([a-z][a-z0-9+.-]*://)[^/\s:@'\"]*:[^/\s@'\"]*@"), rf"\1{_HIDDEN}@"),
     (re.compile(r"([a-z][a-z0-9+.-]*://)[^/\s:@'\"]{8,}@"), rf"\1{_HIDDEN}@"),
-    (re.compile(r"(/(?:sign-in|hooks/[a-z]+)/)[A-Za-z0-9_-]{12,}"), rf"\1{_HIDDEN}"),
+    (re.compile(r"(/(?:sign-in|my/enter|answer|hooks/[a-z]+)/)[A-Za-z0-9_.:-]{12,}"), rf"\1{_HIDDEN}"),
     (re.compile(r"(?i)\b((?:password|passwd|secret|api_?key|access_?token)['\"]?\s*[=:]\s*)['\"]?[^\s,;'\"&)}]+"),
      rf"\1{_HIDDEN}"),
     (re.compile(r"[\w.+-]+@((?:[\w-]+\.)+[A-Za-z]{2,})"), rf"{_HIDDEN}@\1"),

@@ -282,28 +282,39 @@ def _act(by: Customer, judged: Judged, at: datetime, act: Callable[[], _T]) -> _
     one = judged.counted
     with transaction.atomic():
         evaluating.lock_account(by.account)
-        done = act()
-        if by.message:
-            for row in sent.deliveries_of(key=by.message):
-                notices.record_human_act(
-                    delivery=row,
-                    kind=EvidenceKind.ACKNOWLEDGED,
-                    by=by.actor,
-                    at=at,
-                    source=f"answer/{row}",
-                )
-        overage.acknowledge(
-            meter=judged.ref,
-            period_name=one.period_name,
-            contact=by.contact.external_id,
-            how=by.how,
-            source=_source(by, judged),
-            actor=by.actor,
-            at=at,
-        )
+        for delivery in _told_them(by, judged):
+            notices.record_human_act(
+                delivery=delivery,
+                kind=EvidenceKind.ACKNOWLEDGED,
+                by=by.actor,
+                at=at,
+                source=f"answer/{delivery}",
+            )
+        done = act()  # after the evidence: it proves the address that a consent stands on
+        if one.used >= one.included:  # what is known beforehand acknowledges no overage yet
+            overage.acknowledge(
+                meter=judged.ref,
+                period_name=one.period_name,
+                contact=by.contact.external_id,
+                how=by.how,
+                source=_source(by, judged),
+                actor=by.actor,
+                at=at,
+            )
         evaluating.evaluate(owners=[(by.account, one.service.id)], at=at, actor=by.actor)
         evaluating.answered(judged.ref, at=at)
     return done
+
+
+def _told_them(by: Customer, judged: Judged) -> list[int]:
+    """The deliveries that the act is evidence for: of the link's message, or of this period's warnings to them."""
+    if by.message:
+        return sent.deliveries_of(key=by.message)
+    one = judged.counted
+    warned = records.warnings(account=by.account, period_name=one.period_name)
+    keys = [row.message for row in warned if row.meter == judged.ref.key and row.message]
+    found = [sent.delivery(number) for key in dict.fromkeys(keys) for number in sent.deliveries_of(key=key)]
+    return [row.id for row in found if row is not None and row.contact_ref == by.contact.external_id]
 
 
 def _source(by: Customer, judged: Judged) -> str:

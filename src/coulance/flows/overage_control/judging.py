@@ -7,7 +7,7 @@ from fractions import Fraction
 
 import numpy as np
 
-from coulance.flows.closing.chunk import buyer_of
+from coulance.flows.closing.paper import buyer_of
 from coulance.flows.closing.measuring import lead_seconds, trail_seconds
 from coulance.flows.overage_control.counted import Counted
 from coulance.overage import queries as overage
@@ -16,7 +16,7 @@ from coulance.usage import queries as usage
 from coulance_core.catalog.terms import Catalog, Control, Direction, Of, OverageTerms, PriceBasis, Threshold
 from coulance_core.invoicing import BuyerKind, Seller
 from coulance_core.invoicing.tax import decide_tax
-from coulance_core.kernel import Money, Period
+from coulance_core.kernel import Money, Period, Rounding
 from coulance_core.overage.limit import UnableToLimitError, payable
 from coulance_core.overage.settle import Attack, Draws, Meter, settle
 from coulance_core.overage.standing import Decision, Policy, Standing, arm, crossed, decide
@@ -58,7 +58,7 @@ class Judged:
 
 def cost(quantity: Fraction, terms: PriceTerms) -> Money:
     """What a quantity past the allowance costs, payable, in whole cents."""
-    return Money.of(payable(terms.price, quantity, terms), terms.currency)
+    return Money.of(payable(terms.price, quantity, terms), terms.currency, Rounding.HALF_UP)
 
 
 def meter_of(counted: Counted) -> MeterRef:

@@ -1,0 +1,1 @@
+"""What customers see: their services, limits, documents; and the page where a warning is answered."""

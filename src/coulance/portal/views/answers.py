@@ -1,0 +1,69 @@
+"""The page where a warning is answered, by its link, without signing in. Opening it does nothing."""
+
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.utils import translation
+from django.views.decorators.debug import sensitive_variables
+from django.views.decorators.http import require_http_methods
+
+from coulance.flows.overage_control import acting, links
+from coulance.flows.overage_control.acting import UnableToActError
+from coulance.platform import clock
+from coulance.portal import access
+from coulance.portal.shown import shown
+from coulance.portal.views.deciding import Result, act, came_from
+
+
+@access.for_anybody
+@sensitive_variables("token")
+@require_http_methods(["GET", "HEAD", "POST"])
+def answer(request: HttpRequest, token: str) -> HttpResponse:
+    """What the warning is about, and what can be done. Only pressing a button does it."""
+    at = clock.now()
+    try:
+        of = links.read(token, at=at)
+        by = acting.customer_of(
+            account=of.account, contact=of.contact, how="link", came_from=came_from(request), message=of.message
+        )
+        judged = acting.one_of(account=of.account, service=of.service, charge=of.charge, at=at)
+        if judged.counted.period_name != of.period_name:
+            raise links.UnableToAnswerError(expired=True)
+    except (links.UnableToAnswerError, UnableToActError) as fault:
+        expired = isinstance(fault, links.UnableToAnswerError) and fault.expired
+        return _safe(
+            render(
+                request,
+                "portal/answer_gone.html",
+                access.words(request) | {"expired": expired},
+                status=410 if expired else 404,
+            )
+        )
+    with translation.override(access.language(request, by.contact.language)):
+        result = act(request, by=by, judged=judged) if request.method == "POST" else Result()
+        (seen,) = [
+            one
+            for one in acting.seen(account=of.account, service=of.service, at=clock.now())
+            if one.judged.counted.charge.key == of.charge
+        ]
+        return _safe(
+            render(
+                request,
+                "portal/answer.html",
+                access.words(request)
+                | {
+                    "c": shown(seen, at=at, picture=True),
+                    "result": result,
+                    "name": by.contact.name,
+                    "may_allow": by.contact.may_incur_cost,
+                },
+                status=422 if result.fault else 200,
+            )
+        )
+
+
+def _safe(page: HttpResponse) -> HttpResponse:
+    # The address is the key to it: it goes to no other site, and into no index.
+    page.headers["Referrer-Policy"] = "same-origin"
+    page.headers["X-Robots-Tag"] = "noindex, nofollow"
+    page.headers["Cache-Control"] = "private, no-store"
+    return page

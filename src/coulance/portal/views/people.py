@@ -1,0 +1,89 @@
+"""Coming in and going out, the language, and the contacts of an account."""
+
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.shortcuts import render
+from django.utils.http import url_has_allowed_host_and_scheme
+from django.utils.translation import gettext as _
+from django.views.decorators.http import require_http_methods, require_POST
+
+from coulance.customers import queries as customers
+from coulance.notices import queries as notices
+from coulance.platform import clock
+from coulance.portal import access, entry
+from coulance.portal.access import customers_only, for_anybody, words
+from coulance.portal.entry import Me
+
+
+@for_anybody
+@require_http_methods(["GET", "HEAD", "POST"])
+def sign_in(request: HttpRequest) -> HttpResponse:
+    """The form for an address. What it answers is the same for every address."""
+    if request.method == "POST":
+        entry.ask(address=request.POST.get("address", "")[:254], at=clock.now())
+    return render(request, "portal/sign_in.html", words(request) | {"asked": request.method == "POST"})
+
+
+@for_anybody
+@require_http_methods(["GET", "HEAD", "POST"])
+def enter(request: HttpRequest, secret: str) -> HttpResponse:
+    """A link that lets in once: by pressing the button, not by whatever fetches links beforehand."""
+    fault = False
+    if request.method == "POST":
+        try:
+            me = entry.use(secret=secret, at=clock.now())
+        except entry.UnableToEnterError:
+            fault = True
+        else:
+            access.begin(request, me)
+            return HttpResponseRedirect("/my/")
+    return render(request, "portal/enter.html", words(request) | {"fault": fault}, status=403 if fault else 200)
+
+
+@require_POST
+def sign_out(request: HttpRequest) -> HttpResponse:
+    """End the session."""
+    request.session.flush()
+    return HttpResponseRedirect("/my/sign-in")
+
+
+@require_POST
+def choose_language(request: HttpRequest) -> HttpResponse:
+    """Another language, kept in the browser."""
+    back = request.POST.get("next", "")
+    inside = url_has_allowed_host_and_scheme(back, allowed_hosts=None) and back.startswith(("/my/", "/answer/"))
+    answer = HttpResponseRedirect(back if inside else "/my/")
+    answer.set_cookie(
+        "coulance_language",
+        entry.language_of(request.POST.get("language", "")),
+        max_age=31_536_000,
+        httponly=True,
+        samesite="Lax",
+        secure=request.is_secure(),
+    )
+    return answer
+
+
+@customers_only
+@require_http_methods(["GET", "HEAD", "POST"])
+def contacts(request: HttpRequest, *, me: Me) -> HttpResponse:
+    """Who is told, and whose address is known to reach somebody."""
+    done = ""
+    own = customers.contacts([me.account.id])
+    if request.method == "POST":
+        chosen = next((c for c in own if c.external_id == request.POST.get("contact") and c.email), None)
+        if chosen is not None:
+            entry.ask(address=chosen.email, at=clock.now())
+            done = _("We mailed %(address)s a link: opening it and pressing its button confirms the address.") % {
+                "address": chosen.email
+            }
+    verified = notices.verified_addresses(account=me.account.id)
+    dead = notices.dead_among([c.email for c in own if c.email])
+    rows = [
+        {
+            "contact": c,
+            "verified": c.email.casefold() in verified and c.email.casefold() not in dead,
+            "dead": c.email.casefold() in dead,
+        }
+        for c in own
+    ]
+    return render(request, "portal/contacts.html", words(request) | {"here": "contacts", "rows": rows, "done": done})
