@@ -124,6 +124,8 @@ FAULTS: list[tuple[str, Plant, str, str]] = [
     ("a clause above what was ever paid", text(
         "clauses.csv", "account,agreed_on,highest_paid,currency\nw3,2024-01-15,100.00,EUR\n"),
      "limit-above-paid", "clauses.csv:2 (clause of w3)"),
+    ("an invoice whose lines nobody tells, which may bill a service", lambda o: o.invoice(5001).update(items=""),
+     "billed-until-unknown", "products.json:2 (product 2)"),
     ("a country that is none", lambda o: o.client(16).update(countrycode="Holland"), "bad-country",
      "clients-1.json:16 (country)"),
     ("an address that is none", lambda o: o.client(16).update(email="jan at example"), "bad-email",
@@ -138,6 +140,8 @@ DOUBTS: list[tuple[str, Plant, str, str]] = [
      "domain-twice", "products.json:3 (product 3)"),
     ("text that was read in another encoding once", lambda o: o.client(17).update(companyname="CafÃ© Zuid"),
      "wrong-encoding", "clients-1.json:17 (client 17)"),
+    ("a mapping that speaks of nobody", mapping("[lines]", '[customers.77]\nkind = "public"\n[lines]'), "bad-mapping",
+     "whmcs.toml (customers.77)"),
     ("a service suspended there", lambda o: None, "suspended", "products.json:6 (product 6)"),
     ("a client who pays no tax", lambda o: None, "tax-exempt", "clients-1.json:8 (client 8)"),
     ("a bank account without its IBAN", lambda o: None, "mandate-unknown", "paymethods-5.json:1 (paymethod 4)"),

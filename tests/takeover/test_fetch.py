@@ -67,7 +67,8 @@ def test_what_is_fetched_is_what_files_say(provider: Any, old: Whmcs, folder: Pa
     where, mapping = old.write(folder)
     server = Server(old)
     with api(server) as asked:
-        done = fetch(asked, tmp_path / "live")
+        done = fetch(asked, tmp_path / "live", paid_since="2025-10-01")
+    assert not (tmp_path / "live" / "invoice-5007.json").exists()  # paid in 2024
     assert (done.calls, set(server.asked) <= READS) == (len(server.asked), True)
     for name in ("mandates.csv", "clauses.csv"):
         (tmp_path / "live" / name).write_text((where / name).read_text())

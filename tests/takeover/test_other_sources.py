@@ -108,9 +108,16 @@ def test_fossbilling_faults(provider: Any, tmp_path: Path) -> None:
     lists["balance"].append({"id": 3, "client_id": 1, "amount": "-1.00"})
     lists["orders"][0]["product_id"] = 99
     lists["invoices"][0]["total"] = "13.10"
+    lists["orders"][1]["unpaid_invoice_id"] = 999
     lists["invoices"].append({**lists["invoices"][0], "id": 40, "serie_nr": "FOSS00040", "client": {"id": 77}})
     found = stops(move(written(tmp_path / "foss", lists, tables=False)))
-    assert sorted(found) == ["item-of-nobody", "prepaid-below-zero", "total-not-lines", "unknown-product"]
+    assert sorted(found) == [
+        "invoice-missing",
+        "item-of-nobody",
+        "prepaid-below-zero",
+        "total-not-lines",
+        "unknown-product",
+    ]
 
 
 EXPORTS = {
@@ -199,3 +206,16 @@ def test_plain_files(provider: Any, tmp_path: Path) -> None:
         found = {one.where.file for one in move(source, apply=False).findings if one.code == code and one.stops}
         assert ("clauses.csv" if code == "clause-without-contact" else name) in found, (name, code, found)
         (folder / name).write_text(PLAIN[name])
+
+
+def test_a_customer_of_plain_files_stays_behind_whole(provider: Any, tmp_path: Path) -> None:
+    folder, mapping = tmp_path / "plain", tmp_path / "plain.toml"
+    folder.mkdir()
+    mapping.write_text('[source]\nsystem = "csv"\non = 2026-11-01\n[leave_out]\n"customer/acme" = "closed"\n')
+    for name, text in PLAIN.items():
+        (folder / name).write_text(text)
+    done = move(read_source(folder, mapping))
+    assert (stops(done), done.applied) == ([], True)
+    assert [row.account for row in done.book.customers] == ["bo"]
+    assert (done.book.items, done.book.services, done.book.contacts, done.book.clauses) == ((), (), (), ())
+    assert len(done.book.left_out) == 6

@@ -4,6 +4,7 @@ import csv
 import json
 import sys
 import time
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
     from coulance_core.taking_over import Reconciliation
 
 _SHOWN = 200
+_PAID_DAYS = 400
+"""Paid invoices of the last twelve months tell what overage was paid; a month more, for those who fetch early."""
 _source = click.argument("source", type=click.Path(path_type=Path))
 _mapping = click.option(
     "--mapping", required=True, type=click.Path(path_type=Path), help="What is what: docs/take-over.md."
@@ -42,6 +45,7 @@ def fetch(url: str, folder: Path, pause: float) -> None:
     """
     from coulance.integrations.takeover.whmcs_api import UnableToFetchError, WhmcsApi
     from coulance.integrations.takeover.whmcs_api import fetch as fetch_all
+    from coulance.platform import clock
     from coulance.platform.secret_store import secret
 
     identifier, key = secret("whmcs-identifier"), secret("whmcs-secret")
@@ -55,7 +59,8 @@ def fetch(url: str, folder: Path, pause: float) -> None:
             access_key=secret("whmcs-access-key") or "",
             pause=lambda: time.sleep(max(pause, 0.0)),
         ) as api:
-            done = fetch_all(api, folder)
+            since = (clock.now() - timedelta(days=_PAID_DAYS)).date().isoformat()
+            done = fetch_all(api, folder, paid_since=since)
     except UnableToFetchError as error:
         raise click.ClickException(str(error)) from error
     click.echo(f"{done.files} answers in {folder}, by {done.calls} calls. Nothing was written there.")

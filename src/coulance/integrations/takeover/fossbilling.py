@@ -90,6 +90,7 @@ class _Builder:
         self.tables, self.into, self.mapping = tables, gathered, gathered.mapping
         self.codes: dict[str, str] = {}
         self.open: set[str] = set()
+        self.known = {str(record.get("id")) for _, record in tables["invoice"]}
         self.gone: set[str] = set()
 
     def account(self, client: Any) -> str:
@@ -302,7 +303,11 @@ class _Builder:
         if not period:
             return self.mapping.on
         paid = self.into.day(record.get("expires_at"), where, "expires_at", required=True)
-        if paid is not None and str(record.get("unpaid_invoice_id")) in self.open:
+        unpaid = str(record.get("unpaid_invoice_id") or "")
+        if unpaid and unpaid not in self.known:
+            self.into.find("invoice-missing", where, f"its unpaid invoice {unpaid} is not there", "all invoices")
+            return None
+        if paid is not None and unpaid in self.open:
             return anchored_date(*add_months(paid.year, paid.month, _MONTHS[period]), paid.day)
         return paid
 

@@ -55,6 +55,8 @@ class Gathered:
     left_out: list[LeftOut] = field(default_factory=list)
     used: set[str] = field(default_factory=set)
     """Keys of the mapping's `leave_out` that named something."""
+    gone: set[str] = field(default_factory=set)
+    """Accounts that stay behind, with all they have."""
 
     def find(self, code: str, where: Where, found: str, expected: str = "", *, stops: bool = True) -> None:
         """Record what is wrong with a row."""
@@ -72,6 +74,8 @@ class Gathered:
         if reason is None:
             return False
         self.used.add(key)
+        if key.startswith("customer/"):
+            self.gone.add(account)
         self.left(where, Left.ASKED, key, account, left, reason)
         return True
 

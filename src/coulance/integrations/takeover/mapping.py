@@ -108,7 +108,8 @@ class _Reader:
             overage=self.patterns(tree.get("lines", {})),
             customers=self.overrides(
                 "customers", tree.get("customers", {}),
-                {"name", "kind", "country", "vat_id", "language", "zone", "tax_class", "billing_day", "currency", "email"},
+                {"name", "kind", "country", "vat_id", "language", "zone", "tax_class", "billing_day", "currency",
+                 "email"},
             ),
             services=self.overrides(
                 "services", tree.get("services", {}), {"plan", "kind", "billed_until", "name", "quantity", "pool"}

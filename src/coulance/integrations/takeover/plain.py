@@ -18,6 +18,7 @@ from coulance_core.kernel import Money, currency
 from coulance_core.payments import ItemKind, MandateSequence, Scheme
 from coulance_core.taking_over import (
     GivenNumber,
+    Left,
     SeriesEnd,
     TakenClause,
     TakenContact,
@@ -38,6 +39,7 @@ COLUMNS = {
     "clauses.csv": ("account agreed_on", "contact service charge highest_paid currency disputed text source"),
 }
 OVERAGE_PAID = Mapping[str, Mapping[str, Money]]
+_GONE = "its customer stays behind"
 _Enum = TypeVar("_Enum", bound=StrEnum)
 _Cells = Mapping[str, str]
 
@@ -54,6 +56,9 @@ def read_plain(folder: Path, gathered: Gathered) -> None:
     if not paths:
         gathered.find("unreadable", Where(folder.name), "no accounts.csv is there", "files as docs/take-over.md says")
     for row in read_files(paths, faults, encoding=gathered.mapping.encoding):
+        if row.record in ("contact", "service") and row.values["account"] in gathered.gone:
+            gathered.left(_where(row, row.record), Left.ASKED, row.record, row.values["account"], reason=_GONE)
+            continue
         _ROWS.get(row.record, _unknown)(row, gathered)
     for fault in faults.sorted():
         place = Where(fault.place.file, fault.place.line, fault.key)
@@ -93,6 +98,9 @@ def _each(path: Path, gathered: Gathered, take: Callable[[Where, _Cells, Gathere
             missing = []  # judged with the book: it has a fault of its own
         if missing:
             gathered.find("bad-cell", where, f"{missing[0]}: an empty cell", f"the {missing[0]} of this row")
+            continue
+        if cells.get("account") in gathered.gone:
+            gathered.left(where, Left.ASKED, f"{path.stem} row", cells["account"], reason=_GONE)
             continue
         take(where, cells, gathered)
 

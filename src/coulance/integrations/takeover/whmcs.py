@@ -78,6 +78,8 @@ class _Builder:
                 self.paid_by.setdefault(invoice, []).append(row)
         self.unpaid_lines: dict[str, list[tuple[Where, str]]] = {}
         """Lines of open invoices by the service they bill."""
+        self.unread: dict[str, list[tuple[date, str]]] = {}
+        """Open invoices whose lines nobody told, by client: the day they are due, and their numbers."""
         self.overage_paid: dict[str, dict[str, Money]] = {}
         """By account, what was paid of overage in the twelve months before, by invoice."""
 
@@ -106,6 +108,13 @@ class _Builder:
         for row in self.answers.products:
             self.service(row)
         self.paymethods()
+        for name, known in (
+            ("customers", {*seen}),
+            ("services", {number_of(row.record.get("id")) for row in self.answers.products}),
+        ):
+            for key in sorted(getattr(self.mapping, name).keys() - known):
+                where = Where(self.mapping.file, 0, f"{name}.{key}")
+                self.into.find("bad-mapping", where, "nothing of the source has that id", "an id of it", stops=False)
 
     def account(self, client: str) -> str:
         return self.mapping.account.format(id=client)
@@ -292,6 +301,8 @@ class _Builder:
                 self.into.find("paid-on-request", where, found, "the payment applied to those invoices there")
             self.into.left(where, why, f"invoice {number}", account)
             return
+        if not lines and (due := self.into.day(record.get("duedate"), where, "duedate")) is not None:
+            self.unread.setdefault(owner, []).append((due, number))
         for line in lines:
             if number_of(line.get("type")) == "Hosting":
                 text = self.into.text(line.get("description"), where, 2000)
@@ -505,6 +516,13 @@ class _Builder:
         if due is None:
             return None
         bills = self.unpaid_lines.get(key, [])
+        # An open invoice that bills a service is due on its next due date, or later.
+        doubtful = [number for day, number in self.unread.get(number_of(record.get("clientid")), ()) if day >= due]
+        if doubtful:
+            found = f"service {key} is next due on {due}, and nobody tells whether {', '.join(doubtful)} bills it"
+            expected = f"services.{key}.billed_until in the mapping: the first day not billed"
+            self.into.find("billed-until-unknown", where, found, expected)
+            return None
         months = MONTHS[cycle]
         until = anchored_date(*add_months(due.year, due.month, months * len(bills)), due.day) if bills else due
         ends = [end for _, text in bills if (end := self.ends(text)) is not None]

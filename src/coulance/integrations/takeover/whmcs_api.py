@@ -116,15 +116,18 @@ class WhmcsApi:
                 raise UnableToFetchError(f"{action}: {start} of {total} came, and then an empty page: fetch again")
 
 
-def fetch(api: WhmcsApi, folder: Path) -> Fetched:
-    """Fetch everything a take-over needs into a new folder. Raises `UnableToFetchError`; no folder is left then."""
+def fetch(api: WhmcsApi, folder: Path, *, paid_since: str = "") -> Fetched:
+    """Fetch everything a take-over needs into a new folder. Raises `UnableToFetchError`; no folder is left then.
+
+    Lines of paid invoices are asked of those issued from `paid_since` (2025-10-01) on: they tell what overage was paid.
+    """
     if folder.exists() and any(folder.iterdir()):
         raise UnableToFetchError(f"{folder} holds files already: name a folder that is not there")
     beside = folder.with_name(f".{folder.name}.part")
     shutil.rmtree(beside, ignore_errors=True)
     beside.mkdir(parents=True, mode=0o700)
     try:
-        for name, value in _answers(api):
+        for name, value in _answers(api, paid_since):
             path = beside / f"{name}.json"
             path.touch(mode=0o600)
             path.write_text(json.dumps(_kept(value), ensure_ascii=False, indent=1), encoding="utf-8")
@@ -138,7 +141,7 @@ def fetch(api: WhmcsApi, folder: Path) -> Fetched:
     return Fetched(api.calls, files)
 
 
-def _answers(api: WhmcsApi) -> Iterator[tuple[str, dict[str, Any]]]:
+def _answers(api: WhmcsApi, paid_since: str) -> Iterator[tuple[str, dict[str, Any]]]:
     yield "currencies", api.call("GetCurrencies")
     clients: list[str] = []
     for page, value in enumerate(api.pages("GetClients", "clients"), 1):
@@ -155,7 +158,8 @@ def _answers(api: WhmcsApi) -> Iterator[tuple[str, dict[str, Any]]]:
     for page, value in enumerate(api.pages("GetInvoices", "invoices"), 1):
         yield f"invoices-{page}", value
         for row in _rows(value.get("invoices")):
-            if str(row.get("status")) in (*_OPEN, "Paid"):  # paid ones tell what overage was paid
+            status, issued = str(row.get("status")), str(row.get("date", ""))
+            if status in _OPEN or (status == "Paid" and issued >= paid_since):
                 yield f"invoice-{row['id']}", api.call("GetInvoice", invoiceid=str(row["id"]))
 
 
