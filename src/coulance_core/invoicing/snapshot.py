@@ -129,6 +129,8 @@ SCHEMA: Mapping[str, Any] = {
                         "period": _PERIOD,
                         "used": _NUMBER_OR_NONE,
                         "unit": _TEXT,
+                        "charged": _NUMBER_OR_NONE,
+                        "absorbed": _array(_object({"reason": _TEXT, "quantity": _NUMBER})),
                         "coverage": _object({"seen": {"type": "integer"}, "expected": {"type": "integer"}}),
                         "chart": {
                             "anyOf": [

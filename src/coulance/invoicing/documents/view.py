@@ -219,7 +219,7 @@ class _Document:
                 kind = f"why_{s.get('type')}"
                 about = w(kind, invoice=invoice) if s.get("type") and w.has(kind) else w("why_credit")
             case "usage_statement":
-                over = any(_positive(u.get("overage")) for u in usage)
+                over = any(_positive(u.get("charged", u.get("overage"))) for u in usage)
                 about = (
                     f"{w('why_statement', period=period)} {w('why_statement_over' if over else 'why_statement_zero')}"
                 )
@@ -415,6 +415,8 @@ class _Document:
             "coverage": {k: sum(int(c.get(k) or 0) for c in seen) for k in ("seen", "expected")},
             "flags": flags,
             "measure": members[0].get("measure"),
+            # What a pool absorbed stands beside each of its members.
+            "absorbed": members[0].get("absorbed") or [],
         }
 
     def _picture(self, item: Mapping[str, Any], model: chart.ChartModel, title: str) -> View:
@@ -423,7 +425,19 @@ class _Document:
         )
 
     def _said(self, item: Mapping[str, Any]) -> str:
-        """What was used of what was included, in one breath."""
+        """What was used of what was included, and what of it is not charged, and why."""
+        return "; ".join(_texts([self._said_used(item), self._not_charged(item)]))
+
+    def _not_charged(self, item: Mapping[str, Any]) -> str:
+        w, unit = self.words, str(item.get("unit") or "")
+        parts = [
+            w("absorbed_part", quantity=w.amount_of(one["quantity"], unit), why=w(f"absorbed_{one['reason']}"))
+            for one in item.get("absorbed") or ()
+            if w.has(f"absorbed_{one['reason']}")
+        ]
+        return w("not_charged", parts="; ".join(parts)) if parts else ""
+
+    def _said_used(self, item: Mapping[str, Any]) -> str:
         w, unit = self.words, str(item.get("unit") or "")
         if item.get("used") is None:
             return ""
@@ -547,7 +561,7 @@ def _item_of(line: Mapping[str, Any], usage: Iterable[Mapping[str, Any]]) -> Map
         return found[0] if found else None
     tests: tuple[Callable[[Mapping[str, Any]], bool], ...] = (
         lambda u: bool(u.get("charge") == line.get("charge")),
-        lambda u: bool(u.get("unit") == line.get("unit") and u.get("overage") == line.get("quantity")),
+        lambda u: bool(u.get("unit") == line.get("unit") and u.get("charged", u.get("overage")) == line.get("quantity")),
         lambda u: bool(u.get("unit") == line.get("unit")),
     )
     for same in tests:
