@@ -7,7 +7,19 @@ from typing import Any
 from django.http import HttpRequest, HttpResponse
 from django.urls import URLPattern, URLResolver, path, re_path
 
-from coulance.api import accounts, documents, house, payments, periods, problems, prometheus, services, usage, webhooks
+from coulance.api import (
+    accounts,
+    documents,
+    house,
+    payments,
+    periods,
+    problems,
+    prometheus,
+    restrictions,
+    services,
+    usage,
+    webhooks,
+)
 from coulance.api.app import api
 
 api.add_router("/usage", usage.router)
@@ -22,6 +34,7 @@ api.add_router("/parked-accounts", periods.parked)
 api.add_router("/jobs", periods.jobs)
 api.add_router("/number-series", periods.series)
 api.add_router("/plans", periods.plans)
+api.add_router("/restrictions", restrictions.router)
 api.add_router("/webhooks", webhooks.router)
 api.add_router("/token", house.token)
 api.add_router("/audit", house.log)

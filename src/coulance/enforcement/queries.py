@@ -76,16 +76,24 @@ SELECT r.id, r.service_id, s.external_id, r.source, r.ref, r.action, r.placed_at
 
 
 def restrictions(
-    *, services: Collection[int] | None = None, open_only: bool = True, limit: int = 1000
+    *,
+    services: Collection[int] | None = None,
+    open_only: bool = True,
+    limit: int = 1000,
+    before: int | None = None,
 ) -> list[RestrictionRow]:
-    """Restrictions of these services, or of all; newest first."""
-    where, parameters = ["TRUE"], []
+    """Restrictions of these services, or of all; newest first, those before a number."""
+    where: list[str] = ["TRUE"]
+    parameters: list[Any] = []
     if services is not None:
         where.append("r.service_id = ANY(%s)")
         parameters.append(list(services))
     if open_only:
         where.append("r.lifted_at IS NULL")
-    statement = f"{_RESTRICTION} WHERE {' AND '.join(where)} ORDER BY r.placed_at DESC, r.id DESC LIMIT %s"
+    if before is not None:
+        where.append("r.id < %s")
+        parameters.append(before)
+    statement = f"{_RESTRICTION} WHERE {' AND '.join(where)} ORDER BY r.id DESC LIMIT %s"
     return [_restriction(row) for row in _rows(statement, [*parameters, limit])]
 
 
@@ -165,12 +173,12 @@ def unreached(*, services: Collection[int]) -> set[int]:
     return {row[0] for row in rows}
 
 
-def acts(service: int, *, limit: int = 50) -> list[ActRow]:
-    """What was done for a service, newest first."""
+def acts(service: int | None = None, *, limit: int = 50) -> list[ActRow]:
+    """What was done for a service, or for any, newest first."""
     rows = _rows(
         "SELECT service_id, driver, outcome, decided_at, started_at, finished_at, identity, desired, before, after,"
-        " proof, fault FROM enforcement_act WHERE service_id = %s ORDER BY id DESC LIMIT %s",
-        [service, limit],
+        " proof, fault FROM enforcement_act WHERE %s::bigint IS NULL OR service_id = %s ORDER BY id DESC LIMIT %s",
+        [service, service, limit],
     )
     return [
         ActRow(
@@ -189,6 +197,11 @@ def acts(service: int, *, limit: int = 50) -> list[ActRow]:
         )
         for row in rows
     ]
+
+
+def service_names(services: Collection[int]) -> dict[int, str]:
+    """The ids that people know services by."""
+    return dict(_rows("SELECT id, external_id FROM services_service WHERE id = ANY(%s)", [list(services)]))
 
 
 def waiting(*, limit: int = 1000) -> list[Waiting]:

@@ -66,6 +66,7 @@ def _groups() -> list[Group]:
             [
                 Entry("collectors", _("Collectors"), "/collectors"),
                 Entry("quarantine", _("Quarantine"), "/quarantine"),
+                Entry("restrictions", _("Restrictions"), "/restrictions"),
                 Entry("alarms", _("Alarms"), "/alarms"),
             ],
         ),
