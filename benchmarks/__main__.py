@@ -11,7 +11,9 @@ from pathlib import Path
 
 from benchmarks import harness
 
-NAMES = ("ingest", "http", "remote_write", "percentile", "pricing", "ledger", "close", "pdf", "einvoice", "bank")
+NAMES = (
+    "ingest", "http", "remote_write", "percentile", "pricing", "ledger", "close", "pdf", "einvoice", "mail", "bank",
+)  # fmt: skip
 
 
 def one(name: str, out: Path) -> None:
