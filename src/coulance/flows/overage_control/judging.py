@@ -7,8 +7,8 @@ from fractions import Fraction
 
 import numpy as np
 
-from coulance.flows.closing.paper import buyer_of
 from coulance.flows.closing.measuring import lead_seconds, trail_seconds
+from coulance.flows.closing.paper import buyer_of
 from coulance.flows.overage_control.counted import Counted
 from coulance.overage import queries as overage
 from coulance.overage.meters import MeterRef
