@@ -1,0 +1,154 @@
+"""Where the fair ways out meet the rest: prices with tax, words in Dutch, samples that come later, the books."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from coulance.flows.advice import advise
+from coulance.flows.fair_wording import advice_text, offer_text
+from coulance.flows.goodwill import grant_goodwill
+from coulance.flows.retroactive import accept_plan, plan_offers
+from coulance.invoicing.check import check_documents
+from coulance.invoicing.check_laws import check_charges, check_statements
+from coulance.overage import ways_out
+from coulance.overage.errors import UnableToRecordError
+from coulance_core.kernel import Money
+from coulance_core.overage.goodwill import By, Cause, Grant
+from tests.closing.world import World, check_explained, table
+from tests.overage.fair import ALWAYS, NOW, ONCE, TABLES, fair_world
+
+GROSS = 'prices = "gross"\ntax_rounding = "sum_by_gross"'
+
+
+@pytest.fixture
+def folder(db: Any, store_here: Path, tmp_path: Path) -> Path:
+    return tmp_path
+
+
+def sound() -> None:
+    """Whatever was done here: documents, numbers and the journal agree, and what may be billed was not exceeded."""
+    assert [str(fault) for fault in check_documents()] == []
+    assert [str(fault) for fault in (*check_charges(), *check_statements())] == []
+
+
+def test_books_and_papers_agree_afterwards(folder: Path) -> None:
+    world = fair_world(folder, (*ONCE[:5], 3000))
+    accept_plan(number="V2026-0001", service="vps-1", plan="vps-m", reason="asked", actor="test", at=NOW)
+    grant_goodwill(
+        number="V2026-0002",
+        grant=Grant(By.AMOUNT, Money(500, "EUR")),
+        cause=Cause.FIRST_TIME,
+        reason="a first time",
+        actor="test",
+        at=NOW,
+        role="admin",
+    )
+    assert "C2026-0002 2026-06: -5.00 + -1.05 on V2026-0002, price_reduction" in world.papers(kinds="C")
+    for number in ("V2026-0002", "C2026-0001", "C2026-0002"):
+        assert check_explained(world.snapshot(number))
+    sound()
+
+
+@pytest.mark.parametrize("step", ["record_plan_for_period", "record_goodwill"])
+def test_refused_at_the_last_step_nothing_happened(folder: Path, monkeypatch: pytest.MonkeyPatch, step: str) -> None:
+    world = fair_world(folder, ONCE)
+    before = world.papers()
+
+    def refuse(**facts: object) -> None:
+        raise UnableToRecordError(step)
+
+    monkeypatch.setattr(ways_out, step, refuse)
+    grant = Grant(By.CAP, Money(0, "EUR"))
+    plan: Any = {"service": "vps-1", "plan": "vps-m"}
+    given: Any = {"grant": grant, "cause": Cause.ATTACK, "role": "admin"}
+    act, facts = (grant_goodwill, given) if step == "record_goodwill" else (accept_plan, plan)
+    with pytest.raises(UnableToRecordError):
+        act(number="V2026-0001", reason="a flood", actor="test", at=NOW, **facts)
+    assert world.papers() == before
+    sound()
+
+
+def test_prices_that_contain_their_tax(folder: Path) -> None:
+    """A consumer whose prices include 21 %: 200.00 of overage becomes 15.00, of which 2.60 is tax."""
+    world = World(folder).provider(GROSS, rest=TABLES).account(kind="consumer")
+    world.service("vps-1", "vps-s", "2026-01-01", meter="traffic").use("vps-1", {"2026-01-15": 3000}).close("2026-01")
+    (offered,) = plan_offers(number="V2026-0001")
+    assert [(o.plan.plan, str(o.overage), str(o.difference)) for o in offered.offers] == [
+        ("vps-m", "200.00 EUR", "15.00 EUR"),
+        ("vps-xl", "200.00 EUR", "50.00 EUR"),
+    ]
+    accept_plan(number="V2026-0001", service="vps-1", plan="vps-m", reason="asked", actor="test", at=NOW)
+    assert world.papers(kinds="VC") == table(
+        """
+        V2026-0001 2026-01: 165.29 + 34.71
+          overage vps-1 01-01..02-01 2000 GB at 0.1: 165.29
+        C2026-0001 2026-01: -165.29 + -34.71 on V2026-0001, price_reduction
+          credit vps-1 01-01..02-01 1: -165.29
+        V2026-0002 2026-01: 12.40 + 2.60
+          plan_difference vps-1 01-01..02-01 1 at 15: 12.40
+        """
+    )
+    sound()
+
+
+def test_samples_that_come_after_a_plan_was_taken(folder: Path) -> None:
+    """What comes later is rated on the service's own plan, and lowers nothing that is gone already."""
+    world = fair_world(folder, ONCE)
+    accept_plan(number="V2026-0001", service="vps-1", plan="vps-m", reason="asked", actor="test", at=NOW)
+    world.use("vps-1", {"2026-06-20": 100, "2026-07-15": 400})
+    world.close("2026-07")
+    late = [line for line in world.papers(kinds="V").splitlines() if "late" in line]
+    assert late == ["  late_usage vps-1 06-01..07-01 100 GB: 10.00"]
+    sound()
+
+
+def test_a_grant_after_part_was_given_takes_the_last_cent_of_tax(folder: Path) -> None:
+    world = fair_world(folder, ())
+    world.use("vps-1", {"2026-01-15": 1003}).close("2026-01")
+    for share in ("0.10", "0.10", "0.10"):
+        grant_goodwill(
+            number="V2026-0001",
+            grant=Grant(By.AMOUNT, Money.of(share, "EUR")),
+            cause=Cause.OTHER,
+            reason="to the cent",
+            actor="test",
+            at=NOW,
+            role="admin",
+        )
+    notes = [world.snapshot(f"C2026-000{n}")["totals"] for n in (1, 2, 3)]
+    assert [note["net"] for note in notes] == ["-0.10"] * 3
+    assert sum(Money.of(note["tax"], "EUR").minor for note in notes) == -6  # 21 % of 0.30 is 0.063
+    sound()
+
+
+def test_words_in_both_languages(folder: Path) -> None:
+    fair_world(folder, ONCE)
+    offer = plan_offers(number="V2026-0001")[0].offers[0]
+    assert offer_text(offer, language="en").splitlines() == [
+        "You can settle this period's overage in one of two ways. Amounts are before tax.",
+        "1. Pay the overage: 200.00 EUR.",
+        "2. Take VPS M for this period only: 15.00 EUR, in place of the overage.",
+        "From July 1, 2026 you are on VPS S again; you need not do anything for that.",
+    ]
+    assert offer_text(offer, language="nl").splitlines()[1:] == [
+        "1. Het meerverbruik betalen: 200.00 EUR.",
+        "2. Alleen voor deze periode VPS M nemen: 15.00 EUR, in plaats van het meerverbruik.",
+        "Vanaf 1 juli 2026 hebt u weer VPS S; daar hoeft u niets voor te doen.",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("use", "plan", "english", "dutch"),
+    [
+        (ALWAYS, "vps-s", "On VPS XL you would have paid 8100.00 EUR less", "Met VPS XL had u over de laatste 6 "),
+        (ALWAYS, "vps-xl", "VPS XL is the cheapest plan", "VPS XL is het goedkoopste"),
+        (ONCE, "vps-s", "We advise no change: VPS M would not", "Wij raden geen verandering aan: VPS M"),
+    ],
+)
+def test_advice_in_both_languages(folder: Path, use: tuple[int, ...], plan: str, english: str, dutch: str) -> None:
+    fair_world(folder, use, plan=plan, close=False)
+    found = advise(service="vps-1", at=NOW)
+    name = found.comparison.present.version.name
+    assert advice_text(found.advice, present=name, language="en").startswith(english)
+    assert advice_text(found.advice, present=name, language="nl").startswith(dutch)
