@@ -23,7 +23,7 @@ def test_closed_in_any_way_the_documents_are_the_same(lasting: World, worker_dat
             "-m",
             "tests.closing.crasher",
             worker_database.name,
-            os.environ.get("COULANCE_CRASH_STEP", "41"),
+            os.environ.get("COULANCE_CRASH_STEP", "67"),
         ],
         cwd=ROOT,
         env={

@@ -16,7 +16,7 @@ from tests.support.database import ROOT, WorkerDatabase
 from tests.support.mail_server import MailServer
 
 
-@pytest.mark.parametrize(("what", "step"), [("mail", 8), ("all", 97)])
+@pytest.mark.parametrize(("what", "step"), [("mail", 17), ("all", 97)])
 def test_killed_anywhere_each_is_mailed_once_or_shown_as_uncertain(
     what: str, step: int, committed_db: WorkerDatabase, store_here: Path, tmp_path: Path, server: MailServer
 ) -> None:

@@ -92,7 +92,7 @@ def test_columns_must_fit() -> None:
         settle_port(port(BURST, 100, [1, 2]), Facts())
 
 
-@settings(max_examples=150)
+@settings(max_examples=50)
 @given(
     st.lists(st.sampled_from([0, 50, 99, 100, 101, 150, 400]), min_size=1, max_size=40), facts(), st.integers(0, 200)
 )

@@ -317,14 +317,14 @@ def unacknowledged(meter: Meter, known: Facts, settled: Settled) -> str | None:
     return f"{settled.billable} billable past exposure {bound}" if settled.billable > bound else None
 
 
-@settings(max_examples=300)
+@settings(max_examples=120)
 @given(meters(), facts())
 def test_law_one(meter: Meter, known: Facts) -> None:
     (settled,) = settle([meter], known)
     assert breach(meter, known, settled) is None
 
 
-@settings(max_examples=150)
+@settings(max_examples=60)
 @given(meters(), facts())
 def test_nothing_is_absorbed_that_the_law_lets_us_charge(meter: Meter, known: Facts) -> None:
     """Without exposure and above no limit, exactly what the naive judge finds eligible is billable."""
@@ -338,7 +338,7 @@ def test_nothing_is_absorbed_that_the_law_lets_us_charge(meter: Meter, known: Fa
         assert settled.billable == reached
 
 
-@settings(max_examples=100)
+@settings(max_examples=40)
 @given(meters(services=3), facts())
 def test_a_pool_adds_up_and_keeps_its_caps(meter: Meter, known: Facts) -> None:
     (settled,) = settle([meter], known)
@@ -352,7 +352,7 @@ def test_a_pool_adds_up_and_keeps_its_caps(meter: Meter, known: Facts) -> None:
     assert free.billable >= settled.billable
 
 
-@settings(max_examples=100)
+@settings(max_examples=40)
 @given(meters("one"), meters("two"), facts())
 def test_meters_that_share_stay_within_one_limit(one: Meter, two: Meter, known: Facts) -> None:
     settled = settle([one, two], known)
