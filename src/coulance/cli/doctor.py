@@ -42,6 +42,7 @@ def _findings(here: "Instance") -> Iterator["Finding"]:
             yield from _promises(clock.now())
             yield from mail_findings(at=clock.now())
             yield from _collected()
+            yield from _enforced()
     except (click.ClickException, InstanceError, LayoutError, UnableToStartError) as fault:
         text = fault.message if isinstance(fault, click.ClickException) else str(fault)
         yield Finding("database", State.FAULT, "can't be used", text)
@@ -123,6 +124,37 @@ def _collected() -> Iterator["Finding"]:
         more = f" (and {len(silent) - 1} more)" if len(silent) > 1 else ""
         seen = f"{silent[0].key} of {silent[0].service} should send and does not{more}"
         yield Finding("silent series", State.WARN, seen, "coulance usage silent lists them; mend it before the close")
+
+
+def _enforced() -> Iterator["Finding"]:
+    """Restrictions that wait to be done, and whether anybody does them."""
+    from django.db import DatabaseError
+
+    from coulance.enforcement import queries
+    from coulance.enforcement.leases import SILENT
+    from coulance.platform import clock
+    from coulance.platform.findings import Finding, State
+
+    now = clock.now()
+    try:
+        waiting, running = queries.waiting(limit=1000), queries.executors()
+        held = queries.restrictions()
+        unreached = queries.unreached(services=[row.service for row in held if not row.restriction.observe])
+    except DatabaseError:
+        return  # its tables are missing, and the pending migrations were reported
+    late = [one for one in waiting if one.attempts or (now - one.since).total_seconds() > 60]
+    alive = any(now - one.beat_at < SILENT for one in running)
+    if late:
+        more = f" (and {len(late) - 1} more)" if len(late) > 1 else ""
+        seen = f"{late[0].service_name} is not as its register says since {late[0].since:%F %H:%M} UTC{more}"
+        yield Finding("enforcement", State.FAULT, seen, "coulance enforce history SERVICE says why")
+    elif waiting and not alive:
+        yield Finding("enforcement", State.WARN, "work waits, and no executor runs", "coulance up runs one")
+    elif held or alive:
+        yield Finding("enforcement", State.OK, f"{len(held)} restrictions hold, {len(waiting)} wait to be done")
+    if unreached:
+        seen = f"{len(unreached)} services are restricted on record only: no driver reaches them"
+        yield Finding("restrictions", State.WARN, seen, "coulance enforce target set")
 
 
 def _promises(at: datetime) -> Iterator["Finding"]:

@@ -214,6 +214,17 @@ def waiting(*, limit: int = 1000) -> list[Waiting]:
     return [Waiting(*row) for row in rows]
 
 
+def count_open() -> int:
+    """How many restrictions are in force."""
+    statement = "SELECT count(*) FROM enforcement_restriction WHERE lifted_at IS NULL AND NOT observe"
+    return int(_rows(statement, [])[0][0])
+
+
+def count_waiting() -> int:
+    """How many services have work to do."""
+    return int(_rows("SELECT count(*) FROM enforcement_work", [])[0][0])
+
+
 def due_in(at: datetime) -> float | None:
     """Seconds until the next work is due (0 when it is); None when there is none."""
     # What is claimed is due again when its claim runs out.

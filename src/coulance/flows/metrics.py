@@ -9,13 +9,14 @@ import os
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import psutil
 from django.db import DatabaseError, transaction
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 
 from coulance import __version__
+from coulance.enforcement import queries as enforcement
 from coulance.flows.closing import due
 from coulance.invoicing import counts
 from coulance.notices import queries as notices
@@ -35,6 +36,7 @@ def facts(*, here: Instance, at: datetime) -> Iterator[Metric]:
         "samples": _samples,
         "jobs": lambda: _jobs(at),
         "alarms": _alarms,
+        "enforcement": lambda: _enforcement(at),
         "audits": _audits,
         "documents": lambda: _documents(at),
         "messages": lambda: _messages(at),
@@ -106,6 +108,29 @@ def _alarms() -> Iterator[Metric]:
     for severity in ("critical", "warning"):
         family.add_metric([severity], sum(alarm.severity == severity for alarm in found))
     yield family
+
+
+def _enforcement(at: datetime) -> Iterator[Metric]:
+    yield _gauge("restrictions", "Restrictions in force.", enforcement.count_open())
+    yield _gauge(
+        "enforcement_waiting", "Services whose network may differ from the register.", enforcement.count_waiting()
+    )
+    beats = [one.beat_at for one in enforcement.executors()]
+    if beats:
+        yield _gauge(
+            "executor_heartbeat_age_seconds", "Since an executor was heard of.", (at - beats[0]).total_seconds()
+        )
+    speed = enforcement.speed(since=at - timedelta(hours=1))
+    yield _gauge("enforcement_acts", "Restrictions and liftings executed in the last hour.", speed.count)
+    if speed.p50_s is not None and speed.p99_s is not None:
+        took = GaugeMetricFamily(
+            "coulance_enforcement_seconds",
+            "From a decision to its executed act, in the last hour.",
+            labels=["quantile"],
+        )
+        took.add_metric(["0.5"], speed.p50_s)
+        took.add_metric(["0.99"], speed.p99_s)
+        yield took
 
 
 def _audits() -> Iterator[Metric]:
