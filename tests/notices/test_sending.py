@@ -10,6 +10,7 @@ import pytest
 
 from coulance.notices import operations, outcomes, queries, sender
 from coulance.notices.check import check_evidence
+from coulance.notices.restored import hold_what_waits
 from coulance.notices.states import State
 from coulance.notices.transport import Answer, Outcome, read_transport
 from tests.notices.post import MINUTE, NOON, kinds, only, queue, send
@@ -274,4 +275,20 @@ def test_several_lanes_send_each_mail_once(committed_db: Any, server: MailServer
     assert set(server.counts().values()) == {1}
     assert len(server.taken) == 30
     assert 1 < server.connections <= 3
+    assert list(check_evidence()) == []
+
+
+def test_what_waited_in_a_backup_is_held_after_a_restore_until_somebody_says_so(
+    server: MailServer, account: int
+) -> None:
+    queue(account, "anna@shop.example", key="m")
+    assert hold_what_waits(why="restored from a backup", at=NOON) == 1
+    assert hold_what_waits(why="restored from a backup", at=NOON) == 0
+    send(server)
+    assert server.taken == []
+    (held,) = queries.messages(state=State.HELD)
+    assert held.answer == "restored from a backup"
+    operations.send_again(delivery=held.id, actor="operator:anna", reason="it never left", at=NOON)
+    send(server)
+    assert only().state == State.ACCEPTED
     assert list(check_evidence()) == []

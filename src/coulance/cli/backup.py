@@ -37,11 +37,12 @@ def backup(file: Path, with_secrets: bool) -> None:
 @click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
 @click.option("--force", is_flag=True, help="Replace what this instance holds.")
 @click.option("--check", is_flag=True, help="Only verify the file; touch nothing.")
-def restore(file: Path, force: bool, check: bool) -> None:
+@click.option("--send-waiting", is_flag=True, help="Let mail go that waited when the backup was made: it never left.")
+def restore(file: Path, force: bool, check: bool, send_waiting: bool) -> None:
     """Bring a backup back, into a new instance.
 
     Name the new instance with COULANCE_HOME or coulance --home DIR restore FILE. The whole file is verified before
-    anything is touched.
+    anything is touched. Mail that waited is held back, as it may have left since the backup was made.
     """
     from coulance.platform import backup as backups
     from coulance.platform import instance, supervisor
@@ -55,7 +56,13 @@ def restore(file: Path, force: bool, check: bool) -> None:
     here.prepare()
     with supervisor.sole_owner(here), working_database(migrated=False):
         backups.restore_backup(here=here, file=file, force=force)
+        held = 0 if send_waiting else _held_back(made)
     click.echo(f"Restored into {here.home}: {made}. Start it with: coulance up")
+    if held:
+        click.echo(
+            f"{held:,} mails that waited are held back, since they may have left after the backup was made. "
+            "Decide on each: coulance send status, coulance send resolve"
+        )
     from coulance.platform import secret_store
 
     kept = [name for name in manifest.secret_names if name not in secret_store.OWN]
@@ -72,3 +79,14 @@ def restore(file: Path, force: bool, check: bool) -> None:
             click.echo(f"  {name}: bring that file back, or second factors and secrets of webhooks can't be read")
         else:
             click.echo(f"  {name}: coulance secret set {name}")
+
+
+def _held_back(made: str) -> int:
+    from django.db import connections
+
+    from coulance.notices.restored import hold_what_waits
+    from coulance.platform import clock
+
+    connections.close_all()  # they led to the database that was there before
+    why = f"restored from a backup {made}: it waited then, and may have left since"
+    return hold_what_waits(why=why, at=clock.now())
