@@ -1,4 +1,4 @@
-"""The first operator is an admin, later ones may only look; a role changes for a reason and never locks everybody out."""
+"""The first operator is an admin, later ones may only look; a role changes for a reason and locks nobody out."""
 
 from datetime import UTC, datetime
 from typing import Any

@@ -127,7 +127,9 @@ def _of_nobody(book: Book) -> Iterator[Finding]:
 def _item(item: TakenOpenItem, book: Book) -> Iterator[Finding]:
     if not item.number.strip():
         yield Finding("no-number", item.where, "it has no number", "the number it was issued with")
-    codes = {amount.currency for amount in (item.gross, item.paid, item.open, item.tax, item.lines) if amount is not None}
+    codes = {
+        amount.currency for amount in (item.gross, item.paid, item.open, item.tax, item.lines) if amount is not None
+    }
     if len(codes) > 1:
         yield Finding("mixed-currencies", item.where, f"it is in {' and '.join(sorted(codes))}", "one currency")
         return
