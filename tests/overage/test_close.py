@@ -1,14 +1,19 @@
 """Samples in, a close, and what is billed: the first law end to end, as a customer would tell it."""
 
 import io
+import json
+import zipfile
 from collections.abc import Mapping
 from fractions import Fraction
+from pathlib import Path
 from textwrap import dedent
 from typing import Any
 
 import pypdf
 
 from coulance.enforcement import operations as enforcement
+from coulance.flows.evidence import export_samples
+from coulance.flows.replay import replay
 from coulance.invoicing.pdf import render
 from coulance.notices import evidence, outcomes
 from coulance.notices import operations as notices
@@ -204,7 +209,11 @@ def test_g_a_pool_shares_one_limit_and_members_cap_their_own(world: World) -> No
           overage pool fleet 10-01..11-01 150 GB at 0.2: 30.00
     """)
     (row,) = queries.settlements(account=account_id())
-    assert (row.overage, row.billable, dict(row.absorbed)) == (290, 150, {Absorbed.ABOVE_LIMIT: 140})
+    assert (row.overage, row.billable, dict(row.absorbed)) == (
+        Fraction(290),
+        Fraction(150),
+        {Absorbed.ABOVE_LIMIT: Fraction(140)},
+    )
     assert {item["charged"] for item in world.statement("2026-10")} == {"150"}
 
 
@@ -227,7 +236,11 @@ def test_h_a_port_is_clipped_to_what_its_limit_reaches(world: World) -> None:
     world.close("2026-10")
     assert "overage p1 10-01..11-01 30 Mbit/s at 1.1: 33.00" in world.papers(kinds="V")
     (row,) = queries.settlements(account=account_id())
-    assert (row.metered, row.billable, dict(row.absorbed)) == (100, 30, {Absorbed.ABOVE_LIMIT: 60})
+    assert (row.metered, row.billable, dict(row.absorbed)) == (
+        Fraction(100),
+        Fraction(30),
+        {Absorbed.ABOVE_LIMIT: Fraction(60)},
+    )
     check_explained(world.snapshot("U-2026-10-acme"))
 
 
@@ -315,7 +328,7 @@ def test_observed_it_is_billed_as_by_contract_and_on_record(world: World) -> Non
     world.close("2026-10")
     assert "overage s1 10-01..11-01 520 GB at 0.1: 52.00" in world.papers(kinds="V")
     (row,) = queries.settlements(account=account_id())
-    assert (row.observed, row.billable, row.cost) == (True, 0, Money.of("52.00", "EUR"))
+    assert (row.observed, row.billable, row.cost) == (True, Fraction(0), Money.of("52.00", "EUR"))
     assert "absorbed" not in world.statement("2026-10")[0]
 
 
@@ -343,4 +356,38 @@ def test_late_use_is_under_its_own_periods_word(world: World) -> None:
     late = sum(Fraction(line["net"]) for line in world.snapshot("V2026-0002")["lines"] if line["kind"] == "late_usage")
     assert late == 5
     row = next(one for one in queries.settlements(account=account_id()) if one.period_name == "2026-10")
-    assert (row.revision, row.billable, dict(row.absorbed)) == (2, 200, {Absorbed.ABOVE_LIMIT: 30})
+    assert (row.revision, row.billable, dict(row.absorbed)) == (2, Fraction(200), {Absorbed.ABOVE_LIMIT: Fraction(30)})
+
+
+def test_the_evidence_settles_again_offline(world: World, tmp_path: Path) -> None:
+    customer(world).service("s1", "vps", meter="traffic").service("p1", "colo", meter="port")
+    verify("2026-09-15")
+    consent("2026-09-20", amount="33.00", service=None)
+    operations.record_attack(
+        service=meter().services[0], start=at("2026-10-20"), until=at("2026-10-21"), at_most=Fraction(3),
+        in_unit="GB", evidence="flow 7", actor="operator:eva", reason="flood", at=at("2026-10-22"),
+    )  # fmt: skip
+    for name, charge in (("s1", "out"), ("p1", "bw")):
+        acknowledge("2026-10-01T00:00", service=name, charge=charge)
+    even("s1", 8, world)
+    rows = five_minutes("2026-10-01", "2026-11-01")
+    _port(world, rows, len(rows) // 10).close("2026-10")
+    # 248 - 3 - 100 = 145 GB cost 14.50; of the other 18.50 the port gets 16.81 Mbit/s.
+    for number, count in (("V2026-0001", 2), ("U-2026-10-acme", 2)):
+        path = tmp_path / f"{number}.zip"
+        export_samples(number=number, path=path)
+        again = replay(path)
+        assert len(again) == count
+        assert all(row.equal for row in again), again
+    billed = world.snapshot("V2026-0001")["totals"]["net"]
+    assert Fraction(32) < Fraction(billed) <= 33
+    with zipfile.ZipFile(tmp_path / "V2026-0001.zip") as old:
+        facts = json.loads(old.read("overage.json"))
+        forged = tmp_path / "forged.zip"
+        for ground in facts["grounds"]:
+            for one in ground["facts"].values():
+                one["warned"] = []
+        with zipfile.ZipFile(forged, "w") as new:
+            for member in old.namelist():
+                new.writestr(member, json.dumps(facts) if member == "overage.json" else old.read(member))
+    assert [row.again for row in replay(forged)] == ["0.00 EUR"] * 2

@@ -15,6 +15,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from coulance.catalog import queries as catalogs
+from coulance.flows.closing.controlled import frozen
 from coulance.flows.closing.measuring import AROUND, lead_seconds
 from coulance.flows.replay import FORMAT
 from coulance.invoicing import queries as invoicing
@@ -32,6 +33,7 @@ README = """What is in this file
 document.json   the document as it was issued, with an explanation of every line
 terms.json      the terms it was rated by: meters, plan and pool versions, rounding, tax
 services.json   which services subscribed to which plan when, and which series count for them
+overage.json    consents, warnings, pauses and attacks that bound the overage (only where the customer's limit did)
 samples.csv     every sample that counts: series, instant (seconds since 1970, UTC), in, out, as the meter stores them
 
 To rate it again, offline and without our database, with a copy of Coulance (`make demo` installs one):
@@ -75,6 +77,9 @@ def export_samples(*, number: str, path: Path) -> int:
             "services": [_service(service) for service in account.services],
         },
     }
+    bounds = frozen(account, catalog, period, stored.row.period_name, zone)
+    if bounds is not None:
+        tables["overage.json"] = bounds
     rows = list(_samples(account.services, catalog, period))
     text = io.StringIO(newline="")
     writer = csv.writer(text)

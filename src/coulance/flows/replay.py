@@ -29,12 +29,17 @@ from coulance_core.catalog.terms import (
 from coulance_core.invoicing import ServiceRef
 from coulance_core.invoicing.closing import PartUse, ServiceFacts, rate_usage, wanted
 from coulance_core.kernel import Money, Period, show
+from coulance_core.overage.closing import OverPart
+from coulance_core.overage.frozen import settle_frozen
 from coulance_core.rating.segments import SubscriptionSpan
 from coulance_core.usage.aggregate import figure
+from coulance_core.usage.draws import Drawn, draws_many
 from coulance_core.usage.samples import Samples
 
 FORMAT = "coulance.evidence/1"
 MEMBERS = ("document.json", "terms.json", "services.json", "samples.csv")
+BOUNDS = "overage.json"
+"""There only where the customer's limit bounded the overage."""
 LARGEST = 2 * 1024**3
 """Bytes that the members may have together: files come from outside, and a small zip can hold any number."""
 
@@ -62,9 +67,9 @@ def replay(path: Path) -> list[Replayed]:
 
     Raises `UnableToReplayError` when the file is not one that `export_samples` wrote.
     """
-    document, catalog, about, columns = _read(path)
+    document, catalog, about, columns, bounds = _read(path)
     try:
-        return _rated_again(document, catalog, about, columns)
+        return _rated_again(document, catalog, about, columns, bounds)
     except (ValueError, LookupError, TypeError, AttributeError, ArithmeticError, OSError) as error:
         what = f"{type(error).__name__}: {error}"
         raise UnableToReplayError(
@@ -73,12 +78,17 @@ def replay(path: Path) -> list[Replayed]:
 
 
 def _rated_again(
-    document: Mapping[str, Any], catalog: Catalog, about: Mapping[str, Any], columns: Mapping[str, Any]
+    document: Mapping[str, Any],
+    catalog: Catalog,
+    about: Mapping[str, Any],
+    columns: Mapping[str, Any],
+    bounds: Mapping[str, Any] | None,
 ) -> list[Replayed]:
     zone = ZoneInfo(about["zone"])
     period = Period(datetime.fromisoformat(about["period"]["start"]), datetime.fromisoformat(about["period"]["end"]))
     facts: list[ServiceFacts] = []
     uses: dict[str, list[PartUse]] = {}
+    counted: dict[int, Samples] = {}
     for service in about["services"]:
         fact = _facts(service)
         facts.append(fact)
@@ -88,7 +98,21 @@ def _rated_again(
             samples = _joined([columns[key] for key in keys if key in columns], len(keys))
             got = figure(measure, catalog.meter(measure.meter), samples, part.active, zone)
             uses.setdefault(service["id"], []).append(PartUse(part, got))
-    used, _, lines = rate_usage(catalog, facts, uses, period=period, zone=zone)
+            counted[id(got)] = samples
+    pools = None
+    if bounds is not None:
+
+        def drawn(part: OverPart) -> Drawn:
+            what, figure_of = part.use.part.charge.measure, part.use.figure
+            samples = counted[id(figure_of)]
+            owners = np.zeros(samples.series, np.int64)
+            return draws_many(
+                what, catalog.meter(what.meter), samples, part.use.part.active, zone, owners=owners, figures=[figure_of]
+            )[0]
+
+        settling = settle_frozen(catalog, facts, uses, drawn, bounds, period=period, zone=zone)
+        uses, pools = settling.bound(uses), settling.pools
+    used, _, lines = rate_usage(catalog, facts, uses, period=period, zone=zone, allowed=pools)
     if document["kind"] == "usage_statement":
         again = [part for service in used for part in service.parts]
         return [
@@ -145,22 +169,24 @@ def _joined(parts: list[Any], count: int) -> Samples:
     return Samples(at, v_in, v_out, offsets)
 
 
-def _read(path: Path) -> tuple[dict[str, Any], Catalog, dict[str, Any], dict[str, Any]]:
+def _read(path: Path) -> tuple[dict[str, Any], Catalog, dict[str, Any], dict[str, Any], dict[str, Any] | None]:
     try:
         with zipfile.ZipFile(path) as file:
-            size = sum(file.getinfo(name).file_size for name in MEMBERS)
+            wanted = [*MEMBERS, *({BOUNDS} & set(file.namelist()))]
+            size = sum(file.getinfo(name).file_size for name in wanted)
             if size > LARGEST:
                 raise UnableToReplayError(
                     f"{path} unpacks to {size:,} bytes, and evidence has at most {LARGEST:,} bytes"
                 )
-            texts = {name: file.read(name).decode() for name in MEMBERS}
+            texts = {name: file.read(name).decode() for name in wanted}
     except (OSError, EOFError, zipfile.BadZipFile, zlib.error, KeyError, UnicodeDecodeError, RuntimeError) as error:
         raise UnableToReplayError(f"{path} is not a whole evidence file: {error}") from error
     try:
         document, terms, about = (json.loads(texts[name]) for name in ("document.json", "terms.json", "services.json"))
         if about.get("format") != FORMAT:
             raise UnableToReplayError(f"{path}: services.json has format {about.get('format')!r}, expected {FORMAT!r}")
-        return document, _catalog(terms), about, _columns(texts["samples.csv"])
+        bounds = json.loads(texts[BOUNDS]) if BOUNDS in texts else None
+        return document, _catalog(terms), about, _columns(texts["samples.csv"]), bounds
     except (ValueError, LookupError, TypeError, AttributeError, ArithmeticError, RecursionError) as error:
         if isinstance(error, UnableToReplayError):
             raise

@@ -1,12 +1,18 @@
 """Grounds and attacks as JSON and back, so that a settled period can be settled again from a file."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
+from fractions import Fraction
 from typing import Any
+from zoneinfo import ZoneInfo
 
-from coulance_core.kernel import Money, exact, show
-from coulance_core.overage.closing import Ground
+from coulance_core.catalog.terms import Catalog
+from coulance_core.invoicing.closing import PartUse, ServiceFacts
+from coulance_core.kernel import Money, Period, exact, show, unit
+from coulance_core.overage.closing import Ground, OverPart, Settling, overruns, settle_overruns
+from coulance_core.overage.settle import Attack
 from coulance_core.overage.terms import Consent, Facts, Limit, Span
+from coulance_core.usage.draws import Drawn
 
 
 def ground_json(ground: Ground) -> dict[str, Any]:
@@ -33,6 +39,54 @@ def ground_of(data: Mapping[str, Any]) -> Ground:
         tuple(data["keys"]),
         {name: _facts_of(one) for name, one in data["facts"].items()},
         {service: tuple(_consent_of(one) for one in own) for service, own in data["caps"].items()},
+    )
+
+
+def at_most_in(quantity: Fraction, given: str, wanted: str) -> Fraction | None:
+    """How much an attack was at most, in a measure's unit; None where the bound is of another kind: all of it then.
+
+    >>> at_most_in(Fraction(2), "TB", "GB"), at_most_in(Fraction(2), "TB", "Mbit/s")
+    (Fraction(2000, 1), None)
+    """
+    one, other = unit(given), unit(wanted)
+    return quantity * one.size / other.size if one.dimension is other.dimension else None
+
+
+def settle_frozen(
+    catalog: Catalog,
+    services: Sequence[ServiceFacts],
+    uses: Mapping[str, Sequence[PartUse]],
+    drawn: Callable[[OverPart], Drawn],
+    bounds: Mapping[str, Any],
+    *,
+    period: Period,
+    zone: ZoneInfo,
+) -> Settling:
+    """Settle a period again from what was kept of it: grounds, attacks, tolerance, tax. `drawn` gives a part's use."""
+    found = overruns(catalog, services, uses, period=period, zone=zone)
+
+    def attacks(wanted: str) -> list[Attack]:
+        return [
+            Attack(
+                one["service"],
+                Span(datetime.fromisoformat(one["start"]), datetime.fromisoformat(one["until"])),
+                one["evidence"],
+                None if one["at_most"] is None else at_most_in(exact(one["at_most"]), one["unit"], wanted),
+            )
+            for one in bounds["attacks"]
+        ]
+
+    return settle_overruns(
+        catalog,
+        found,
+        {(part.service, part.index): drawn(part) for one in found for part in one.parts},
+        [ground_of(one) for one in bounds["grounds"]],
+        period=period,
+        zone=zone,
+        tax_rate=lambda name: exact(bounds["tax_rates"][name]),
+        tax_included=bounds["tax_included"],
+        tolerance=exact(bounds["tolerance"]),
+        attacks=attacks,
     )
 
 

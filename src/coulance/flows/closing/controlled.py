@@ -5,6 +5,7 @@ late. With control by contract nothing here runs.
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
 from fractions import Fraction
@@ -24,9 +25,9 @@ from coulance_core.catalog.terms import Catalog, PriceBasis
 from coulance_core.invoicing import BuyerKind, Seller
 from coulance_core.invoicing.closing import PartUse, ServiceFacts
 from coulance_core.invoicing.tax import decide_tax
-from coulance_core.kernel import Period, unit
+from coulance_core.kernel import Period, show
 from coulance_core.overage.closing import NOTHING, Ground, Overrun, Settling, overruns, settle_overruns
-from coulance_core.overage.frozen import ground_json
+from coulance_core.overage.frozen import at_most_in, ground_json
 from coulance_core.overage.settle import Attack
 from coulance_core.overage.terms import Absorbed, Span
 
@@ -214,9 +215,7 @@ def _attacks(rows: Sequence[AttackRow], names: Mapping[int, str]) -> Callable[[s
 def _at_most(row: AttackRow, wanted: str) -> Fraction | None:
     if row.at_most is None:
         return None
-    given, other = unit(row.unit), unit(wanted)
-    # A bound in another kind of unit does not bound this measure: doubt goes to the customer.
-    return row.at_most * given.size / other.size if given.dimension is other.dimension else None
+    return at_most_in(row.at_most, row.unit, wanted)
 
 
 def _settlements(
@@ -245,3 +244,49 @@ def _settlements(
         )
         for one in settling.outcomes
     ]
+
+
+def frozen(
+    row: AccountForClose, catalog: Catalog, period: Period, period_name: str, zone: ZoneInfo
+) -> dict[str, Any] | None:
+    """What a settled period of an account rests on besides samples and prices, as plain values; None: on nothing else.
+
+    Consents, warnings and pauses are those that were on record when it was settled.
+    """
+    settled = [
+        one
+        for one in overage.settlements(account=row.account.id, period_name=period_name)
+        if not one.observed and one.facts is not None
+    ]
+    if not settled:
+        return None
+    names = {service.id: service.external_id for service in row.services}
+    rate, included = tax_terms(catalog, row.account, period, zone)
+    classes = {
+        version.tax_class_of(charge)
+        for versions in catalog.plans.values()
+        for version in versions
+        for charge in version.charges
+    } | {pool.tax_class for versions in catalog.pools.values() for pool in versions}
+    rates = {}
+    for one in sorted(classes):
+        with suppress(LookupError, ValueError):  # of another country's plans: nothing of this account falls under it
+            rates[one] = show(rate(one))
+    grounds = {str(sorted(one.facts["keys"])): dict(one.facts) for one in settled if one.facts is not None}
+    return {
+        "tolerance": show(terms_of(period).tolerance),
+        "tax_included": included,
+        "tax_rates": rates,
+        "attacks": [
+            {
+                "service": names[one.service],
+                "start": one.start.isoformat(),
+                "until": one.until.isoformat(),
+                "evidence": one.evidence,
+                "at_most": None if one.at_most is None else show(one.at_most),
+                "unit": one.unit,
+            }
+            for one in overage.attacks(services=list(names), period=period)
+        ],
+        "grounds": [grounds[key] for key in sorted(grounds)],
+    }

@@ -561,7 +561,7 @@ def _item_of(line: Mapping[str, Any], usage: Iterable[Mapping[str, Any]]) -> Map
         return found[0] if found else None
     tests: tuple[Callable[[Mapping[str, Any]], bool], ...] = (
         lambda u: bool(u.get("charge") == line.get("charge")),
-        lambda u: bool(u.get("unit") == line.get("unit") and u.get("charged", u.get("overage")) == line.get("quantity")),
+        lambda u: bool((u.get("unit"), u.get("charged", u.get("overage"))) == (line.get("unit"), line.get("quantity"))),
         lambda u: bool(u.get("unit") == line.get("unit")),
     )
     for same in tests:
