@@ -482,7 +482,9 @@ def instance_parts(
     collect: int | None = None,
     listening: socket.socket | None = None,
 ) -> list[Part]:
-    """The web server, the worker, collectors and the executor of restrictions, as programs of this Python, which find the instance by themselves.
+    """The web server, the worker, collectors, the executor of restrictions and the watcher, as programs of this Python.
+
+    They find the instance by themselves.
 
     With `collect` (seconds) the local collector runs beside them. The web server serves `listening`, or where a system
     can't hand that on, the address.

@@ -22,7 +22,7 @@ from coulance_core.kernel import Money
 from coulance_core.overage.standing import Stop, stop_point
 
 _SHOWN_DAYS = 14
-_WIDTH = 160
+_WIDTH = 110
 
 
 @dataclass(frozen=True, slots=True)
@@ -303,7 +303,7 @@ _PAGE = """<!doctype html>
 <title>{title}</title>
 <style>{style}
 .days {{ border-collapse: collapse; font-size: 14px; margin: 0 0 14px; }}
-.days td {{ padding: 1px 10px 1px 0; white-space: nowrap; }}
+.days td {{ padding: 1px 7px 1px 0; white-space: nowrap; }}
 .days caption {{ text-align: left; padding-bottom: 4px; }}
 .button {{ display: inline-block; background: #1d5a80; color: #ffffff; padding: 11px 20px; border-radius: 6px;
           text-decoration: none; font-weight: 600; }}
