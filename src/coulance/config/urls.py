@@ -1,4 +1,4 @@
-"""Every address the server answers: the health checks, the metrics, the API, the portal, and the console at the root."""
+"""Every address the server answers: health checks, metrics, the API, the portal, and the console at the root."""
 
 from django.urls import include, path
 

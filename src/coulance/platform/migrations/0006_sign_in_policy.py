@@ -21,8 +21,10 @@ class Migration(migrations.Migration):
         # As Django's createcachetable makes it. Nothing in it is missed when it is lost, so it isn't logged either.
         migrations.RunSQL(
             [
-                "CREATE UNLOGGED TABLE platform_cache (cache_key varchar(255) NOT NULL PRIMARY KEY,"
-                " value text NOT NULL, expires timestamptz NOT NULL)",
+                (
+                    "CREATE UNLOGGED TABLE platform_cache (cache_key varchar(255) NOT NULL PRIMARY KEY,"
+                    " value text NOT NULL, expires timestamptz NOT NULL)"
+                ),
                 "CREATE INDEX platform_cache_expires ON platform_cache (expires)",
             ],
             "DROP TABLE platform_cache",
