@@ -53,6 +53,8 @@ def of_receipts(receipts: Sequence[Receipt], zone: str) -> list[Chapter]:
     """Money that came in, and what was undone of it."""
     out = []
     for row in receipts:
+        if not row.amount.minor and row.reversed_on is None:
+            continue  # credit set off: no money came in, and the act itself is told
         what, address = f"{money(row.amount)} received ({said(row.method)})", f"/payments/{row.id}"
         out.append(Chapter(_day(row.received_on, zone), True, "payment", what, row.payer_ref, address))
         if row.reversed_on is not None:
