@@ -102,7 +102,7 @@ def test_a_limit_pause_and_a_debt_are_not_lifted_by_hand(services: dict[str, int
         with pytest.raises(enforcing.UnableToEnforceError, match="by its own rules"):
             enforcing.restrict(service="vps-1", action=Action.PAUSE, source=source, reason="r", actor=ACTOR, at=T0)
     for row in queries.restrictions():
-        with pytest.raises(enforcing.UnableToEnforceError, match="ends by the customer|its own rules"):
+        with pytest.raises(enforcing.UnableToEnforceError, match=r"ends by the customer|its own rules"):
             enforcing.release(restriction=row.id, reason="please", actor=ACTOR, at=T0)
     with pytest.raises(enforcing.UnableToEnforceError, match="ends by the customer"):
         enforcing.release_service(service="vps-1", reason="please", actor=ACTOR, at=T0)
