@@ -67,7 +67,7 @@ def here_of(book: Book) -> Book:
         ),
         mandates=tuple(_mandate(row) for row in openings.mandates(source=source)),
         series=tuple(_series(book)),
-        clauses=tuple(_clauses(source, names)),
+        clauses=tuple(_clauses(book, source, names)),
     )
 
 
@@ -169,9 +169,15 @@ def _series(book: Book) -> Iterable[SeriesEnd]:
                 yield SeriesEnd(where=HERE, series=row.series, year=row.year, last=last)
 
 
-def _clauses(source: str, names: dict[int, str]) -> Iterable[TakenClause]:
-    run = {row.id: row.external_id for row in services.services()} if names else {}
-    for account, name in names.items():
+def _clauses(book: Book, source: str, names: dict[int, str]) -> Iterable[TakenClause]:
+    named = {row.account for row in book.clauses}
+    asked = {account for account, name in names.items() if name in named}
+    asked |= {row.account for row in overage.provisional() if row.account in names}
+    if not asked:
+        return
+    run = {row.id: row.external_id for row in services.services()}
+    for account in sorted(asked):
+        name = names[account]
         for row in overage.consents(account=account):
             amount = row.limit.amount
             if amount is not None and row.came_from.startswith(source):

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from coulance.flows.customer_file import RECORDS, Row, UnreadableCellError
+from coulance.flows.customer_file import RECORDS, Column, Row, UnreadableCellError
 from coulance_core.taking_over import Book, Finding, TakenContact, TakenCustomer, TakenService, Where
 
 
@@ -48,6 +48,7 @@ def rows_of(
 
 def form_faults(book: Book) -> Iterator[Finding]:
     """What the importer's columns would not read: it judges files cell by cell, and gets values here."""
+    judged: dict[tuple[str, str, str], str] = {}  # most customers share zone, country and language
     for row in rows_of(book.customers, book.contacts, book.services):
         for name, column in RECORDS[row.record].items():
             value = row.values[name]
@@ -56,11 +57,19 @@ def form_faults(book: Book) -> Iterator[Finding]:
                 found = f"the {row.record} has none"
                 yield Finding(f"bad-{name}".replace("_", "-"), Where(row.file, row.line, name), found, "one")
             for text in filter(None, texts):
-                try:
-                    column.read(text)
-                except UnreadableCellError as error:
+                if (expected := judged.get((row.record, name, text))) is None:
+                    expected = judged[row.record, name, text] = _expected(column, text)
+                if expected:
                     where = Where(row.file, row.line, name)
-                    yield Finding(f"bad-{name}".replace("_", "-"), where, repr(text), str(error))
+                    yield Finding(f"bad-{name}".replace("_", "-"), where, repr(text), expected)
+
+
+def _expected(column: Column, text: str) -> str:
+    try:
+        column.read(text)
+    except UnreadableCellError as error:
+        return str(error)
+    return ""
 
 
 def _row(record: str, values: Mapping[str, Any], where: Where) -> Row:
