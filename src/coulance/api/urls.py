@@ -10,6 +10,7 @@ from django.urls import URLPattern, URLResolver, path, re_path
 from coulance.api import (
     accounts,
     documents,
+    fair,
     house,
     payments,
     periods,
@@ -35,6 +36,8 @@ api.add_router("/jobs", periods.jobs)
 api.add_router("/number-series", periods.series)
 api.add_router("/plans", periods.plans)
 api.add_router("/restrictions", restrictions.router)
+api.add_router("/advice", fair.advised)
+api.add_router("/goodwill", fair.given)
 api.add_router("/webhooks", webhooks.router)
 api.add_router("/token", house.token)
 api.add_router("/audit", house.log)
