@@ -18,7 +18,7 @@ from coulance_core.enforcement.restrictions import Source
 from coulance_core.kernel import Money, show
 from coulance_core.overage.standing import Stop, stop_point
 
-_WIDE, _TALL = 640, 220
+_WIDE, _TALL = 400, 200
 _LEFT, _TOP, _BOTTOM = 8, 24, 28
 
 
@@ -51,6 +51,7 @@ class Shown:
     picture: SafeString
     meter_max: str
     meter_used: str
+    meter_high: str
 
 
 def shown(seen: Seen, *, at: datetime, picture: bool = False) -> Shown:
@@ -102,6 +103,7 @@ def shown(seen: Seen, *, at: datetime, picture: bool = False) -> Shown:
         picture=_picture(seen, words) if picture else SafeString(""),
         meter_max=f"{float(max(one.included, one.used) or 1):.3f}",
         meter_used=f"{float(one.used):.3f}",
+        meter_high=f"{float(one.included * Fraction(4, 5)):.3f}",
     )
 
 
