@@ -77,6 +77,7 @@ TABLE: dict[str, tuple[str, str, Any, dict[str, str], int, str, str | None]] = {
     "money as a number": ("POST", "/payments", {**PAYMENT, "amount": 10}, {}, 422, "not-as-expected", "body.amount"),
     "a payment of nothing": ("POST", "/payments", {**PAYMENT, "amount": {"amount": "0.00", "currency": "EUR"}}, {}, 409, "refused", None),
     "a payment for another's debt": ("POST", "/payments", {**PAYMENT, "for": [{"number": "B2026-0002"}]}, {}, 409, "refused", None),
+    "a payer's short IBAN": ("POST", "/payments", {**PAYMENT, "payer_iban": "NO1234567890AB"}, {}, 422, "not-as-expected", "body.payer_iban"),
     "a payment of nobody": ("POST", "/payments", {**PAYMENT, "account": "z"}, {}, 404, "not-there", "account"),
     "no such payment": ("POST", "/payments/99/reverse", {"kind": "mistake", "on": "2026-11-10", "reason": "x"}, {}, 404, "not-there", "payment"),
     "closing without a reason": ("POST", "/periods/2026-11/close", {}, {}, 422, "not-as-expected", "body.reason"),

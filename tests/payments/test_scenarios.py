@@ -182,6 +182,13 @@ def test_a_write_off_is_a_bad_debt_and_can_be_undone(db: Any) -> None:
     assert one.open() == {a: 12100, b: 12100}
 
 
+@pytest.mark.parametrize("iban", ["NL", "NO1234567890AB", "nl91abna0417164300", "NL91 ABNA 0417 1643 00"])
+def test_what_is_no_iban_is_refused_with_words(db: Any, iban: str) -> None:
+    one = customer()
+    with pytest.raises(operations.UnableToBookError, match="is no IBAN"):
+        one.pays(100, payer_iban=iban)
+
+
 def test_a_debt_that_was_given_up_and_then_credited_is_no_money_of_the_customers(db: Any) -> None:
     one = customer()
     a = one.invoice("a", 12100)

@@ -82,7 +82,7 @@ class PaymentGiven(Given):
     payer_ref: Annotated[Text, Field(max_length=500)] = ""
     payer_name: Annotated[Text, Field(max_length=200)] = ""
     payer_iban: Annotated[
-        str, Field(pattern="^([A-Z]{2}[0-9]{2}[A-Z0-9]{10,30})?$", examples=["NL91ABNA0417164300"])
+        str, Field(pattern="^([A-Z]{2}[0-9]{2}[A-Z0-9]{11,30})?$", examples=["NL91ABNA0417164300"])
     ] = ""
     for_: Annotated[list[Part], Field(alias="for", max_length=100)] = []
 
@@ -112,7 +112,7 @@ class RefundGiven(Given):
     source: Annotated[Text, _SOURCE]
     reason: Reason
     method: Annotated[str, _METHOD] | None = None
-    iban: Annotated[str, Field(pattern="^([A-Z]{2}[0-9]{2}[A-Z0-9]{10,30})?$")] = ""
+    iban: Annotated[str, Field(pattern="^([A-Z]{2}[0-9]{2}[A-Z0-9]{11,30})?$")] = ""
 
 
 class Refund(Shown):

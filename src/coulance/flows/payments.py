@@ -139,6 +139,7 @@ def refund_payment(
 ) -> int:
     """Book money paid back out of a receipt; the refund's id."""
     with transaction.atomic():
+        before = {one.id for one in queries.refunds(receipts=[receipt])}
         made = operations.refund(
             receipt=receipt,
             amount=amount,
@@ -150,6 +151,8 @@ def refund_payment(
             method=method,
             iban=iban,
         )
+        if made in before:
+            return made  # it was told of then
         found = queries.receipt(receipt=receipt)
         data = {"refund": made, "receipt": receipt, "amount": _money(amount), "on": refunded_on.isoformat()}
         emit(event="payment.refunded", data=_of(found.account) | data, at=at)

@@ -3,6 +3,7 @@
 Private to the room; `operations` is the way in.
 """
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
@@ -31,6 +32,7 @@ from coulance_core.payments import (
 )
 
 DEFAULT_POLICY = AllocationPolicy.BASE_BEFORE_OVERAGE
+_IBAN = re.compile(r"[A-Z]{2}[0-9]{2}[A-Z0-9]{11,30}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -119,6 +121,8 @@ def _check(receipts: Sequence[NewReceipt], at: datetime) -> None:
             raise UnableToBookError(f"{what}: {one.received_on} is still to come; book it when the money is there")
         if one.method is Method.CREDIT:
             raise UnableToBookError(f"{what}: credit is set off (apply_credit), not received")
+        if one.payer_iban and not _IBAN.fullmatch(one.payer_iban):
+            raise UnableToBookError(f"{what}: {one.payer_iban!r} is no IBAN; leave it out where there is none")
         if one.prepaid and one.choice:
             raise UnableToBookError(f"{what}: it is either for items or for the prepaid balance")
     rows = {row.id: row for row in customers.accounts({one.account for one in receipts})}
