@@ -38,6 +38,7 @@ def _findings(here: "Instance") -> Iterator["Finding"]:
 
             yield from database_findings.database(here, at=clock.now())
             yield from _catalog()
+            yield from _overage()
             yield from _work_left()
             yield from _promises(clock.now())
             yield from mail_findings(at=clock.now())
@@ -62,6 +63,29 @@ def _catalog() -> Iterator["Finding"]:
         yield Finding("provider file", State.WARN, "never applied", "coulance check FILE, then coulance apply FILE")
     else:
         yield Finding("provider file", State.OK, f"applied {revision.applied_at:%F %H:%M} UTC by {revision.actor}")
+
+
+def _overage() -> Iterator["Finding"]:
+    """Who decides how far overage may go, and what waits for the provider's decision."""
+    from django.db import DatabaseError
+
+    from coulance.catalog import queries
+    from coulance.overage import queries as overage
+    from coulance.platform.findings import Finding, State
+    from coulance_core.catalog.overage import Control
+
+    words = {
+        Control.CONTRACT: "by contract: overage is billed as used, without a limit that the customer set",
+        Control.OBSERVE: "observed: billed as by contract, and what limits would have done is on record",
+        Control.ENFORCE: "enforced: nothing is billed without consent and warning",
+    }
+    try:
+        control, waiting = queries.catalog().overage.control, overage.pending()
+    except (DatabaseError, queries.UnableToFindCatalogError):
+        return  # reported above
+    yield Finding("overage", State.OK, words[control])
+    if waiting:
+        yield Finding("limits", State.WARN, f"{len(waiting)} wait for your decision", "coulance overage consents")
 
 
 def _work_left() -> Iterator["Finding"]:

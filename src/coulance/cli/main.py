@@ -44,6 +44,12 @@ def _export() -> click.Command:
     return export
 
 
+def _overage() -> click.Command:
+    from coulance.cli.overage import overage
+
+    return overage
+
+
 def _credit() -> click.Command:
     from coulance.cli.credit import credit
 
@@ -270,6 +276,9 @@ COMMANDS: dict[str, _Entry] = {
     ),
     "watch": _Entry(
         "Watch use as it happens: who nears an allowance or limit is told, and what must stop is paused.", _watch
+    ),
+    "overage": _Entry(
+        "Look after customers' limits: quote, consent, withdraw, approve; attacks, settlements, exposure.", _overage
     ),
     "enforce": _Entry("Restrict the network of services, lift it again, and see that it was done.", _enforce),
     "usage": _Entry("Look after the samples: state, quarantine, sealing, proof that nothing is lost.", _usage),
