@@ -3,7 +3,7 @@
 from fractions import Fraction as F
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from coulance_core.kernel import Money, UnitPrice, unit
@@ -171,6 +171,7 @@ grants = st.one_of(
 )
 
 
+@settings(deadline=None)
 @given(st.integers(1, 20_000), st.lists(grants, max_size=6))
 def test_grants_conserve(minor: int, asked: list[Grant]) -> None:
     """Whatever is asked in whatever order: given and left make the line, and nothing goes below zero."""
