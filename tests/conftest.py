@@ -27,9 +27,10 @@ from tests.support.database import (
 
 # On a developer's machine every run tries other examples; what a shared machine tries must not change from run to run,
 # or a change would be refused for a fault it did not bring. New examples found locally become tests of their own.
-settings.register_profile("ci", derandomize=True)
-if os.environ.get("CI"):
-    settings.load_profile("ci")
+# No deadline for an example: how long one takes says more about what else the machine is doing.
+settings.register_profile("here", deadline=None)
+settings.register_profile("ci", deadline=None, derandomize=True)
+settings.load_profile("ci" if os.environ.get("CI") else "here")
 
 _HERE = Path(__file__).resolve().parent
 _PURE = (_HERE / "core",)
