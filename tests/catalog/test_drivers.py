@@ -65,7 +65,7 @@ def test_drivers_are_read_kept_and_told(db: Any, tmp_path: Path) -> None:
     [
         ('kind = "record"', 'kind = "recorder"', "recorder", True),
         ('prefix = ["ssh", "-T", "root@edge-1"]', 'prefix = "ssh root@edge-1"', "a list", True),
-        ('keep = ["192.0.2.0/28"]', 'keep = ["192.0.2.1/28"]', "host bits", False),
+        ('keep = ["192.0.2.0/28"]', 'keep = ["192.0.2.1/28"]', "an address or network", False),
         ('reconcile = "5 min"', 'reconcile = "5 GB"', "measures data", False),
         ('timeout = "4 s"', 'timeout = "40 s"', "expected 1 to 8", False),
         ('secret = "proxmox-ams1"', 'secret = "root@pam!x=1"', "name of a secret", True),

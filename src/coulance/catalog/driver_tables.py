@@ -1,9 +1,10 @@
 """What a provider file says of drivers: [drivers.KEY], one table for each kind, and how it is read."""
 
+from ipaddress import ip_network
 from typing import Any
 
 from coulance.catalog.building import PriceBuilder
-from coulance.catalog.fields import Field, Flag, Is, ListOf, Record, Table, Text, Variants, Whole
+from coulance.catalog.fields import Checked, Field, Flag, Is, ListOf, Record, Table, Text, Variants, Whole
 from coulance.catalog.values import Amounts
 from coulance_core.catalog import terms as core
 from coulance_core.kernel import Dimension, unit
@@ -11,7 +12,18 @@ from coulance_core.kernel import Dimension, unit
 _SECRET = Text("the name of a secret, such as proxmox-ams1 (coulance secret set)", r"[a-z][a-z0-9]*(?:[_-][a-z0-9]+)*")
 _SPAN = Amounts((Dimension.TIME,))
 _WORDS = ListOf(Text("a word of a command", most=500), 1)
-_NETWORKS = ListOf(Text('an address or network, such as "192.0.2.0/28"', r"[0-9a-fA-F.:]+(?:/\d{1,3})?"))
+
+
+def _is_network(text: str) -> bool:
+    try:
+        ip_network(text)
+    except ValueError:
+        return False
+    return True
+
+
+_NETWORK = 'an address or network, such as "192.0.2.0/28"'
+_NETWORKS = ListOf(Checked(Text(_NETWORK, r"[0-9a-fA-F.:]+(?:/\d{1,3})?"), _is_network, _NETWORK))
 _URL = Text("an address, such as https://pve1.example.net:8006", r"https?://[^\s/?#@]+(?:/[^\s#]*)?")
 
 

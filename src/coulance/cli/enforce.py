@@ -27,7 +27,7 @@ _REF = click.option("--ref", default="", help="What caused it: the same cause re
 
 @click.group()
 def enforce() -> None:
-    """Restrict the network of services, lift it again, and see what holds and whether it was done."""
+    """Restrict the network of services, lift it again, and see that it was done."""
 
 
 def _restrict(service: str, action: str, reason: str, source: str, ref: str, **more: Any) -> None:

@@ -4,10 +4,10 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
-from ipaddress import ip_network
 
 from coulance_core.catalog.faults import Fault, refuse
 
+_NETWORK = re.compile(r"[0-9a-fA-F:.]{2,45}(?:/\d{1,3})?")
 _URL = re.compile(r"https?://[^\s/?#@]+(?:/[^\s#]*)?")
 
 
@@ -63,10 +63,8 @@ class Driver:
                 yield Fault(place, f"expected {least} to {most}, not {value}")
         for place in ("keep", "networks"):
             for i, text in enumerate(getattr(self, place)):
-                try:
-                    ip_network(text)
-                except ValueError as error:
-                    yield Fault(f"{place}[{i}]", f"{error}: expected an address or network, such as 192.0.2.0/28")
+                if not _NETWORK.fullmatch(text):
+                    yield Fault(f"{place}[{i}]", f"{text!r}: expected an address or network, such as 192.0.2.0/28")
         if self.kind is DriverKind.NFTABLES and not re.fullmatch(r"[a-z][a-z0-9_]{0,30}", self.table):
             yield Fault("table", f"{self.table!r}: expected small letters, digits and _, at most 31")
         if self.kind is DriverKind.COMMAND and not (self.command and self.command[0].startswith("/")):

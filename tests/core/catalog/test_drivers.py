@@ -28,7 +28,7 @@ def test_a_driver_reads_back_equal(kind: str, said: dict[str, Any]) -> None:
 @pytest.mark.parametrize(
     ("kind", "said", "fault"),
     [
-        ("nftables", {"keep": ("192.0.2.1/28",)}, "keep"),
+        ("nftables", {"keep": ("192.0.2.1; flush",)}, "keep"),
         ("nftables", {"table": "x; flush ruleset"}, "table"),
         ("nftables", {"timeout_s": 30}, "timeout_s"),
         ("nftables", {"reconcile_s": 1}, "reconcile_s"),
