@@ -70,7 +70,7 @@ def books(draw: st.DrawFn) -> Book:
     )  # fmt: skip
 
 
-@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(book=books(), data=st.data())
 def test_totals_before_are_totals_after(provider: Any, book: Book, data: st.DataObject) -> None:
     with transaction.atomic():
