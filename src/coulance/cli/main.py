@@ -262,7 +262,9 @@ def _open_items() -> click.Command:
 
 # In the order in which a person meets them.
 COMMANDS: dict[str, _Entry] = {
-    "demo": _Entry("Show the main job: three months of a made-up provider, from samples to explained invoices.", _demo),
+    "demo": _Entry(
+        "Show the main job: three months of a made-up provider, from samples to explained and paid invoices.", _demo
+    ),
     "up": _Entry("Run Coulance here: database, web and worker, until stopped.", _up),
     "doctor": _Entry("Say what is set, what is missing, and what to do.", _doctor),
     "check": _Entry("Check a provider file: every fault at once, each with its line.", _check),
