@@ -13,6 +13,7 @@ import time
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 from benchmarks.harness import Result, timed
 from benchmarks.server import database
@@ -101,23 +102,38 @@ def _build() -> None:
         if file.faults:
             raise RuntimeError("\n".join(map(str, file.faults)))
         catalog.apply_catalog(file=file, actor="benchmark", at=NOW - timedelta(days=60))
+    everybody = range(SERVICES)
     with transaction.atomic():
-        for n in range(SERVICES):
-            customers.create_account(
-                external_id=f"c{n}", name=f"Customer {n}", kind="business", country="NL", currency="EUR",
-                zone="Europe/Amsterdam", language="nl" if n % 2 else "en",
-            )  # fmt: skip
-            customers.put_contact(
-                account=f"c{n}", external_id="boss", name=f"Boss {n}", language="en", email=f"boss@c{n}.example",
-                roles=["owner"], may_incur_cost=True, channels=["email"],
-            )  # fmt: skip
-            services.start_service(
-                account=f"c{n}", external_id=f"s{n}", name=f"Server {n}", kind="vps", started_on=date(2026, 10, 1),
-                plan="vps",
-            )  # fmt: skip
-            services.assign_series(key=f"s{n}", service=f"s{n}", meter="traffic")
+        accounts = customers.write_accounts(rows=[_account(n) for n in everybody])
+        customers.write_contacts(rows=[(accounts[f"c{n}"], _contact(n)) for n in everybody])
+        ids = services.write_services(rows=[(accounts[f"c{n}"], _service(n)) for n in everybody])
+        began = date(2026, 10, 1)
+        services.replace_subscriptions(rows={ids[f"s{n}"]: [("vps", 1, began, None)] for n in everybody})
+        services.write_series(rows=[(f"s{n}", ids[f"s{n}"], "traffic") for n in everybody])
     for day in range(1, 12):
         _send([(n, 90 * GB) for n in range(SERVICES)], datetime(2026, 10, day, 12, tzinfo=UTC))
+
+
+def _account(n: int) -> dict[str, Any]:
+    return {
+        "external_id": f"c{n}", "name": f"Customer {n}", "kind": "business", "country": "NL", "vat_id": "",
+        "address": ["Street 1"], "currency": "EUR", "zone": "Europe/Amsterdam", "language": "nl" if n % 2 else "en",
+        "billing_day": 1, "tax_class": "", "national_tax_currency": "",
+    }  # fmt: skip
+
+
+def _contact(n: int) -> dict[str, Any]:
+    return {
+        "external_id": "boss", "name": f"Boss {n}", "email": f"boss@c{n}.example", "phone": "", "roles": ["owner"],
+        "may_incur_cost": True, "language": "nl" if n % 2 else "en", "channels": ["email"], "mailbox_service": "",
+    }  # fmt: skip
+
+
+def _service(n: int) -> dict[str, Any]:
+    return {
+        "external_id": f"s{n}", "name": f"Server {n}", "kind": "vps", "started_on": date(2026, 10, 1),
+        "ended_on": None, "billed_until": None, "pool": "",
+    }  # fmt: skip
 
 
 def _send(rows: list[tuple[int, int]], at: datetime) -> None:

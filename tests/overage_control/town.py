@@ -37,6 +37,11 @@ class Town(World):
         self.provider(extra='email = "hulp@polder.example"\n', more=CONTROL.format(control=control, more=more))
         return self
 
+    def service(self, *args: Any, **given: Any) -> "Town":
+        """As a world does."""
+        super().service(*args, **given)
+        return self
+
     def customer(self, ref: str = "acme", *, contacts: int = 1, **given: Any) -> "Town":
         """An account with contacts who may incur cost: boss, then desk without that right."""
         self.account(ref, **given)

@@ -32,6 +32,7 @@ __all__ = [
     "pending",
     "provisional",
     "settlements",
+    "told_of",
     "warnings",
 ]
 
@@ -130,6 +131,12 @@ def warnings(*, account: int, period_name: str) -> list[WarningRow]:
     """The thresholds that an account was told of in a period, oldest first."""
     rows = Warned.objects.filter(account=account, period_name=period_name).order_by("at", "id")
     return [WarningRow(r.meter, r.threshold, r.counts, exact(r.used), r.at, r.message) for r in rows]
+
+
+def told_of(*, accounts: Collection[int], period_name: str) -> list[tuple[int, str, str]]:
+    """(account, meter, threshold) of everything that these accounts were told of in a period; one query for many."""
+    rows = Warned.objects.filter(account__in=list(accounts), period_name=period_name)
+    return list(rows.values_list("account_id", "meter", "threshold"))
 
 
 def attacks(*, services: Collection[int] | None = None, period: Period | None = None) -> list[AttackRow]:

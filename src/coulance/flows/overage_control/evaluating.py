@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from hashlib import sha256
 from math import ceil
 
-from django.db import transaction
+from django.db import connection, transaction
 
 from coulance.catalog import queries as catalog_room
 from coulance.customers import queries as customers
@@ -32,7 +32,7 @@ from coulance.overage import operations as overage
 from coulance.overage import queries as records
 from coulance.overage.arming import Armed
 from coulance.platform import alarms, webhooks
-from coulance.platform.db import advisory_lock
+from coulance.platform.db import lock_key
 from coulance_core.catalog.terms import Action, Catalog, Control, Direction
 from coulance_core.enforcement.restrictions import Action as Restricting
 from coulance_core.enforcement.restrictions import Source
@@ -98,15 +98,21 @@ def evaluate(
     for start in range(0, len(accounts), CHUNK):
         chunk = accounts[start : start + CHUNK]
         with transaction.atomic():
-            for account in chunk:
-                lock_account(account)
+            _lock(chunk)
             out.add(_look([(a, s) for a in chunk for s in sorted(by_account[a])], catalog, at, actor, escalate))
     return out
 
 
 def lock_account(account: int) -> None:
     """Let nobody else judge or change this account's overage until the transaction ends."""
-    advisory_lock("overage-control", account)
+    _lock([account])
+
+
+def _lock(accounts: Sequence[int]) -> None:
+    """The same for many, in one order for everybody."""
+    keys = sorted(lock_key("overage-control", account) for account in accounts)
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT count(pg_advisory_xact_lock(k)) FROM unnest(%s::bigint[]) AS k", [keys])
 
 
 def _look(owners: Sequence[tuple[int, int]], catalog: Catalog, at: datetime, actor: str, escalate: bool) -> Evaluated:

@@ -113,9 +113,10 @@ def judge(found: Sequence[Counted], *, catalog: Catalog, at: datetime) -> list[J
 
 def _told(found: Sequence[Counted]) -> Mapping[tuple[int, str, str], frozenset[str]]:
     out: dict[tuple[int, str, str], set[str]] = {}
-    for account, period in {(one.account.id, one.period_name) for one in found}:
-        for row in overage.warnings(account=account, period_name=period):
-            out.setdefault((account, period, row.meter), set()).add(row.threshold)
+    for period in {one.period_name for one in found}:
+        accounts = {one.account.id for one in found if one.period_name == period}
+        for account, meter, threshold in overage.told_of(accounts=accounts, period_name=period):
+            out.setdefault((account, period, meter), set()).add(threshold)
     return {key: frozenset(keys) for key, keys in out.items()}
 
 
