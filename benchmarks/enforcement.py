@@ -122,8 +122,8 @@ def _fill() -> list[int]:
         services = [row[0] for row in cursor.fetchall()]
         cursor.execute(
             "INSERT INTO enforcement_target (service_id, driver, identity, parameters) SELECT id, 'bench', external_id,"
-            " jsonb_build_object('addresses', jsonb_build_array('10.' || (i / 65536) || '.' || (i / 256 %% 256) || '.'"
-            " || (i %% 256))) FROM (SELECT id, external_id, row_number() OVER (ORDER BY id) AS i"
+            " jsonb_build_object('addresses', jsonb_build_array('10.' || (i / 65536) || '.' || (i / 256 % 256) || '.'"
+            " || (i % 256))) FROM (SELECT id, external_id, row_number() OVER (ORDER BY id) AS i"
             "   FROM services_service) s"
         )
         cursor.execute(  # a restriction wants its work to be there
@@ -133,7 +133,7 @@ def _fill() -> list[int]:
         cursor.execute(
             "INSERT INTO enforcement_restriction (service_id, source, ref, reason, action, placed_at, placed_by)"
             " SELECT id, 'overage', '2026-10', 'the limit is reached', 'pause', now(), 'worker'"
-            "   FROM services_service WHERE id %% 2 = 0".replace("%%", "%")
+            "   FROM services_service WHERE id % 2 = 0"
         )
     return services
 

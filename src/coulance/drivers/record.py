@@ -3,7 +3,9 @@
 What "holds" is what was recorded last, so that the record is its own memory, also over restarts.
 """
 
-from coulance.enforcement.ports import Observed, TargetRow
+from collections.abc import Sequence
+
+from coulance.enforcement.ports import DriverError, Observed, Reader, TargetRow
 from coulance_core.enforcement.restrictions import FREE, Desired
 
 
@@ -23,6 +25,18 @@ class RecordOnly:
         written = self._written.pop(id(target), None)
         state = written if written is not None else target.last or FREE
         return Observed(target.identity, state, f"on record only: {state.words}")
+
+    def look(self) -> Reader:
+        """The record is what each row says of itself."""
+        return self
+
+    def write_many(
+        self,
+        seen: Reader,  # noqa: ARG002 - the port's signature
+        wanted: Sequence[tuple[TargetRow, Desired, str]],
+    ) -> list[str | DriverError]:
+        """Take note of many."""
+        return [self.write(target, desired, key=key) for target, desired, key in wanted]
 
     def write(self, target: TargetRow, desired: Desired, *, key: str) -> str:
         """Take note."""

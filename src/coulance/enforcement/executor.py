@@ -93,6 +93,7 @@ class Executor:
         self._beaten_at: datetime | None = None
         self._in_flight: set[int] = set()
         self._lost = False
+        self._strays_at: datetime | None = None
 
     def stop(self) -> None:
         """Have it finish what is at hand and end. May be called from a signal handler."""
@@ -214,8 +215,13 @@ class Executor:
         for key, lane in list(self._lanes.items()):
             if room := lane.room:
                 taken += self._start(self._claim(room, reached_by=[key], not_by=full))
-        # Services that nobody reaches, and targets of drivers that are not in the file: recorded as such.
-        taken += self._start(self._claim(_GROUP, not_by=list(self._lanes)))
+        # Services that nobody reaches, and targets of drivers that are not in the file: recorded as such. To find them
+        # all that waits is looked through, so not at every turn.
+        at = self._now()
+        if self._strays_at is None or at - self._strays_at >= timedelta(seconds=self._poll_s):
+            found = self._start(self._claim(_GROUP, not_by=list(self._lanes)))
+            self._strays_at = None if found else at
+            taken += found
         return taken
 
     def _claim(self, most: int, **which: Any) -> list[Claim]:

@@ -90,7 +90,10 @@ class Work(models.Model):
 
     class Meta:
         db_table = "enforcement_work"
-        indexes: ClassVar = [models.Index(fields=["next_try"], name="work_by_next_try")]
+        indexes: ClassVar = [
+            models.Index(fields=["next_try"], name="work_by_next_try"),
+            models.Index(fields=["routine", "next_try"], name="work_by_urgency"),
+        ]
 
 
 class Act(models.Model):
