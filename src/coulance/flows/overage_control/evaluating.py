@@ -43,8 +43,6 @@ from coulance_core.usage.job import direction_of
 
 CHUNK = 50
 """Accounts a transaction."""
-LINK_OUTLIVES = timedelta(days=7)
-"""A warning's link works until this long after its period."""
 REASONS = {
     Stop.ALLOWANCE: "the allowance is used up and no overage was agreed to",
     Stop.DORMANT: "the allowance is used up and nobody behind the consent is known to be reached",
@@ -317,7 +315,7 @@ class _Look:
             at=self.at,
             again=again,
         )
-        until = c.period.end + LINK_OUTLIVES
+        until = c.period.end  # afterwards there is nothing left to decide
         new: list[NewMessage] = []
         for person in readers:
             key = f"overage/{c.account.id}/{c.period_name}/{c.service.id}/{c.charge.key}/{what}/{person.ref}"
