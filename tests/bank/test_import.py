@@ -170,6 +170,10 @@ def test_what_comes_back_undoes_its_receipt_on_the_same_statement_too(db: Any) -
     assert anna.open() == {a: 12100}
     assert receipts(anna.id) == []
     assert faults() == []
+    # What the bank took back is not taken up again.
+    gone = next(row for row in bank.entries(states=("booked",)) if row.entry.amount.minor > 0)
+    with pytest.raises(UnableToAssignEntryError, match="took this money back"):
+        bank_import.reopen(entry=gone.id, **ACT)
     # The same return once more is not known any more: a person sees it.
     again = statement([replace(back, booked_on=DAY + timedelta(days=1))], 2, closed_on=DAY + timedelta(days=1))
     assert outcomes(brought(again)) == ["queued"]

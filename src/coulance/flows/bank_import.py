@@ -526,7 +526,7 @@ def ignore(*, entry: int, actor: str, reason: str, at: datetime) -> None:
 def reopen(*, entry: int, actor: str, reason: str, at: datetime) -> None:
     """Take back what was decided on an entry: its receipt is undone, and it waits in the queue again.
 
-    A return that undid a receipt can't be taken back here: book the payment anew. Raises `UnableToAssignEntryError`.
+    A return that undid a receipt can't be taken back here, nor a payment that a return undid. Raises `UnableToAssignEntryError`.
     """
     if not reason.strip():
         raise UnableToAssignEntryError("say why: every act that moves money has a reason")
@@ -548,6 +548,11 @@ def reopen(*, entry: int, actor: str, reason: str, at: datetime) -> None:
             )
         if row.receipt is not None:
             receipt = payments.receipt(receipt=row.receipt)
+            by = bank.taken_back_by(receipt=row.receipt)
+            if by is not None:
+                raise UnableToAssignEntryError(
+                    f"the bank took this money back by entry {by}: booking it again would book what is not there"
+                )
             if receipt.reversed_on is None:
                 try:
                     money.reverse_payment(

@@ -502,6 +502,12 @@ def earlier_receipts(*, since: date | None = None, entries: Sequence[int] | None
     ]
 
 
+def taken_back_by(*, receipt: int) -> int | None:
+    """The bank entry that undid this receipt, because the bank took the money back; None: no entry did."""
+    rows = _fetch("SELECT id FROM payments_bank_entry WHERE match->>'undoes' = %s LIMIT 1", [str(receipt)])
+    return rows[0][0] if rows else None
+
+
 def refunds_expected(*, since: date) -> list[Refund]:
     """Refunds by bank since that day that no entry showed yet."""
     return [
