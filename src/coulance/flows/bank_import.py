@@ -526,7 +526,8 @@ def ignore(*, entry: int, actor: str, reason: str, at: datetime) -> None:
 def reopen(*, entry: int, actor: str, reason: str, at: datetime) -> None:
     """Take back what was decided on an entry: its receipt is undone, and it waits in the queue again.
 
-    A return that undid a receipt can't be taken back here, nor a payment that a return undid. Raises `UnableToAssignEntryError`.
+    A return that undid a receipt can't be taken back here, nor a payment that a return undid. Raises
+    `UnableToAssignEntryError`.
     """
     if not reason.strip():
         raise UnableToAssignEntryError("say why: every act that moves money has a reason")
