@@ -22,7 +22,7 @@ from coulance.enforcement import queries as register
 from coulance.flows.overage_control import links
 from coulance.flows.overage_control.counted import counted
 from coulance.flows.overage_control.judging import Judged, is_warning_that_counts, judge
-from coulance.flows.overage_control.outlook import outlook
+from coulance.flows.overage_control.outlook import Outlook, outlook, outlooks
 from coulance.flows.overage_control.wording import Situation, write
 from coulance.notices import operations as notices
 from coulance.notices import queries as sent
@@ -119,6 +119,8 @@ def _look(owners: Sequence[tuple[int, int]], catalog: Catalog, at: datetime, act
     found = judge(counted(accounts=accounts, catalog=catalog, at=at), catalog=catalog, at=at)
     mine = [one for one in found if one.counted.service.id in services]
     look = _Look(catalog, at, actor, contacts_of(accounts), _restricted(services))
+    due = [one for one in mine if one.due] if catalog.overage.control is Control.ENFORCE else []
+    look.outlooks = {one.ref.key: out for one, out in zip(due, outlooks(due, catalog=catalog, at=at), strict=True)}
     for one in mine:
         look.act(one, escalate=escalate)
     look.lift_rest(mine, services)
@@ -184,6 +186,7 @@ class _Look:
     contacts: Mapping[int, Sequence[ContactRow]]
     restricted: dict[int, dict[str, bool]]
     done: Evaluated = field(default_factory=Evaluated)
+    outlooks: Mapping[str, Outlook] = field(default_factory=dict)
 
     @property
     def observing(self) -> bool:
@@ -307,7 +310,7 @@ class _Look:
         stopped = any(not observed for observed in self.restricted.get(c.service.id, {}).values())
         situation = Situation(
             judged=one,
-            outlook=outlook(one, catalog=self.catalog, at=self.at),
+            outlook=self.outlooks.get(one.ref.key) or outlook(one, catalog=self.catalog, at=self.at),
             seller=provider.name,
             contact=tuple(part for part in (provider.email, provider.phone) if part),
             action=self.catalog.overage.action,

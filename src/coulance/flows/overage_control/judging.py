@@ -22,7 +22,7 @@ from coulance_core.overage.settle import Attack, Draws, Meter, settle
 from coulance_core.overage.standing import Decision, Policy, Standing, arm, crossed, decide
 from coulance_core.overage.terms import Consent, Facts, Limit, PriceTerms, Span
 from coulance_core.usage.job import direction_of, read_deltas
-from coulance_core.usage.samples import Ints
+from coulance_core.usage.samples import Ints, Samples
 
 ZERO = Fraction(0)
 
@@ -238,16 +238,47 @@ def draws_of(one: Counted, catalog: Catalog, at: datetime) -> Draws:
 
 def samples_of(one: Counted, catalog: Catalog, period: Period) -> tuple[Ints, Ints, Ints]:
     """(start, end, amount) of every interval of a charge's series, in the direction that counts, in stored units."""
+    return samples_together([one], catalog, period)[0]
+
+
+def samples_together(found: Sequence[Counted], catalog: Catalog, period: Period) -> list[tuple[Ints, Ints, Ints]]:
+    """The same of many, read at once for each meter."""
+    by_meter: dict[str, list[int]] = {}
+    for i, one in enumerate(found):
+        by_meter.setdefault(one.charge.measure.meter, []).append(i)
+    out: dict[int, tuple[Ints, Ints, Ints]] = {}
+    for key, members in by_meter.items():
+        meter = catalog.meter(key)
+        series = sorted({series for i in members for series in found[i].series})
+        place = {number: at for at, number in enumerate(series)}
+        whole = usage.series_samples(
+            series=series,
+            period=period,
+            lead_s=lead_seconds(meter, found[members[0]].charge.measure),
+            trail_s=trail_seconds(meter) and 300,
+        ).samples
+        for i in members:
+            out[i] = _directed(found[i], catalog, _part(whole, [place[number] for number in found[i].series]))
+    return [out[i] for i in range(len(found))]
+
+
+def _part(whole: Samples, places: Sequence[int]) -> Samples:
+    """The samples of some of its series."""
+    spans = [slice(int(whole.offsets[i]), int(whole.offsets[i + 1])) for i in places]
+    offsets = np.cumsum([0, *(span.stop - span.start for span in spans)]).astype(np.int64)
+
+    def column(values: Ints) -> Ints:
+        return np.concatenate([values[span] for span in spans]) if spans else values[:0]
+
+    d = whole.discontinuity
+    return Samples(
+        column(whole.at), column(whole.v_in), column(whole.v_out), offsets,
+        discontinuity=None if d is None else column(d),
+    )  # fmt: skip
+
+
+def _directed(one: Counted, catalog: Catalog, block: Samples) -> tuple[Ints, Ints, Ints]:
     meter = catalog.meter(one.charge.measure.meter)
-    empty = np.zeros(0, np.int64)
-    if not one.series:
-        return empty, empty, empty
-    block = usage.series_samples(
-        series=list(one.series),
-        period=period,
-        lead_s=lead_seconds(meter, one.charge.measure),
-        trail_s=trail_seconds(meter) and 300,
-    ).samples
     into, out = read_deltas(meter, block, block.v_in), read_deltas(meter, block, block.v_out)
     match direction_of(one.charge.measure, meter):
         case Direction.IN:

@@ -1,5 +1,6 @@
 """What a warning can say beyond where use stands: when the allowance is passed at this pace, and what days brought."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from fractions import Fraction
@@ -7,11 +8,12 @@ from math import ceil, floor
 
 import numpy as np
 
-from coulance.flows.overage_control.judging import Judged, cost, samples_of
+from coulance.flows.overage_control.judging import Judged, cost, samples_together
 from coulance_core.catalog.terms import Catalog
 from coulance_core.kernel import Money, Period, civil_midnight
 from coulance_core.overage.limit import UnableToLimitError, most
 from coulance_core.overage.pace import forecast
+from coulance_core.usage.samples import Ints
 
 _WEEKS = timedelta(days=28)
 _HOUR = 3600
@@ -32,12 +34,23 @@ class Outlook:
     days: tuple[tuple[date, Fraction], ...]
 
 
+def outlooks(found: Sequence[Judged], *, catalog: Catalog, at: datetime) -> list[Outlook]:
+    """By the last four weeks, hour by hour; the samples of all are read together."""
+    if not found:
+        return []
+    since = min(min(at - _WEEKS, one.counted.part.active.start) for one in found)
+    read = samples_together([one.counted for one in found], catalog, Period(since, at))
+    return [_outlook(one, end, value, at) for one, (_, end, value) in zip(found, read, strict=True)]
+
+
 def outlook(judged: Judged, *, catalog: Catalog, at: datetime) -> Outlook:
-    """By the last four weeks, hour by hour."""
+    """The same of one."""
+    return outlooks([judged], catalog=catalog, at=at)[0]
+
+
+def _outlook(judged: Judged, end: Ints, value: Ints, at: datetime) -> Outlook:
     one = judged.counted
     began = max(at - _WEEKS, civil_midnight(one.service.started_on, one.zone))
-    start, end, value = samples_of(one, catalog, Period(min(began, one.part.active.start), at))
-    del start
     now = int(at.timestamp())
     past = (end > int(began.timestamp())) & (end <= now)
     hours = max((now - int(began.timestamp())) // _HOUR, 0)
