@@ -109,7 +109,10 @@ def test_requests_are_counted_by_route_and_not_by_address(page: Any) -> None:
 
     assert rise("GET", "accounts/<path:external_id>", "302") == 5
     assert rise("GET", "none", "404") == 5
-    assert {labels[0] for (name, labels) in seen if name == "coulance_http_requests_total"} <= {"GET", "POST", "other"}
+    # Other tests of this process ask in other ways; a method that nobody knows is none of its own.
+    methods = {labels[0] for (name, labels) in seen if name == "coulance_http_requests_total"}
+    assert "other" in methods
+    assert "BREW" not in methods
 
 
 _COUNTING = """

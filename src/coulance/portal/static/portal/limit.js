@@ -18,4 +18,6 @@ for (const form of document.querySelectorAll("form[data-compute]")) {
   };
   amount.addEventListener("input", () => show(amount, quantity));
   quantity.addEventListener("input", () => show(quantity, amount));
+  // Somebody may have typed before this was loaded.
+  if (amount.value.trim()) show(amount, quantity); else if (quantity.value.trim()) show(quantity, amount);
 }
