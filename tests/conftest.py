@@ -28,8 +28,8 @@ from tests.support.database import (
 # On a developer's machine every run tries other examples; what a shared machine tries must not change from run to run,
 # or a change would be refused for a fault it did not bring. New examples found locally become tests of their own.
 # No deadline for an example: how long one takes says more about what else the machine is doing.
-settings.register_profile("here", deadline=None)
-settings.register_profile("ci", deadline=None, derandomize=True)
+settings.register_profile("here", deadline=None, max_examples=50)
+settings.register_profile("ci", deadline=None, max_examples=50, derandomize=True)
 settings.load_profile("ci" if os.environ.get("CI") else "here")
 
 _HERE = Path(__file__).resolve().parent

@@ -60,7 +60,7 @@ def spoken(entry: BankEntry) -> BankEntry:
 
 
 @given(st.lists(entries, max_size=6))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 def test_camt_reads_back_equal(made: list[BankEntry]) -> None:
     written = statement(made)
     (read,) = read_camt(BytesIO(camt([written], message_id="M1", created_at=AT)), name="made")
@@ -69,7 +69,7 @@ def test_camt_reads_back_equal(made: list[BankEntry]) -> None:
 
 
 @given(st.lists(entries, max_size=6))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 def test_mt940_reads_back_equal(made: list[BankEntry]) -> None:
     written = statement([_swift(entry) for entry in made])
     (read,) = read_mt940(mt940([written]), name="made")

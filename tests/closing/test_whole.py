@@ -243,7 +243,7 @@ def stories(draw: Any) -> list[tuple[Any, ...]]:
     return events
 
 
-@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(stories(), st.sampled_from(("net", "gross")))
 def test_random_small_worlds(committed_db: WorkerDatabase, store_here: Path, story: list[Any], prices: str) -> None:
     committed_db.empty_tables()

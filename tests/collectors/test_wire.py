@@ -51,7 +51,7 @@ SAMPLES = st.lists(
 )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=75, deadline=None)
 @given(bodies=st.lists(st.lists(st.tuples(LABELS, SAMPLES), max_size=6), min_size=1, max_size=3))
 @example(bodies=[[([("__name__", "m")], [(1.0, NOW)])] * 2, [([("__name__", "m")], [(0.0, NOW), (2.0, NOW)])]])
 def test_what_is_decoded_is_what_was_written(bodies: list[list[tuple[pb.Labels, pb.Samples]]]) -> None:
@@ -154,7 +154,7 @@ def test_bodies_that_are_no_snappy_block(body: bytes, fault: type[Exception], sa
         wire.unpacked(body)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(at=st.integers(0, len(GOOD) * 3), byte=st.integers(0, 255), cut=st.booleans())
 def test_any_damage_is_refused_or_read_as_what_it_now_says(at: int, byte: int, cut: bool) -> None:
     """Quick and slow way agree on damaged messages too: the same samples, or both refuse."""

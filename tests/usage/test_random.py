@@ -122,7 +122,7 @@ def test_any_history_is_counted_exactly(db: Any, series: Path) -> None:
     run_state_machine_as_test(
         History,
         settings=settings(
-            max_examples=25,
+            max_examples=12,
             stateful_step_count=12,
             deadline=None,
             suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
@@ -133,7 +133,7 @@ def test_any_history_is_counted_exactly(db: Any, series: Path) -> None:
 def test_the_order_of_arrival_does_not_matter(db: Any, series: Path) -> None:
     whole = [(key, T0 + i * 900, 1000 * i, 7 * i) for key in ("t0", "c0", "c1") for i in range(40)]
 
-    @settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+    @settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
     @given(st.randoms(use_true_random=False), st.integers(1, 9))
     def in_any_order(random: Any, parts: int) -> None:
         clear()

@@ -239,7 +239,7 @@ numbers = st.builds(
 
 
 @given(st.lists(numbers, min_size=1, max_size=20, unique=True), st.data())
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=50, deadline=None)
 def test_a_number_is_found_however_it_is_written(known: list[str], data: st.DataObject) -> None:
     number = data.draw(st.sampled_from(known))
     written = data.draw(
@@ -257,7 +257,7 @@ def plain(number: str) -> str:
 
 
 @given(numbers, st.sampled_from("0123456789ABZ"))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=50, deadline=None)
 def test_a_number_inside_a_longer_one_is_not_found(number: str, more: str) -> None:
     finder = NumberFinder([number])
     assert not list(finder.find(f"x {number}{more} x"))
@@ -274,7 +274,7 @@ entries = st.builds(
 
 
 @given(entries)
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 def test_any_entry_is_judged_the_same_twice_and_explains_itself(one: BankEntry) -> None:
     known = index()
     first: Decision = match(one, known)

@@ -215,7 +215,7 @@ def history(pieces: list[tuple[int, str, int]]) -> tuple[SubscriptionSpan, ...]:
     return tuple(out)
 
 
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(
     st.lists(HISTORY, min_size=1, max_size=4),
     st.integers(1, 31),
@@ -293,7 +293,7 @@ def days_of(spans: tuple[SubscriptionSpan, ...]) -> dict[tuple[str, F], set[date
     return out
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(st.integers(1, 28), st.lists(st.integers(1, 60), min_size=1, max_size=3), st.integers(1, 31))
 def test_a_cycle_that_changes_twice_costs_what_it_would_have_at_once(
     units: int, ends: list[int], billing_day: int

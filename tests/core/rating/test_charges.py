@@ -186,7 +186,7 @@ def test_rounding_is_the_named_one() -> None:
     assert rate(charge, F(1), rounding=Rounding.DOWN).net("EUR").minor == 0
 
 
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(
     some.by_quantity,
     some.quantities,

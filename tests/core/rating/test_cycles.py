@@ -35,7 +35,7 @@ def test_where_cycles_begin(
     assert " ".join(cycles.begins(k).isoformat() for k in range(-1, 4)) == begins
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=75, deadline=None)
 @given(
     st.dates(date(2020, 1, 1), date(2032, 12, 31)),
     st.integers(1, 31),
@@ -67,7 +67,7 @@ def test_parts_cover_the_service_once_in_order(
     assert all(part.share(how) == 1 for part in whole for how in Proration)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(st.dates(date(2020, 1, 1), date(2030, 1, 1)), st.integers(1, 31), st.data())
 def test_shares_of_a_cycle_add_up_to_one(start: date, day: int, data: st.DataObject) -> None:
     cycles = Cycles.aligned(start, day)

@@ -15,7 +15,7 @@ from coulance_core.rating.many import PricedMany, charge_many, overage_many, pri
 from coulance_core.rating.models import price
 
 
-@settings(max_examples=250, deadline=None)
+@settings(max_examples=125, deadline=None)
 @given(
     some.by_quantity,
     st.lists(st.integers(-50, 4000), min_size=1, max_size=12),
@@ -28,7 +28,7 @@ def test_many_equal_one_by_one(model: PriceModel, numbers: list[int], denominato
         assert many.exact(i) == price(model, F(number, denominator)), number
 
 
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(some.by_quantity, st.lists(st.integers(2**40, 2**62), min_size=1, max_size=4))
 def test_where_int64_would_overflow_it_is_still_exact(model: PriceModel, numbers: list[int]) -> None:
     many = price_many(model, np.array(numbers, dtype=np.int64), 1)
@@ -44,7 +44,7 @@ def test_the_guard_goes_over_to_whole_numbers_of_any_size() -> None:
     assert large.exact(1) == price(model, F(2**61))
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(
     st.lists(st.integers(-(10**12), 10**12), min_size=1, max_size=20),
     st.sampled_from([1, 3, 40, 1000, 2**30, 10**25]),

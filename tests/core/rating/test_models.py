@@ -134,7 +134,7 @@ def test_nothing_used_brings_nothing_along() -> None:
     assert price(Dynamic(), Use(F(3), brought=F(12))) == 12
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=75, deadline=None)
 @given(some.by_quantity, some.quantities)
 def test_what_is_explained_is_what_is_charged(model: PriceModel, quantity: F) -> None:
     sheet = Sheet()
@@ -145,7 +145,7 @@ def test_what_is_explained_is_what_is_charged(model: PriceModel, quantity: F) ->
     assert amount >= 0
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(
     st.one_of(some.per_unit, some.graduated(edges=Edges.CONTINUOUS), some.packages, some.graduated_percentage()),
     some.quantities,
@@ -158,7 +158,7 @@ def test_more_never_costs_less(model: PriceModel, one: F, other: F) -> None:
     assert price(model, low) <= price(model, high)
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(some.graduated(flats=False, edges=Edges.CONTINUOUS), st.integers(1, 10**9))
 def test_graduated_prices_do_not_jump_at_edges(model: Graduated, fineness: int) -> None:
     for tier, above in zip(model.tiers, model.tiers[1:], strict=False):
@@ -167,7 +167,7 @@ def test_graduated_prices_do_not_jump_at_edges(model: Graduated, fineness: int) 
         assert price(model, tier.up_to + step) - price(model, tier.up_to) <= step * above.unit_price
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(some.graduated(flats=False, edges=Edges.CONTINUOUS), some.quantities)
 def test_tiers_add_up_to_the_amount_and_their_parts_to_the_quantity(model: Graduated, quantity: F) -> None:
     assume(quantity > 0)
@@ -179,7 +179,7 @@ def test_tiers_add_up_to_the_amount_and_their_parts_to_the_quantity(model: Gradu
     assert sum(value for name, value in steps.items() if name.startswith("tier") and name[-1].isdigit()) == amount
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(some.graduated(edges=Edges.CONTINUOUS), st.lists(st.integers(1, 40), min_size=1, max_size=6))
 def test_changes_that_last_the_whole_period_cost_what_their_sum_costs(model: Graduated, units: list[int]) -> None:
     whole = [(F(one), F(one)) for one in units]

@@ -88,7 +88,7 @@ def test_a_pool_has_its_own_bounds() -> None:
     assert least.lines[0].pool == "transfer"
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(st.lists(st.tuples(st.integers(0, 3000), st.integers(0, 2000)), min_size=1, max_size=6))
 def test_sharing_never_costs_more_than_each_alone(amounts: list[tuple[int, int]]) -> None:
     members = [member(f"s{i}", str(used), f"{included} GB") for i, (used, included) in enumerate(amounts)]

@@ -36,7 +36,7 @@ def flags_of(deltas: Deltas) -> list[str]:
 intervals = st.lists(st.tuples(st.integers(295, 305), st.integers(0, 3_000_000_000)), min_size=1, max_size=60)
 
 
-@settings(max_examples=60)
+@settings(max_examples=30)
 @given(intervals, st.sampled_from([32, 64]), st.integers(0, 2**64 - 1))
 def test_with_uptime_every_wrap_is_exact(rows: list[tuple[int, int]], bits: int, first: int) -> None:
     """A device that vouches for having run on makes every decrease a wrap: no byte is lost, however busy the line."""
@@ -48,7 +48,7 @@ def test_with_uptime_every_wrap_is_exact(rows: list[tuple[int, int]], bits: int,
     assert set(flags_of(deltas)) <= {"", "WRAP"}
 
 
-@settings(max_examples=60)
+@settings(max_examples=30)
 @given(
     st.lists(st.integers(400_000_000, 600_000_000), min_size=3, max_size=60),
     st.sampled_from([32, 64]),
@@ -63,7 +63,7 @@ def test_without_evidence_steady_use_is_exact(used: list[int], bits: int, first:
     assert len(at) == len(used) + 1
 
 
-@settings(max_examples=80)
+@settings(max_examples=40)
 @given(
     st.lists(st.integers(0, 900_000_000), min_size=2, max_size=40),
     st.data(),
@@ -88,7 +88,7 @@ def test_a_reset_with_evidence_never_counts_more_than_was_used(
     assert [int(deltas.value[i]) for i in others] == [used[i] for i in others]
 
 
-@settings(max_examples=60)
+@settings(max_examples=30)
 @given(st.lists(st.integers(0, 2**40), min_size=2, max_size=50), st.integers(0, 2**63))
 def test_a_64_bit_reset_without_evidence_is_never_a_wrap(used: list[int], first: int) -> None:
     """2^64 is out of reach: what looks like a wrap would need more than any line carries."""
@@ -202,7 +202,7 @@ series_lists = st.lists(
 )
 
 
-@settings(max_examples=80)
+@settings(max_examples=40)
 @given(series_lists, st.sampled_from(list(GapPolicy)), st.sampled_from(list(ResetPolicy)), st.booleans())
 def test_many_series_at_once_equal_each_alone(
     series: list[list[tuple[int, int]]], gap: GapPolicy, reset: ResetPolicy, declared: bool

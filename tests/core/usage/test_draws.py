@@ -51,7 +51,7 @@ def _meter(kind: MeterKind, gap: GapPolicy) -> Meter:
     return Meter("m", "M", kind, unit("B"), interval_s=STEP, gap=gap, counter_bits=bits)
 
 
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(worlds((MeterKind.DELTA, MeterKind.COUNTER)), st.sampled_from(list(Direction)))
 def test_draws_sum_to_the_figure(world: tuple[MeterKind, GapPolicy, Samples, list[int]], direction: Direction) -> None:
     kind, gap, samples, of = world
@@ -66,7 +66,7 @@ def test_draws_sum_to_the_figure(world: tuple[MeterKind, GapPolicy, Samples, lis
         assert ((got.start >= START) & (got.start <= got.end) & (got.end <= START + HOURS * STEP)).all()
 
 
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(worlds((MeterKind.DELTA, MeterKind.COUNTER)), st.sampled_from(list(Direction)))
 def test_ranked_samples_rank_to_the_figure(
     world: tuple[MeterKind, GapPolicy, Samples, list[int]], direction: Direction

@@ -127,7 +127,7 @@ def test_a_sample_stamped_at_the_start_belongs_to_the_period_before() -> None:
     assert [f.quantity for f in figures_by_period(measure, meter, samples, hours, UTC_ZONE)] == [1, 10, 100]
 
 
-@settings(max_examples=60)
+@settings(max_examples=30)
 @given(
     st.lists(st.tuples(st.integers(1, 900), st.integers(0, 10**9)), min_size=1, max_size=60),
     st.lists(st.integers(-500, 20_000), max_size=4, unique=True),
@@ -296,7 +296,7 @@ def test_scaled_integers_are_unscaled() -> None:
 # --- gauges
 
 
-@settings(max_examples=60)
+@settings(max_examples=30)
 @given(
     st.lists(st.tuples(st.integers(1, 9000), st.integers(0, 2**50)), min_size=1, max_size=12),
     st.integers(-20_000, 20_000),

@@ -45,7 +45,7 @@ def brute(values: list[int], convention: RankConvention, p: Fraction) -> Fractio
     return Fraction(up[low]) + (rest * (up[low + 1] - up[low]) if rest else 0)
 
 
-@settings(max_examples=150)
+@settings(max_examples=75)
 @given(samples, st.sampled_from(list(RankConvention)), percents)
 def test_every_convention_equals_brute_force(values: list[int], convention: RankConvention, p: Fraction) -> None:
     assert percentile(np.array(values), PercentileTerms(convention, p)) == brute(values, convention, p)
@@ -79,7 +79,7 @@ def test_librenms_reckons_in_doubles() -> None:
     assert rank_of(8630, RankConvention.LIBRENMS).ascending == 8199
 
 
-@settings(max_examples=100)
+@settings(max_examples=50)
 @given(
     st.lists(st.one_of(st.none(), st.integers(0, 1000)), min_size=1, max_size=120),
     st.sampled_from([c for c in RankConvention if c is not RankConvention.INTERPOLATED]),
@@ -101,7 +101,7 @@ def test_missing_samples_lowest_or_left_out(
         assert got == 0
 
 
-@settings(max_examples=60)
+@settings(max_examples=30)
 @given(
     st.lists(st.lists(st.integers(0, 10**12), max_size=40), min_size=1, max_size=12),
     st.sampled_from([c for c in RankConvention if c is not RankConvention.INTERPOLATED]),
