@@ -28,7 +28,7 @@ up: $(VENV)/.base ## Run the real thing here (coulance up)
 	@$(BIN)/coulance up $(ARGS)
 
 test: $(VENV)/.dev ## Run every test
-	@$(BIN)/python -m pytest -n 3 --dist worksteal $(ARGS)
+	@$(BIN)/python -m pytest -n 2 --dist worksteal $(ARGS)
 
 lint: $(VENV)/.dev ## Format check, lint, types, the house's arrows
 	@$(BIN)/ruff check src tests benchmarks

@@ -10,7 +10,7 @@ import pytest
 from tests.api.conftest import Api
 
 SEED = 20261122
-EXAMPLES = 3
+EXAMPLES = 2
 
 
 @pytest.fixture

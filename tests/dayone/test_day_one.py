@@ -117,7 +117,7 @@ class Place:
 @pytest.fixture
 def place(chromium: Any, tmp_path: Path) -> Iterator[Place]:
     with new_home() as home, mail_server() as server:
-        up = Up(home, free_port(), {"COULANCE_MAIL": server.url}).start()
+        up = Up(home, free_port(), {"COULANCE_MAIL": server.url}, whole=True).start()
         context = chromium.new_context(viewport={"width": 1280, "height": 800}, reduced_motion="reduce")
         context.set_default_timeout(15_000)
         try:

@@ -20,7 +20,13 @@ def _say(line: str) -> None:
 @click.option("--workers", default=1, show_default=True, type=click.IntRange(1, 64), help="Web processes.")
 @click.option("--threads", default=8, show_default=True, type=click.IntRange(1, 64), help="Threads in each of them.")
 @click.option("--collect", type=click.IntRange(1, 86_400), help="Meter this machine too, once in so many seconds.")
-def up(host: str, port: int, workers: int, threads: int, collect: int | None) -> None:
+@click.option(
+    "--without",
+    multiple=True,
+    type=click.Choice(supervisor.OPTIONAL),
+    help="A part that runs elsewhere, or not at all; may be given several times.",
+)
+def up(host: str, port: int, workers: int, threads: int, collect: int | None, without: tuple[str, ...]) -> None:
     """Run Coulance here: database, web and worker, until stopped.
 
     Everything lives in the instance's directory (COULANCE_HOME). Set DATABASE_URL to use a PostgreSQL server of your
@@ -59,6 +65,7 @@ def up(host: str, port: int, workers: int, threads: int, collect: int | None) ->
             threads=threads,
             collect=collect,
             listening=listening if sys.platform == "linux" else None,
+            without=without,
         )
         supervisor.Supervisor(here=here, address=address, database=database, parts=parts, say=_say).run(
             on_start=lambda: _say(f"running at {address} with its data in {here.home}; Ctrl-C stops it")

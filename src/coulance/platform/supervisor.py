@@ -25,7 +25,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
@@ -472,6 +472,10 @@ def _sleep_until_woken(wake: int, at_most_s: float) -> None:
         os.read(wake, 64)
 
 
+OPTIONAL = ("collectors", "enforcement", "watcher")
+"""Parts that another machine may run as well, or that a provider has no use for."""
+
+
 def instance_parts(
     *,
     here: Instance,
@@ -481,12 +485,14 @@ def instance_parts(
     threads: int,
     collect: int | None = None,
     listening: socket.socket | None = None,
+    without: Collection[str] = (),
 ) -> list[Part]:
     """The web server, the worker, collectors, the executor of restrictions and the watcher, as programs of this Python.
 
     They find the instance by themselves.
 
-    With `collect` (seconds) the local collector runs beside them. The web server serves `listening`, or where a system
+    With `collect` (seconds) the local collector runs beside them; parts named in `without` (of `OPTIONAL`) run
+    elsewhere or not at all. The web server serves `listening`, or where a system
     can't hand that on, the address.
     """
     environment = {**os.environ, "COULANCE_SUPERVISED": "1", "PYTHONUNBUFFERED": "1"}
@@ -514,4 +520,4 @@ def instance_parts(
     if collect is not None:
         collector = [sys.executable, "-m", "coulance.cli.main", "collect", "--every", str(collect)]
         parts.append(Part("collector", collector, environment))
-    return parts
+    return [part for part in parts if part.name not in without]
