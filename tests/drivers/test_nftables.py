@@ -45,8 +45,9 @@ def _possible() -> str:
     for tool in ("nft", "ip"):
         if not shutil.which(tool):
             return f"{tool} is not installed (Debian: nftables, iproute2)"
-    probe = subprocess.run(["ip", "netns", "add", "coulance-probe"], capture_output=True, check=False)
-    subprocess.run(["ip", "netns", "del", "coulance-probe"], capture_output=True, check=False)
+    probe_name = f"coulance-probe-{os.getpid()}"  # other workers try at the same time
+    probe = subprocess.run(["ip", "netns", "add", probe_name], capture_output=True, check=False)
+    subprocess.run(["ip", "netns", "del", probe_name], capture_output=True, check=False)
     return "" if probe.returncode == 0 else "network namespaces are not allowed here"
 
 
