@@ -8,7 +8,7 @@ import pytest
 from click.testing import CliRunner
 
 import coulance
-from coulance.cli.main import COMMANDS, cli
+from coulance.cli.main import COMMANDS, _Entry, cli
 from tests.support.house import pyproject
 
 
@@ -50,8 +50,9 @@ def test_refusals_are_one_line_and_faults_are_not_hidden(monkeypatch: pytest.Mon
     def crash() -> None:
         raise ZeroDivisionError
 
-    monkeypatch.setitem(COMMANDS, "refuse", main._Entry("", lambda: refuse))
-    monkeypatch.setitem(COMMANDS, "crash", main._Entry("", lambda: crash))
+    monkeypatch.setattr(_Entry, "load", lambda entry: {"refuse": refuse, "crash": crash}[entry.at])
+    monkeypatch.setitem(COMMANDS, "refuse", _Entry("refuse", ""))
+    monkeypatch.setitem(COMMANDS, "crash", _Entry("crash", ""))
     monkeypatch.setattr(sys, "argv", ["coulance", "refuse"])
     with pytest.raises(SystemExit) as end:
         main.main()
