@@ -8,7 +8,6 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-import structlog
 from django.db import connection
 from django.test import Client
 
@@ -85,11 +84,11 @@ def test_values_of_the_instance_are_hidden_wherever_they_stand(line: Any, monkey
 
 
 def test_a_line_is_one_json_object(line: Any) -> None:
-    structlog.contextvars.bind_contextvars(request="r-12345678")
+    logs.begin_request("r-12345678")
     try:
         text = line("two\nlines \x1b[31m and \u2603", extra={"status": 200, "ms": 1.5})
     finally:
-        structlog.contextvars.clear_contextvars()
+        logs.end_request()
     if line.form == "plain":
         assert "ERROR tests.logs: two" in text
         assert "request=r-12345678" in text
@@ -142,7 +141,7 @@ def test_a_job_carries_the_request_that_wrote_it(db: Any, caplog: pytest.LogCapt
     seen: list[Any] = []
 
     def work() -> str:
-        seen.append((structlog.contextvars.get_contextvars(), dict(running.job.task_kwargs)))
+        seen.append((logs.current_request(), dict(running.job.task_kwargs)))
         return "done"
 
     running = SimpleNamespace(job=SimpleNamespace(id=job, task_name="tests.some.task", task_kwargs=args[job]))
@@ -150,6 +149,6 @@ def test_a_job_carries_the_request_that_wrote_it(db: Any, caplog: pytest.LogCapt
         assert logs.around_job(work, running, None) == "done"  # type: ignore[arg-type]
         with pytest.raises(ZeroDivisionError):
             logs.around_job(lambda: 1 / 0, running, None)  # type: ignore[arg-type]
-    assert seen == [({"request": "web-00112233"}, {"name": "x"})]
+    assert seen == [("web-00112233", {"name": "x"})]
     assert [record.outcome for record in caplog.records] == ["done", "failed"]  # type: ignore[attr-defined]
-    assert structlog.contextvars.get_contextvars() == {}
+    assert logs.current_request() is None

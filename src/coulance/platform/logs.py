@@ -6,21 +6,22 @@ What belongs together carries the same `request`: it is bound for a request over
 request wrote, and is bound again while they run.
 """
 
+import json
 import logging
 import os
 import re
 import secrets
 import time
-from collections.abc import Callable, Mapping, MutableMapping
-from typing import Any
-
-import structlog
-from procrastinate import App, JobContext
-from procrastinate.worker import Worker
+from collections.abc import Callable, Mapping
+from contextvars import ContextVar
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
 
 from coulance.platform import instance
 
-Entry = MutableMapping[str, Any]
+if TYPE_CHECKING:  # the settings import us, and so does every command
+    from procrastinate import App, JobContext
+    from procrastinate.worker import Worker
 
 REQUEST = "_request"
 """The argument by which a job carries its request; it is taken out before the job runs."""
@@ -88,8 +89,8 @@ def hide(text: str) -> str:
     return text
 
 
-def redact(logger: Any, method: str, entry: Entry) -> Entry:  # noqa: ARG001 - a processor's signature
-    """The last processor before a line is written: hides secrets in every value, however deep."""
+def redact(entry: Mapping[str, Any]) -> dict[str, Any]:
+    """The last thing before a line is written: hides secrets in every value, however deep."""
     return {key: _HIDDEN if _KEYS.search(str(key)) else _redacted(value) for key, value in entry.items()}
 
 
@@ -105,30 +106,40 @@ def _redacted(value: Any) -> Any:
     return hide(str(value))
 
 
-def _plain(logger: Any, method: str, entry: Entry) -> str:  # noqa: ARG001 - a processor's signature
-    head = f"{entry.pop('at')} {str(entry.pop('level')).upper()} {entry.pop('logger')}: {entry.pop('event')}"
+class _Lines(logging.Formatter):
+    """Writes a record with the request it belongs to; secrets are taken out of every fact."""
+
+    def __init__(self, form: str) -> None:
+        super().__init__()
+        self._form = form
+
+    def format(self, record: logging.LogRecord) -> str:
+        facts = {name: value for name in _OURS if (value := getattr(record, name, _NOTHING)) is not _NOTHING}
+        if name := _request.get():
+            facts["request"] = name
+        if record.exc_info and record.exc_info[0]:
+            facts["exception"] = self.formatException(record.exc_info)
+        at = datetime.fromtimestamp(record.created, UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+        head = {"at": at, "level": record.levelname.lower(), "logger": record.name, "event": record.getMessage()}
+        return (_as_json if self._form == "json" else _as_text)(redact({**head, **facts}))
+
+
+def _as_json(entry: dict[str, Any]) -> str:
+    return json.dumps(entry)
+
+
+def _as_text(entry: dict[str, Any]) -> str:
+    head = f"{entry.pop('at')} {entry.pop('level').upper()} {entry.pop('logger')}: {entry.pop('event')}"
     trace = entry.pop("exception", None)
-    rest = "".join(f" {key}={value}" for key, value in entry.items() if not key.startswith("_"))
-    return head + rest + (f"\n{trace}" if trace else "")
+    return head + "".join(f" {key}={value}" for key, value in entry.items()) + (f"\n{trace}" if trace else "")
 
 
 def formatter(form: str) -> logging.Formatter:
     """What writes a record, for LOGGING: `json` or `plain`."""
-    last: list[Any] = [structlog.stdlib.ProcessorFormatter.remove_processors_meta, structlog.processors.format_exc_info,
-                       redact]  # fmt: skip
-    last.append(structlog.processors.JSONRenderer() if form == "json" else _plain)
-    return structlog.stdlib.ProcessorFormatter(
-        foreign_pre_chain=[
-            structlog.contextvars.merge_contextvars,
-            structlog.stdlib.add_log_level,
-            structlog.stdlib.add_logger_name,
-            structlog.stdlib.ExtraAdder(allow=_OURS),
-            structlog.processors.TimeStamper(fmt="iso", utc=True, key="at"),
-        ],
-        processors=last,
-    )
+    return _Lines(form)
 
 
+_NOTHING = object()
 _OURS = ("method", "route", "status", "ms", "size", "task", "job", "outcome")
 """Facts that may stand beside the words of a line."""
 
@@ -169,29 +180,36 @@ def not_about_health(record: logging.LogRecord) -> bool:
 _NAME = re.compile(r"[A-Za-z0-9._-]{8,64}")
 
 
+_request: ContextVar[str | None] = ContextVar("request", default=None)
+
+
 def begin_request(given: str | None) -> str:
     """Bind a request's name for all that is logged from here on: the one a proxy gave, or a new one."""
     name = given if given and _NAME.fullmatch(given) else secrets.token_hex(8)
-    structlog.contextvars.clear_contextvars()
-    structlog.contextvars.bind_contextvars(request=name)
+    _request.set(name)
     return name
 
 
 def end_request() -> None:
     """Forget the request that was bound."""
-    structlog.contextvars.clear_contextvars()
+    _request.set(None)
+
+
+def current_request() -> str | None:
+    """The name of the request that this is done for, or None."""
+    return _request.get()
 
 
 # Jobs
 
 
-def carry_requests(app: App) -> None:
+def carry_requests(app: "App") -> None:
     """Have every job that is written carry the request during which it was (PROCRASTINATE_ON_APP_READY)."""
     manager = app.job_manager
     now, later = manager.batch_defer_jobs, manager.batch_defer_jobs_async
 
     def marked(jobs: list[Any]) -> list[Any]:
-        name = structlog.contextvars.get_contextvars().get("request")
+        name = _request.get()
         if not name:
             return jobs
         return [job.evolve(task_kwargs={**job.task_kwargs, REQUEST: name}) for job in jobs]
@@ -209,7 +227,7 @@ def carry_requests(app: App) -> None:
 _jobs = logging.getLogger("coulance.jobs")
 
 
-def around_job(call_next: Callable[[], Any], context: JobContext, worker: Worker) -> Any:  # noqa: ARG001
+def around_job(call_next: Callable[[], Any], context: "JobContext", worker: "Worker") -> Any:  # noqa: ARG001
     """Task middleware of the worker: binds the job's request and its own number, and logs how it went."""
     _begin_job(context)
     began = time.monotonic()
@@ -222,7 +240,7 @@ def around_job(call_next: Callable[[], Any], context: JobContext, worker: Worker
         _end_job(context, outcome, began)
 
 
-async def around_async_job(call_next: Callable[[], Any], context: JobContext, worker: Worker) -> Any:  # noqa: ARG001
+async def around_async_job(call_next: Callable[[], Any], context: "JobContext", worker: "Worker") -> Any:  # noqa: ARG001
     """The same around a job that is a coroutine."""
     _begin_job(context)
     began = time.monotonic()
@@ -235,13 +253,12 @@ async def around_async_job(call_next: Callable[[], Any], context: JobContext, wo
         _end_job(context, outcome, began)
 
 
-def _begin_job(context: JobContext) -> None:
-    structlog.contextvars.clear_contextvars()
-    if name := context.job.task_kwargs.pop(REQUEST, None):
-        structlog.contextvars.bind_contextvars(request=name)
+def _begin_job(context: "JobContext") -> None:
+    name = context.job.task_kwargs.pop(REQUEST, None)
+    _request.set(str(name) if name else None)
 
 
-def _end_job(context: JobContext, outcome: str, began: float) -> None:
+def _end_job(context: "JobContext", outcome: str, began: float) -> None:
     facts = {"task": context.job.task_name, "job": context.job.id, "outcome": outcome}
     _jobs.info("job", extra={**facts, "ms": round((time.monotonic() - began) * 1000, 1)})
-    structlog.contextvars.clear_contextvars()
+    _request.set(None)
