@@ -20,7 +20,9 @@ from coulance_core.invoicing.references import creditor_reference
 from coulance_core.kernel import Money
 from coulance_core.payments import ItemKind, OpenItem
 from coulance_core.payments.bank import BankEntry, BankStatement
-from coulance_core.payments.matching import CandidateIndex, Outcome, match
+from coulance_core.payments.candidates import CandidateIndex
+from coulance_core.payments.decisions import Outcome
+from coulance_core.payments.matching import match
 
 ENTRIES = 100_000
 SAMPLE = 150

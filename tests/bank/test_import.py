@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 
 from coulance.customers import queries as customers
-from coulance.flows import bank_import
-from coulance.flows.bank_import import UnableToAssignEntryError, UnableToImportStatementsError
+from coulance.flows import bank_queue
+from coulance.flows.bank_import import UnableToImportStatementsError
+from coulance.flows.bank_queue import UnableToAssignEntryError
 from coulance.payments import bank
 from coulance.payments import queries as payments
 from coulance.platform import audit
@@ -173,7 +174,7 @@ def test_what_comes_back_undoes_its_receipt_on_the_same_statement_too(db: Any) -
     # What the bank took back is not taken up again.
     gone = next(row for row in bank.entries(states=("booked",)) if row.entry.amount.minor > 0)
     with pytest.raises(UnableToAssignEntryError, match="took this money back"):
-        bank_import.reopen(entry=gone.id, **ACT)
+        bank_queue.reopen(entry=gone.id, **ACT)
     # The same return once more is not known any more: a person sees it.
     again = statement([replace(back, booked_on=DAY + timedelta(days=1))], 2, closed_on=DAY + timedelta(days=1))
     assert outcomes(brought(again)) == ["queued"]
@@ -233,7 +234,7 @@ def test_a_batch_booked_as_one_sum_is_not_booked_by_its_payments(db: Any) -> Non
     whole = statement([pays(12100, "sum", batch="B7", batch_count=2)])
     brought(whole)
     (row,) = bank.entries(states=("suggested",))
-    bank_import.assign(entry=row.id, account=anna.ref, **ACT)
+    bank_queue.assign(entry=row.id, account=anna.ref, **ACT)
     parts = [pays(6050, anna.numbers["a"], batch="B7"), pays(6050, "x", batch="B7")]
     told = notification(parts)
     assert brought(told).count("booked") == 0
@@ -249,16 +250,16 @@ def test_a_person_decides_and_takes_it_back(db: Any) -> None:
     brought(statement([pays(12100, "hosting", counterparty_iban=IBAN, counterparty_name="A. de Vries")]))
     (row,) = bank.entries(states=("suggested",))
     assert row.match["suggestions"][0]["refs"] == [a]
-    done = bank_import.assign(entry=row.id, numbers=[anna.numbers["a"]], **ACT)
+    done = bank_queue.assign(entry=row.id, numbers=[anna.numbers["a"]], **ACT)
     assert (done.who, anna.open()) == (anna.ref, {})
     assert [one.account for one in payments.known_ibans(ibans=[IBAN])] == [anna.id]
     with pytest.raises(UnableToAssignEntryError, match="reopen it first"):
-        bank_import.ignore(entry=row.id, **ACT)
-    bank_import.reopen(entry=row.id, **ACT)
+        bank_queue.ignore(entry=row.id, **ACT)
+    bank_queue.reopen(entry=row.id, **ACT)
     assert anna.open() == {a: 12100}
-    bank_import.ignore(entry=row.id, **ACT)
-    bank_import.reopen(entry=row.id, **ACT)
-    bank_import.assign(entry=row.id, account=anna.ref, **ACT)
+    bank_queue.ignore(entry=row.id, **ACT)
+    bank_queue.reopen(entry=row.id, **ACT)
+    bank_queue.assign(entry=row.id, account=anna.ref, **ACT)
     assert (anna.open(), receipts(anna.id)) == ({}, [12100])
     acts = [event.act for event in audit.events(subject=f"bank_entry:{row.id}")]
     assert sorted(acts) == ["bank.ignored", "bank.reopened", "bank.reopened"]
@@ -279,7 +280,7 @@ def test_a_wrong_decision_is_refused_and_changes_nothing(db: Any, wrong: dict[st
     brought(statement([pays(100, "?")]))
     (row,) = bank.entries(states=("suggested",))
     with pytest.raises(UnableToAssignEntryError, match=why):
-        bank_import.assign(entry=row.id, **{**ACT, **wrong})
+        bank_queue.assign(entry=row.id, **{**ACT, **wrong})
     assert bank.entry(entry=row.id).state == "suggested"
 
 
@@ -290,11 +291,11 @@ def test_a_return_is_assigned_to_the_receipt_it_takes_back(db: Any) -> None:
     brought(statement([pays(-12100, "storno", is_reversal=True), pays(-5, "storno", is_reversal=True)]))
     small, row = bank.entries(states=("suggested",))[::-1]
     with pytest.raises(UnableToAssignEntryError, match="not that one"):
-        bank_import.assign(entry=small.id, receipt=booked.receipt, **ACT)
-    bank_import.assign(entry=row.id, receipt=booked.receipt, **ACT)
+        bank_queue.assign(entry=small.id, receipt=booked.receipt, **ACT)
+    bank_queue.assign(entry=row.id, receipt=booked.receipt, **ACT)
     assert anna.open() == {a: 12100}
     with pytest.raises(UnableToAssignEntryError, match="book the payment anew"):
-        bank_import.reopen(entry=row.id, **ACT)
+        bank_queue.reopen(entry=row.id, **ACT)
 
 
 def test_what_cannot_be_booked_waits_with_the_reason_and_holds_up_nobody(db: Any) -> None:
@@ -329,16 +330,16 @@ def test_what_a_notification_tells_is_not_assigned_since_its_statement_has_it_to
     brought(notification([told]))
     (row,) = bank.entries(states=("new",))
     with pytest.raises(UnableToAssignEntryError, match="told by a notification"):
-        bank_import.assign(entry=row.id, account=anna.ref, **ACT)
+        bank_queue.assign(entry=row.id, account=anna.ref, **ACT)
     brought(statement([replace(told, remittance=anna.numbers["a"])]))
     assert receipts(anna.id) == [12100]
     # Set aside, and taken up again: still not booked.
     brought(notification([replace(told, bank_ref="B2")], 2), statement([], 2, 112_100, opened_on=DAY))
     (row,) = bank.entries(states=("new",))
-    bank_import.ignore(entry=row.id, **ACT)
-    bank_import.reopen(entry=row.id, **ACT)
+    bank_queue.ignore(entry=row.id, **ACT)
+    bank_queue.reopen(entry=row.id, **ACT)
     with pytest.raises(UnableToAssignEntryError, match="told by a notification"):
-        bank_import.assign(entry=row.id, account=anna.ref, **ACT)
+        bank_queue.assign(entry=row.id, account=anna.ref, **ACT)
     assert faults() == []
 
 
@@ -348,5 +349,5 @@ def test_a_bank_entry_takes_back_what_came_by_bank_only(db: Any) -> None:
     brought(statement([pays(-12100, "terug", counterparty_iban=IBAN, return_reason="MD06")]))
     (row,) = bank.entries(states=("suggested",))
     with pytest.raises(UnableToAssignEntryError, match="came by cash, not by bank"):
-        bank_import.assign(entry=row.id, receipt=paid, **ACT)
+        bank_queue.assign(entry=row.id, receipt=paid, **ACT)
     assert receipts(anna.id) == [12100]

@@ -15,17 +15,20 @@ KEY = "bank/2026-11-04/1"
 def book(account: int) -> Any:
     """What the process does, and what whoever comes after it does again."""
     from coulance.flows import payments
+    from coulance.payments.operations import NewReceipt
     from coulance_core.payments import Method
     from tests.payments.till import ACTOR, AT, ON, WHY, eur
 
     return payments.book_payment(
-        account=account,
-        amount=eur(15000),
-        received_on=ON,
-        method=Method.BANK,
-        source_key=KEY,
+        receipt=NewReceipt(
+            account=account,
+            amount=eur(15000),
+            received_on=ON,
+            method=Method.BANK,
+            source_key=KEY,
+            reason=WHY,
+        ),
         actor=ACTOR,
-        reason=WHY,
         at=AT,
     )
 

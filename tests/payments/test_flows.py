@@ -9,6 +9,7 @@ from django.test.utils import CaptureQueriesContext
 
 from coulance.flows import payments
 from coulance.payments import operations, queries
+from coulance.payments.operations import NewReceipt
 from coulance.platform import audit
 from coulance_core.payments import ItemKind, MandateSequence, Method, ReversalKind, Scheme
 from tests.payments.till import ACTOR, AT, DAY, ON, WHY, customer, eur, faults
@@ -32,8 +33,9 @@ def test_each_act_is_told_of_once(db: Any, told: list[tuple[str, dict[str, Any]]
     one = customer()
     one.invoice("a", 12100)
     ask: Any = {"account": one.id, "received_on": ON, "method": Method.BANK, "source_key": "f/1", "payer_iban": IBAN}
-    booked = payments.book_payment(amount=eur(15000), **ask, **ACT)
-    payments.book_payment(amount=eur(15000), **ask, **ACT)  # again: nothing to tell
+    asked = NewReceipt(amount=eur(15000), reason=ACT["reason"], **ask)
+    booked = payments.book_payment(receipt=asked, actor=ACT["actor"], at=ACT["at"])
+    payments.book_payment(receipt=asked, actor=ACT["actor"], at=ACT["at"])  # again: nothing to tell
     for _ in range(2):
         payments.refund_payment(receipt=booked.receipt, amount=eur(900), refunded_on=ON, source_key="f/2", **ACT)
     one.invoice("b", 1210)

@@ -12,7 +12,7 @@ from coulance.payments import operations, queries
 from coulance.payments.check import check_payments
 from coulance_core.ledger import Entry, EntryKind, Posting
 from coulance_core.payments import Choice, Method, ReversalKind
-from tests.payments.till import ACTOR, AT, DAY, ON, WHY, Customer, customer, eur, faults
+from tests.payments.till import ACTOR, AT, DAY, ON, WHY, Customer, book, customer, eur, faults
 
 ACT: Any = {"actor": ACTOR, "reason": WHY, "at": AT + 5 * DAY}
 
@@ -245,12 +245,12 @@ def test_bookings_at_once_on_one_account_queue_and_overpay_nothing(committed_db:
     one = customer()
     ref = one.invoice("a", 12100)
 
-    def book(n: int) -> Callable[[], Any]:
-        return lambda: operations.book_receipt(
+    def hand_in(n: int) -> Callable[[], Any]:
+        return lambda: book(
             account=one.id, amount=eur(5000), received_on=ON, method=Method.BANK, source_key=f"t/{n % 4}", **ACT
         )
 
-    assert together(*(book(n) for n in range(8))) == []  # each source twice: booked once
+    assert together(*(hand_in(n) for n in range(8))) == []  # each source twice: booked once
     assert one.open() == {}
     assert one.stands() == (0, 4 * 5000 - 12100, 0)
     assert len(queries.receipts(accounts=[one.id])) == 4

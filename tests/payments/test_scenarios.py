@@ -10,7 +10,7 @@ from coulance.payments import operations, queries
 from coulance.platform import audit
 from coulance_core.kernel import Money
 from coulance_core.payments import AllocationPolicy, Choice, ItemKind, Method, ReversalKind
-from tests.payments.till import ACTOR, AT, DAY, ON, WHY, customer, eur, faults
+from tests.payments.till import ACTOR, AT, DAY, ON, WHY, book, customer, eur, faults
 
 LATER = ON + 5 * DAY
 ACT: Any = {"actor": ACTOR, "reason": WHY, "at": AT + 5 * DAY}
@@ -318,9 +318,7 @@ def test_two_currencies_never_meet(db: Any) -> None:
     a = one.invoice("a", 12100)
     dollars = Money(100, "USD")
     with pytest.raises(operations.UnableToBookError, match="billed in EUR"), transaction.atomic():
-        operations.book_receipt(
-            account=one.id, amount=dollars, received_on=ON, method=Method.BANK, source_key="usd", **ACT
-        )
+        book(account=one.id, amount=dollars, received_on=ON, method=Method.BANK, source_key="usd", **ACT)
     booked = one.pays(20000)
     with pytest.raises(operations.UnableToRefundError), transaction.atomic():
         operations.refund(receipt=booked.receipt, amount=dollars, refunded_on=ON, source_key="u", **ACT)
@@ -353,5 +351,5 @@ def test_bad_receipts_are_refused_in_words(db: Any, change: dict[str, Any], said
         **ACT,
     }
     with pytest.raises(operations.UnableToBookError, match=said), transaction.atomic():
-        operations.book_receipt(**given | change)
+        book(**given | change)
     assert queries.receipts(accounts=[one.id]) == []

@@ -1,7 +1,7 @@
 """Customers for the payments tests: invoices issued for real, money booked, and what books and rows must agree on."""
 
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any
 from uuid import uuid4
 
@@ -71,7 +71,7 @@ class Customer:
         """Book money that came in by bank."""
         given: dict[str, Any] = {"method": Method.BANK, "source_key": f"test/{uuid4()}", "at": AT, **more}
         with transaction.atomic():
-            booked = operations.book_receipt(
+            booked = book(
                 account=self.id,
                 amount=eur(cents),
                 received_on=on,
@@ -92,6 +92,11 @@ class Customer:
         """Owed, unallocated and prepaid by the journal, in cents."""
         now = queries.balance(account=self.id, currency="EUR")
         return now.owed.minor, now.unallocated.minor, now.prepaid.minor
+
+
+def book(*, actor: str, at: datetime, **given: Any) -> operations.Booked:
+    """Book one receipt of these values."""
+    return operations.book_receipt(receipt=operations.NewReceipt(**given), actor=actor, at=at)
 
 
 def customer(prefix: str = "pay") -> Customer:

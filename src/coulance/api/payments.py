@@ -17,6 +17,7 @@ from coulance.api.schemas import Day, Given, Money, Page, Reason, Shown, Text, a
 from coulance.customers import queries as customers
 from coulance.flows import payments as flow
 from coulance.payments import errors, queries
+from coulance.payments.operations import NewReceipt
 from coulance.platform import clock
 from coulance_core.payments import ItemKind, Method, OpenItem, Receipt, ReversalKind
 
@@ -235,17 +236,19 @@ def book_payment(request: HttpRequest, response: HttpResponse, given: PaymentGiv
     # Of one that is booked, what it was for need not be open any more; whether the rest is the same, the flow judges.
     there = queries.receipt_by_source(source_key=source) is not None
     booked = flow.book_payment(
-        account=account.id,
-        amount=amount_of(given.amount, "body.amount"),
-        received_on=given.received_on,
-        method=Method(given.method),
-        source_key=source,
-        payer_ref=given.payer_ref,
-        payer_name=given.payer_name,
-        payer_iban=given.payer_iban,
-        choice=() if there else _choices(account.id, given.for_),
+        receipt=NewReceipt(
+            account=account.id,
+            amount=amount_of(given.amount, "body.amount"),
+            received_on=given.received_on,
+            method=Method(given.method),
+            source_key=source,
+            payer_ref=given.payer_ref,
+            payer_name=given.payer_name,
+            payer_iban=given.payer_iban,
+            choice=() if there else tuple(_choices(account.id, given.for_)),
+            reason=given.reason,
+        ),
         actor=actor_of(request),
-        reason=given.reason,
         at=clock.now(),
     )
     response["Location"] = f"/api/v1/payments/{booked.receipt}"

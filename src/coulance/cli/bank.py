@@ -214,7 +214,7 @@ def assign(entry: int, targets: tuple[str, ...], receipt: int | None, reason: st
         raise click.UsageError("name an account, an invoice's number, or --return-of with a receipt")
     with working_database():
         from coulance.customers import queries as customers
-        from coulance.flows import bank_import
+        from coulance.flows import bank_queue
         from coulance.platform import clock
 
         account, numbers = "", list(targets)
@@ -224,7 +224,7 @@ def assign(entry: int, targets: tuple[str, ...], receipt: int | None, reason: st
             except customers.UnableToFindAccountError:
                 continue
             numbers.remove(target)
-        done = bank_import.assign(
+        done = bank_queue.assign(
             entry=entry,
             account=account,
             numbers=numbers,
@@ -244,10 +244,10 @@ def assign(entry: int, targets: tuple[str, ...], receipt: int | None, reason: st
 def ignore(entry: int, reason: str) -> None:
     """Set an entry aside that is no customer's."""
     with working_database():
-        from coulance.flows import bank_import
+        from coulance.flows import bank_queue
         from coulance.platform import clock
 
-        bank_import.ignore(entry=entry, actor=actor(), reason=reason, at=clock.now())
+        bank_queue.ignore(entry=entry, actor=actor(), reason=reason, at=clock.now())
     click.echo(f"Bank entry {entry} is set aside.")
 
 
@@ -257,10 +257,10 @@ def ignore(entry: int, reason: str) -> None:
 def reopen(entry: int, reason: str) -> None:
     """Take back what was decided on an entry: its receipt is undone, and it waits in the queue again."""
     with working_database():
-        from coulance.flows import bank_import
+        from coulance.flows import bank_queue
         from coulance.platform import clock
 
-        bank_import.reopen(entry=entry, actor=actor(), reason=reason, at=clock.now())
+        bank_queue.reopen(entry=entry, actor=actor(), reason=reason, at=clock.now())
     click.echo(f"Bank entry {entry} waits in the queue again.")
 
 

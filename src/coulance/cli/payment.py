@@ -108,25 +108,28 @@ def book(
     with working_database():
         from coulance.customers import queries as customers
         from coulance.flows import payments
+        from coulance.payments.operations import NewReceipt
         from coulance.platform import clock
         from coulance_core.payments import AllocationPolicy, Method
 
         row = customers.account(account)
         money = _amount(amount, row.currency, "AMOUNT")
         booked = payments.book_payment(
-            account=row.id,
-            amount=money,
-            received_on=_day(on),
-            method=Method(method),
-            source_key=_key(key, "cli"),
-            choice=payments.choices(account=row.id, named=_named(named, row.currency)),
-            policy=AllocationPolicy(policy),
-            beyond_choice=not only,
-            prepaid=prepaid,
-            payer_iban=iban.replace(" ", "").upper(),
-            payer_ref=ref,
+            receipt=NewReceipt(
+                account=row.id,
+                amount=money,
+                received_on=_day(on),
+                method=Method(method),
+                source_key=_key(key, "cli"),
+                choice=tuple(payments.choices(account=row.id, named=_named(named, row.currency))),
+                policy=AllocationPolicy(policy),
+                beyond_choice=not only,
+                prepaid=prepaid,
+                payer_iban=iban.replace(" ", "").upper(),
+                payer_ref=ref,
+                reason=reason,
+            ),
             actor=actor(),
-            reason=reason,
             at=clock.now(),
         )
     if booked.already:

@@ -3,7 +3,7 @@
 Two steps, each safe to be killed in and done again. First all statements given are stored in one transaction, entries
 that another statement had left out. Then entries that nothing was decided on are judged, a chunk a transaction: a sure
 match is booked, a returned payment undone, what is no customer's set aside, and the rest waits for a person with
-ranked suggestions. An entry's receipt carries the entry's id as its source, so it can't be booked twice.
+ranked suggestions (`bank_queue`). An entry's receipt carries the entry's id as its source, so it can't be booked twice.
 
 A dry run does all of it and takes it back.
 """
@@ -26,7 +26,9 @@ from coulance.platform import audit
 from coulance_core.kernel import Money
 from coulance_core.payments import Method, ReversalKind
 from coulance_core.payments.bank import BankStatement, StatementKind
-from coulance_core.payments.matching import CandidateIndex, Decision, Flag, Outcome, Rule, match
+from coulance_core.payments.candidates import CandidateIndex
+from coulance_core.payments.decisions import Decision, Flag, Outcome, Rule
+from coulance_core.payments.matching import match
 
 CHUNK = 500
 """Entries judged in one transaction."""
@@ -36,10 +38,6 @@ _TEACHES = frozenset({Rule.REFERENCE, Rule.END_TO_END, Rule.NUMBER})
 
 class UnableToImportStatementsError(Exception):
     """Statements that can't be stored; nothing of any file given was."""
-
-
-class UnableToAssignEntryError(Exception):
-    """An entry can't be assigned, ignored or reopened as asked; nothing was changed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -240,7 +238,7 @@ def _carry_out(decided: Sequence[tuple[EntryRow, Decision]], actor: str, at: dat
     for row, decision in decided:
         told = _told(decision)
         who = names[decision.account].external_id if decision.account in names else ""
-        key = _source(row.id)
+        key = source_key(row.id)
         if decision.outcome is Outcome.MATCH and key in booked:
             what = ", ".join(decision.numbers) or "unallocated"
             why = f"matched by {decision.rule}"
@@ -272,7 +270,7 @@ def _accounts_of(decided: Sequence[tuple[EntryRow, Decision]]) -> set[int]:
     return {decision.account for _, decision in decided if decision.account is not None}
 
 
-def _source(entry: int, attempt: int = 1) -> str:
+def source_key(entry: int, attempt: int = 1) -> str:
     return f"bank_entry/{entry}" if attempt == 1 else f"bank_entry/{entry}/{attempt}"
 
 
@@ -284,7 +282,7 @@ def _receipt(row: EntryRow, decision: Decision) -> NewReceipt:
         amount=row.entry.amount,
         received_on=row.entry.booked_on,
         method=Method.BANK,
-        source_key=_source(row.id),
+        source_key=source_key(row.id),
         reason=f"on bank statement {row.statement} of {row.bank_account}, matched by {decision.rule}",
         payer_ref=row.entry.remittance,
         payer_name=row.entry.counterparty_name,
@@ -354,224 +352,3 @@ def _reverse(row: EntryRow, decision: Decision, actor: str, at: datetime) -> str
     except PaymentsError as error:
         return str(error)
     return None
-
-
-def assign(
-    *,
-    entry: int,
-    actor: str,
-    reason: str,
-    at: datetime,
-    account: str = "",
-    numbers: Sequence[str] = (),
-    receipt: int | None = None,
-) -> Judged:
-    """Say what an entry is: an account's payment (for documents, or what its policy makes of it), or a return.
-
-    `account` is the customer's external id; with `numbers` alone it is theirs. `receipt` is the one that came back.
-    The IBAN is remembered as the account's. Raises `UnableToAssignEntryError`.
-    """
-    if not reason.strip():
-        raise UnableToAssignEntryError("say why: every act that moves money has a reason")
-    with transaction.atomic():
-        row = _open_entry(entry)
-        if receipt is not None:
-            _require_of_statement(row)
-            return _assign_return(row, receipt, actor, reason, at)
-        if row.entry.amount.minor <= 0:
-            raise UnableToAssignEntryError(
-                f"bank entry {entry} is money out ({row.entry.amount}): name the receipt that came back, or ignore it"
-            )
-        _require_of_statement(row)
-        owner, refs = _target(account, numbers)
-        try:
-            money.book_payment(
-                account=owner.id,
-                amount=row.entry.amount,
-                received_on=row.entry.booked_on,
-                method=Method.BANK,
-                source_key=_source(row.id, bank.receipts_of(entry=row.id) + 1),
-                actor=actor,
-                reason=reason,
-                at=at,
-                payer_ref=row.entry.remittance,
-                payer_name=row.entry.counterparty_name,
-                payer_iban=bank.iban_or_none(row.entry.counterparty_iban),
-                choice=refs,
-            )
-        except PaymentsError as error:
-            raise UnableToAssignEntryError(str(error)) from error
-        made = payments.receipt_by_source(source_key=_source(row.id, bank.receipts_of(entry=row.id)))
-        assert made is not None
-        kept = {**_kept(row), "outcome": "assigned", "numbers": list(numbers)}
-        bank.decide(
-            entry=row.id,
-            state="booked",
-            actor=actor,
-            at=at,
-            reason=reason.strip(),
-            match=kept,
-            account=owner.id,
-            receipt=made.id,
-        )
-        bank.learn_ibans(learnt=[(owner.id, row.entry.counterparty_iban, f"bank_entry/{row.id}")], at=at)
-    what = ", ".join(numbers) or "by the account's policy"
-    return Judged(row.id, "booked", "assigned", row.entry.amount, row.entry.booked_on, owner.external_id, what)
-
-
-def _assign_return(row: EntryRow, receipt: int, actor: str, reason: str, at: datetime) -> Judged:
-    if row.entry.amount.minor >= 0:
-        raise UnableToAssignEntryError(f"bank entry {row.id} is money in ({row.entry.amount}), and takes nothing back")
-    try:
-        found = payments.receipt(receipt=receipt)
-        if found.method is not Method.BANK:
-            raise UnableToAssignEntryError(
-                f"receipt {receipt} came by {found.method.value}, not by bank: a bank entry can't take it back"
-            )
-        if found.amount != -row.entry.amount:
-            raise UnableToAssignEntryError(
-                f"receipt {receipt} is {found.amount}, bank entry {row.id} takes {-row.entry.amount} back: not that one"
-            )
-        money.reverse_payment(
-            receipt=receipt, kind=ReversalKind.BOUNCED, on=row.entry.booked_on, actor=actor, reason=reason, at=at
-        )
-    except PaymentsError as error:
-        raise UnableToAssignEntryError(str(error)) from error
-    bank.decide(
-        entry=row.id,
-        state="booked",
-        actor=actor,
-        at=at,
-        reason=reason.strip(),
-        match={**_kept(row), "outcome": "assigned", "undoes": receipt},
-        account=found.account,
-    )
-    return Judged(row.id, "reversed", "assigned", row.entry.amount, row.entry.booked_on, "", f"receipt {receipt}")
-
-
-def _open_entry(entry: int) -> EntryRow:
-    try:
-        row = bank.entry(entry=entry, lock=True)
-    except PaymentsError as error:
-        raise UnableToAssignEntryError(str(error)) from error
-    if row.state not in ("suggested", "new"):
-        raise UnableToAssignEntryError(
-            f"bank entry {entry} is {row.state} ({row.reason}): reopen it first (coulance bank reopen {entry})"
-        )
-    return row
-
-
-def _require_of_statement(row: EntryRow) -> None:
-    """What a notification tells, a statement tells too: booked here as well, it would be booked twice."""
-    if row.kind is StatementKind.NOTIFICATION and "explains" not in row.match:
-        raise UnableToAssignEntryError(
-            f"bank entry {row.id} was told by a notification: its statement has it too, import that one and assign it"
-        )
-
-
-def _kept(row: EntryRow) -> dict[str, Any]:
-    """What was suggested stays beside what was decided."""
-    return {key: value for key, value in row.match.items() if key in ("explanation", "suggestions", "flags")}
-
-
-def _target(account: str, numbers: Sequence[str]) -> tuple[customers.AccountRow, list[str]]:
-    found = payments.items_by_number(numbers=numbers)
-    refs: list[str] = []
-    owners: set[int] = set()
-    wanted: int | None = None
-    if account:
-        try:
-            wanted = customers.account(account).id
-        except customers.UnableToFindAccountError as error:
-            raise UnableToAssignEntryError(str(error)) from error
-    for number in numbers:
-        items = [item for item in found.get(number, ()) if wanted in (None, item.account)]
-        if not items:
-            raise UnableToAssignEntryError(
-                f"there is no invoice {number!r}" + (f" of account {account!r}" if account else "")
-            )
-        if len({item.account for item in items}) > 1:
-            raise UnableToAssignEntryError(f"several accounts have an invoice {number!r}: name the account too")
-        owners.add(items[0].account)
-        refs += [item.ref for item in items]
-    if wanted is not None:
-        owners.add(wanted)
-    if len(owners) != 1:
-        raise UnableToAssignEntryError(
-            "name an account or an invoice's number"
-            if not owners
-            else "these invoices are of several accounts: one entry is one account's payment"
-        )
-    (row,) = customers.accounts(owners)
-    return row, refs
-
-
-def ignore(*, entry: int, actor: str, reason: str, at: datetime) -> None:
-    """Set an entry aside: it is no customer's. Raises `UnableToAssignEntryError`."""
-    if not reason.strip():
-        raise UnableToAssignEntryError("say why it is no customer's")
-    with transaction.atomic():
-        row = _open_entry(entry)
-        bank.decide(
-            entry=row.id,
-            state="ignored",
-            actor=actor,
-            at=at,
-            reason=reason.strip(),
-            match={**_kept(row), "outcome": "ignored"},
-        )
-        audit.record(actor=actor, act="bank.ignored", subject=f"bank_entry:{entry}", at=at, reason=reason.strip())
-
-
-def reopen(*, entry: int, actor: str, reason: str, at: datetime) -> None:
-    """Take back what was decided on an entry: its receipt is undone, and it waits in the queue again.
-
-    A return that undid a receipt can't be taken back here, nor a payment that a return undid. Raises
-    `UnableToAssignEntryError`.
-    """
-    if not reason.strip():
-        raise UnableToAssignEntryError("say why: every act that moves money has a reason")
-    with transaction.atomic():
-        try:
-            row = bank.entry(entry=entry, lock=True)
-        except PaymentsError as error:
-            raise UnableToAssignEntryError(str(error)) from error
-        if row.state not in ("booked", "ignored"):
-            raise UnableToAssignEntryError(f"bank entry {entry} is in the queue already")
-        if "undoes" in row.match:
-            raise UnableToAssignEntryError(
-                f"bank entry {entry} undid receipt {row.match['undoes']}: book the payment anew instead"
-            )
-        if "parts" in row.match:
-            raise UnableToAssignEntryError(
-                f"bank entry {entry} is a batch whose payments came by notification: reopen those "
-                f"({', '.join(map(str, row.match['parts']))})"
-            )
-        if row.receipt is not None:
-            receipt = payments.receipt(receipt=row.receipt)
-            by = bank.taken_back_by(receipt=row.receipt)
-            if by is not None:
-                raise UnableToAssignEntryError(
-                    f"the bank took this money back by entry {by}: booking it again would book what is not there"
-                )
-            if receipt.reversed_on is None:
-                try:
-                    money.reverse_payment(
-                        receipt=row.receipt,
-                        kind=ReversalKind.MISTAKE,
-                        on=row.entry.booked_on,
-                        actor=actor,
-                        reason=reason,
-                        at=at,
-                    )
-                except PaymentsError as error:
-                    raise UnableToAssignEntryError(str(error)) from error
-        bank.decide(
-            entry=row.id,
-            state="suggested",
-            actor=actor,
-            at=at,
-            reason=f"reopened: {reason.strip()}",
-            match=_kept(row),
-        )
-        audit.record(actor=actor, act="bank.reopened", subject=f"bank_entry:{entry}", at=at, reason=reason.strip())

@@ -4,9 +4,10 @@ Accounts are customers' database ids. Each act is described, with what it refuse
 `coulance.payments.operations`; amounts beyond what is there, and acts without a reason, are refused there.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import date, datetime
-from typing import Any
+from functools import wraps
+from typing import Any, ParamSpec, TypeVar
 
 from django.db import transaction
 
@@ -17,6 +18,20 @@ from coulance.platform.webhooks import anybody_listens, emit, emit_many
 from coulance_core.kernel import Money
 from coulance_core.payments import Allocation, AllocationPolicy, Choice, Method, ReversalKind
 
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def _act(operation: Callable[P, R]) -> Callable[P, R]:
+    """An operation as an act of its own: one transaction, nothing to tell of."""
+
+    @wraps(operation)
+    def act(*args: P.args, **kwargs: P.kwargs) -> R:
+        with transaction.atomic():
+            return operation(*args, **kwargs)
+
+    return act
+
 
 def book_payments(*, receipts: Sequence[NewReceipt], actor: str, at: datetime) -> list[Booked]:
     """Book receipts, all or none; those booked before are answered as such. A bank file comes this way."""
@@ -26,41 +41,9 @@ def book_payments(*, receipts: Sequence[NewReceipt], actor: str, at: datetime) -
     return done
 
 
-def book_payment(
-    *,
-    account: int,
-    amount: Money,
-    received_on: date,
-    method: Method,
-    source_key: str,
-    actor: str,
-    reason: str,
-    at: datetime,
-    payer_ref: str = "",
-    payer_name: str = "",
-    payer_iban: str = "",
-    choice: Sequence[Choice | str] = (),
-    policy: AllocationPolicy = DEFAULT_POLICY,
-    beyond_choice: bool = True,
-    prepaid: bool = False,
-) -> Booked:
+def book_payment(*, receipt: NewReceipt, actor: str, at: datetime) -> Booked:
     """Book money that came in, and divide it over what the account owes."""
-    one = NewReceipt(
-        account=account,
-        amount=amount,
-        received_on=received_on,
-        method=method,
-        source_key=source_key,
-        reason=reason,
-        payer_ref=payer_ref,
-        payer_name=payer_name,
-        payer_iban=payer_iban,
-        choice=tuple(choice),
-        policy=policy,
-        beyond_choice=beyond_choice,
-        prepaid=prepaid,
-    )
-    return book_payments(receipts=[one], actor=actor, at=at)[0]
+    return book_payments(receipts=[receipt], actor=actor, at=at)[0]
 
 
 def allocate_payment(
@@ -189,76 +172,11 @@ def refund_credit(
         )
 
 
-def reverse_refund(*, refund: int, kind: ReversalKind, on: date, actor: str, reason: str, at: datetime) -> None:
-    """Take a refund back: its money is here again, unallocated."""
-    with transaction.atomic():
-        operations.reverse_refund(refund=refund, kind=kind, on=on, actor=actor, reason=reason, at=at)
-
-
-def reverse_opening(*, opening: int, on: date, actor: str, reason: str, at: datetime) -> None:
-    """Undo the taking over of an item."""
-    with transaction.atomic():
-        operations.reverse_opening(opening=opening, on=on, actor=actor, reason=reason, at=at)
-
-
-def draw_prepaid(
-    *,
-    account: int,
-    amount: Money,
-    drawn_on: date,
-    source_key: str,
-    actor: str,
-    reason: str,
-    at: datetime,
-    choice: Sequence[Choice | str] = (),
-) -> Booked:
-    """Pay debts out of the account's prepaid balance."""
-    with transaction.atomic():
-        return operations.draw_prepaid(
-            account=account,
-            amount=amount,
-            drawn_on=drawn_on,
-            source_key=source_key,
-            actor=actor,
-            reason=reason,
-            at=at,
-            choice=choice,
-        )
-
-
-def write_off(
-    *,
-    account: int,
-    items: Sequence[Choice],
-    on: date,
-    source_key: str,
-    currency: str,
-    actor: str,
-    reason: str,
-    at: datetime,
-) -> Booked:
-    """Give debts up, in part or whole, as a bad debt; their tax stays as declared."""
-    with transaction.atomic():
-        return operations.write_off(
-            account=account,
-            items=items,
-            on=on,
-            source_key=source_key,
-            currency=currency,
-            actor=actor,
-            reason=reason,
-            at=at,
-        )
-
-
-def apply_credit(
-    *, account: int, currency: str, on: date, source_key: str, actor: str, reason: str, at: datetime
-) -> Booked:
-    """Set the account's credit off against its debts."""
-    with transaction.atomic():
-        return operations.apply_credit(
-            account=account, currency=currency, on=on, source_key=source_key, actor=actor, reason=reason, at=at
-        )
+reverse_refund = _act(operations.reverse_refund)
+reverse_opening = _act(operations.reverse_opening)
+draw_prepaid = _act(operations.draw_prepaid)
+write_off = _act(operations.write_off)
+apply_credit = _act(operations.apply_credit)
 
 
 def settle(*, accounts: Sequence[int], on: date, actor: str, reason: str, at: datetime) -> dict[int, list[Allocation]]:

@@ -297,10 +297,7 @@ class OpenBooks:
             raise UnableToBookError(str(error)) from error
         mine = self._items.get(account, {})
         for part in done.parts:
-            item = mine[part.ref]
-            mine[part.ref] = OpenItem(
-                item.ref, item.account, item.kind, item.number, item.issued_on, item.due_on, item.gross, part.left_open
-            )
+            mine[part.ref] = mine[part.ref].left(part.left_open)
         return done, [Target(part.ref, part.amount, self._since[part.ref]) for part in done.parts]
 
 

@@ -47,7 +47,8 @@ _ORDER: Mapping[AllocationPolicy, Callable[[OpenItem, date], tuple[Any, ...]]] =
 class Move:
     """One decision of an allocation: so much to this item, of which so much was open; `asked` when a choice capped it.
 
-    `among` is what was open in all, where the amount was shared pro rata.
+    `among` is what was payable in all, where the amount was shared pro rata. `held` was disputed of what was open, and
+    left alone.
     """
 
     item: OpenItem
@@ -56,6 +57,7 @@ class Move:
     chosen: bool
     asked: int | None = None
     among: int | None = None
+    held: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +92,8 @@ def allocate(
     """Divide `amount` over the debts among `items` (all of one account): as chosen, then by `policy` as of day `on`.
 
     A choice is an item's ref, or with an amount; more than is open is not taken. What is left goes on by the policy,
-    unless `beyond_choice` is false. Items with nothing open, or credit, take no part. Raises `AllocationError` for an
+    unless `beyond_choice` is false. Items with nothing open, or credit, take no part. What is disputed of an item is
+    paid only by a choice that names it, once the rest of everything named is paid. Raises `AllocationError` for an
     amount below zero, an item twice or two accounts, and `CurrencyMismatchError` for another currency: nobody converts.
 
     >>> def item(ref, kind, due, cents):
@@ -105,31 +108,37 @@ def allocate(
     """
     debts = _debts(amount, items)
     open_now = {item.ref: item.open.minor for item in debts}
+    held = {item.ref: item.open.minor - item.payable.minor for item in debts}
     by_ref = {item.ref: item for item in debts}
     moves: list[Move] = []
     unmet: list[str] = []
     left = amount.minor
-    for wanted in choice:
-        one = Choice(wanted) if isinstance(wanted, str) else wanted
+    chosen = [Choice(wanted) if isinstance(wanted, str) else wanted for wanted in choice]
+    # Twice over the choices: what is disputed comes after the rest of everything that is named. An amount says enough.
+    for one, spared in [(one, held) for one in chosen] + [(one, {}) for one in chosen if held.get(one.ref)]:
         if one.amount is not None and one.amount.currency != amount.currency:
             raise CurrencyMismatchError(one.amount.currency, amount.currency)
         if one.amount is not None and one.amount.minor <= 0:
             raise AllocationError(f"{one.ref}: a choice is of more than nothing, not {one.amount}")
+        if one.amount is not None and spared is not held:
+            continue
         if not open_now.get(one.ref):
-            unmet.append(one.ref)
+            if spared is held:
+                unmet.append(one.ref)
             continue
         asked = None if one.amount is None else one.amount.minor
-        before = open_now[one.ref]
-        given = min(before, left) if asked is None else min(before, left, asked)
+        before, leave = open_now[one.ref], 0 if asked is not None else spared.get(one.ref, 0)
+        given = min(max(before - leave, 0), left) if asked is None else min(before, left, asked)
         if given:
-            moves.append(Move(by_ref[one.ref], before, given, True, asked))
+            moves.append(Move(by_ref[one.ref], before, given, True, asked, held=leave))
             open_now[one.ref] -= given
             left -= given
     if left and beyond_choice:
         order = _ORDER[policy]
-        waiting = sorted((i for i in debts if open_now[i.ref]), key=lambda i: order(i, on))
+        payable = {ref: max(minor - held[ref], 0) for ref, minor in open_now.items()}
+        waiting = sorted((i for i in debts if payable[i.ref]), key=lambda i: order(i, on))
         shared = policy is AllocationPolicy.PRO_RATA
-        moved = _pro_rata(left, waiting, open_now) if shared else _in_turn(left, waiting, open_now)
+        moved = _pro_rata(left, waiting, payable, held) if shared else _in_turn(left, waiting, payable, held)
         moves += moved
         left -= sum(move.given for move in moved)
     return Allocation(
@@ -157,29 +166,33 @@ def _debts(amount: Money, items: Iterable[OpenItem]) -> list[OpenItem]:
     return debts
 
 
-def _in_turn(left: int, waiting: Sequence[OpenItem], open_now: Mapping[str, int]) -> list[Move]:
+def _in_turn(
+    left: int, waiting: Sequence[OpenItem], payable: Mapping[str, int], held: Mapping[str, int]
+) -> list[Move]:
     moves: list[Move] = []
     for item in waiting:
         if not left:
             break
-        given = min(open_now[item.ref], left)
-        moves.append(Move(item, open_now[item.ref], given, False))
+        given = min(payable[item.ref], left)
+        moves.append(Move(item, payable[item.ref] + held[item.ref], given, False, held=held[item.ref]))
         left -= given
     return moves
 
 
-def _pro_rata(left: int, waiting: Sequence[OpenItem], open_now: Mapping[str, int]) -> list[Move]:
-    total = sum(open_now[item.ref] for item in waiting)
+def _pro_rata(
+    left: int, waiting: Sequence[OpenItem], payable: Mapping[str, int], held: Mapping[str, int]
+) -> list[Move]:
+    total = sum(payable[item.ref] for item in waiting)
     if left >= total:
-        return _in_turn(left, waiting, open_now)
+        return _in_turn(left, waiting, payable, held)
     # Hamilton's method: whole cents down, then one each to the largest remainders. A share with a remainder is below
     # its debt by at least one cent, so that no debt is overpaid by it.
-    shares = [divmod(left * open_now[item.ref], total) for item in waiting]
+    shares = [divmod(left * payable[item.ref], total) for item in waiting]
     lacking = left - sum(whole for whole, _ in shares)
     largest = sorted(range(len(shares)), key=lambda n: (-shares[n][1], n))[:lacking]
     extra = set(largest)
     return [
-        Move(item, open_now[item.ref], whole + (n in extra), False, among=total)
+        Move(item, payable[item.ref] + held[item.ref], whole + (n in extra), False, among=total, held=held[item.ref])
         for n, (item, (whole, _)) in enumerate(zip(waiting, shares, strict=True))
         if whole or n in extra
     ]
@@ -262,13 +275,18 @@ def _explain(done: Allocation) -> Explanation:
         if seen[label] > 1:
             label = f"{label}, {seen[label]}"
         why.fact(f"open on {label}", Money(move.before, code).amount, code, _source(move))
+        there = f"open on {label}"
+        if move.held:
+            why.fact(f"disputed on {label}", Money(move.held, code).amount, code, "a dispute holds it")
+            why.step(f"payable on {label}", "subtract", there, f"disputed on {label}", unit=code)
+            there = f"payable on {label}"
         if move.among is not None:
-            _explain_share(why, label, move, left, code)
+            _explain_share(why, label, there, move, left, code)
         elif move.asked is not None:
             why.fact(f"asked for {label}", Money(move.asked, code).amount, code, "the payer's choice")
-            why.step(f"to {label}", "min", f"open on {label}", left, f"asked for {label}", unit=code)
+            why.step(f"to {label}", "min", there, left, f"asked for {label}", unit=code)
         else:
-            why.step(f"to {label}", "min", f"open on {label}", left, unit=code)
+            why.step(f"to {label}", "min", there, left, unit=code)
         if move.among is None:  # shares are all taken of the same amount
             why.step(f"left after {label}", "subtract", left, f"to {label}", unit=code)
             left = f"left after {label}"
@@ -286,11 +304,11 @@ def _source(move: Move) -> str:
     return f"{move.item.kind.value}, due {move.item.due_on.isoformat()}{chosen}"
 
 
-def _explain_share(why: ExplanationBuilder, label: str, move: Move, left: str, code: str) -> None:
+def _explain_share(why: ExplanationBuilder, label: str, there: str, move: Move, left: str, code: str) -> None:
     digits = currency(code).exponent
     if not why.has("open in all"):
         why.fact("open in all", Money(move.among or 0, code).amount, code)
-    why.step(f"share of {label}", "multiply", left, f"open on {label}", unit=f"{code} squared")
+    why.step(f"share of {label}", "multiply", left, there, unit=f"{code} squared")
     why.step(f"exact share of {label}", "divide", f"share of {label}", "open in all", unit=code)
     why.step(f"whole share of {label}", "round", f"exact share of {label}", str(digits), "floor", unit=code)
     cent = move.given - Money.of(why.number(f"whole share of {label}"), code).minor

@@ -1,6 +1,6 @@
 """The words of payments: what is open, what came in, by what means, and why it was undone."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from enum import StrEnum
 
@@ -77,12 +77,15 @@ class OpenItem:
 
     `ref` is "document/<id>" of an issued invoice or "opening/<id>" of an item taken over. `open` is the gross, less
     credit notes that name it and what was allocated to it; below zero it is credit of the account. `gross` is as
-    issued. A credit note issued here is no item of its own: it lowers the invoice it names.
+    issued. A credit note issued here is no item of its own: it lowers the invoice it names. `held` is what of `open`
+    the customer disputes, never more than that: it is not asked for, and money that doesn't name the item leaves it.
 
     >>> item = OpenItem("document/7", 1, ItemKind.BASE, "B2026-7", date(2026, 11, 1), date(2026, 11, 15),
     ...                 Money(1210, "EUR"), Money(710, "EUR"))
     >>> item.is_due(date(2026, 11, 15)), item.is_due(date(2026, 11, 14)), item.days_late(date(2026, 11, 20))
     (True, False, 5)
+    >>> replace(item, held=Money(200, "EUR")).payable
+    Money(minor=510, currency='EUR')
     """
 
     ref: str
@@ -93,6 +96,18 @@ class OpenItem:
     due_on: date
     gross: Money
     open: Money
+    held: Money | None = None
+
+    @property
+    def payable(self) -> Money:
+        """What may be asked for now: open, less what is disputed of it. Credit as it is."""
+        return self.open if self.held is None else self.open - self.held
+
+    def left(self, open_now: Money) -> "OpenItem":
+        """The item with that much open, paid from the undisputed part first: what is held of it shrinks with it."""
+        if self.held is None or self.held <= open_now:
+            return replace(self, open=open_now)
+        return replace(self, open=open_now, held=open_now if open_now.minor > 0 else None)
 
     def is_due(self, on: date) -> bool:
         """Whether payment may be asked on that day: the day it is due, or later."""

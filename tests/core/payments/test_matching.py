@@ -11,16 +11,9 @@ from coulance_core.invoicing.references import creditor_reference, make_betaling
 from coulance_core.kernel import Money
 from coulance_core.payments import ItemKind, OpenItem
 from coulance_core.payments.bank import BankEntry
-from coulance_core.payments.matching import (
-    CandidateIndex,
-    Decision,
-    EarlierReceipt,
-    Flag,
-    Outcome,
-    Refund,
-    Rule,
-    match,
-)
+from coulance_core.payments.candidates import CandidateIndex
+from coulance_core.payments.decisions import Decision, EarlierReceipt, Flag, Outcome, Refund, Rule
+from coulance_core.payments.matching import match
 from coulance_core.payments.numbers_in_text import NumberFinder
 
 DAY = date(2026, 11, 20)

@@ -14,6 +14,7 @@ from coulance.console.acts import Done, UnableToActError, form_of, once, reason_
 from coulance.console.paging import PER_PAGE, number_asked, page
 from coulance.customers import queries as customers
 from coulance.flows import bank_import
+from coulance.flows import bank_queue as queue
 from coulance.integrations.bank.errors import UnableToReadBankFileError
 from coulance.integrations.bank.reading import read_bank_file
 from coulance.payments import bank
@@ -24,7 +25,7 @@ from coulance.platform.roles import Permission
 LARGEST = 32 * 1024 * 1024
 """Bytes of a file that is sent by the browser; larger ones go by `coulance bank import`."""
 STATES = {"queue": ("suggested", "new"), "booked": ("booked",), "ignored": ("ignored",)}
-FAULTS = (UnableToActError, bank_import.UnableToAssignEntryError, PaymentsError)
+FAULTS = (UnableToActError, queue.UnableToAssignEntryError, PaymentsError)
 
 
 @operators_only(Permission.SEE)
@@ -104,16 +105,16 @@ def _read(file: "UploadedFile[bytes]") -> bank_import.GivenFile:
 def _decided(row: bank.EntryRow, typed: dict[str, str], actor: str, reason: str) -> Done:
     at = clock.now()
     if typed["what"] == "ignore":
-        bank_import.ignore(entry=row.id, actor=actor, reason=reason, at=at)
+        queue.ignore(entry=row.id, actor=actor, reason=reason, at=at)
         return Done("/bank", f"Entry {row.id} is set aside.")
     if typed["what"] == "reopen":
-        bank_import.reopen(entry=row.id, actor=actor, reason=reason, at=at)
+        queue.reopen(entry=row.id, actor=actor, reason=reason, at=at)
         return Done(f"/bank/{row.id}", f"Entry {row.id} waits in the queue again; what it had booked is undone.")
     if typed["what"] == "return":
         if not typed["receipt"].strip().isdecimal():
             raise UnableToActError("Which payment came back? Give its number.")
         receipt = int(typed["receipt"].strip()[:15])
-        bank_import.assign(entry=row.id, actor=actor, reason=reason, at=at, receipt=receipt)
+        queue.assign(entry=row.id, actor=actor, reason=reason, at=at, receipt=receipt)
         return Done("/bank", f"Payment {receipt} is undone: it came back.")
     if typed["what"] != "assign":
         raise UnableToActError("Choose what it is.")
@@ -121,7 +122,7 @@ def _decided(row: bank.EntryRow, typed: dict[str, str], actor: str, reason: str)
     account = typed["account"].strip()
     if not account and not numbers:
         raise UnableToActError("Say whose payment it is: an account, or documents.")
-    done = bank_import.assign(entry=row.id, actor=actor, reason=reason, at=at, account=account, numbers=numbers)
+    done = queue.assign(entry=row.id, actor=actor, reason=reason, at=at, account=account, numbers=numbers)
     return Done("/bank", f"{done.amount} is booked for {done.who}.")
 
 

@@ -27,7 +27,7 @@ from coulance.customers import queries as customers
 from coulance.customers.queries import AccountRow
 from coulance.flows import payments as flow
 from coulance.payments import bank, queries
-from coulance.payments.booking import Booked
+from coulance.payments.booking import Booked, NewReceipt
 from coulance.payments.errors import PaymentsError, UnableToFindPaymentError
 from coulance.platform import clock
 from coulance.platform.roles import Permission
@@ -240,16 +240,18 @@ class _Asked:
 
     def book(self, source_key: str, actor: str) -> Booked:
         return flow.book_payment(
-            account=self.account.id,
-            amount=self.amount,
-            received_on=self.received_on,
-            method=self.method,
-            source_key=source_key,
+            receipt=NewReceipt(
+                account=self.account.id,
+                amount=self.amount,
+                received_on=self.received_on,
+                method=self.method,
+                source_key=source_key,
+                reason=self.reason,
+                payer_ref=self.payer_ref,
+                choice=tuple(self.chosen),
+            ),
             actor=actor,
-            reason=self.reason,
             at=clock.now(),
-            payer_ref=self.payer_ref,
-            choice=self.chosen,
         )
 
 

@@ -5,22 +5,20 @@ out. Whatever a customer typed stays text: neither side evaluates it.
 """
 
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from fractions import Fraction
 from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from coulance.invoicing import chart, svg
 from coulance.invoicing.documents import paying
 from coulance.invoicing.documents.calculation import CALCULATION_FILE, View, explained
-from coulance.invoicing.documents.words import NBSP, Words, ratio_percent
+from coulance.invoicing.documents.usage_items import item_of, pool_totals, positive, texts
+from coulance.invoicing.documents.usage_view import UsageView
+from coulance.invoicing.documents.words import NBSP, Words
 from coulance_core.kernel import exact
 
 SCHEMA = "coulance.document/1"
 KINDS = ("base_invoice", "overage_invoice", "credit_note", "usage_statement")
-MOST_PICTURES = 24
-"""Pictures on one document; further services stand in the table of use."""
 MOST_REASONS = 3
 """Services named in the opening sentence; the others are counted there and stand in the lines."""
 
@@ -74,6 +72,7 @@ class _Document:
     def view(self, pictures: bool) -> View:
         s, w = self.snapshot, self.words
         usage = self._usage()
+        shown = UsageView(s, w, self.zone)
         draft = not s.get("number")
         return {
             "lang": w.language,
@@ -91,8 +90,8 @@ class _Document:
             "lines": self._lines(),
             "totals": self._totals(),
             "notes": self._notes(),
-            "pictures": self._pictures(usage) if pictures else [],
-            "use": self._use(usage),
+            "pictures": shown.pictures(usage) if pictures else [],
+            "use": shown.rows(usage),
             "calculation": self._calculation(),
             "conventions": [str(c) for c in s.get("conventions") or ()],
             "disagree": self._disagree(),
@@ -127,15 +126,15 @@ class _Document:
             ids.append(seller["registration"] if known else w("registration", id=seller["registration"]))
         return {
             "name": str(seller.get("name") or ""),
-            "address": _texts([*(seller.get("address") or ()), self._abroad(seller)]),
-            "contact": _texts([seller.get("email"), seller.get("phone"), _bare(seller.get("website"))]),
+            "address": texts([*(seller.get("address") or ()), self._abroad(seller)]),
+            "contact": texts([seller.get("email"), seller.get("phone"), _bare(seller.get("website"))]),
             "ids": ids,
-            "bank": _texts([_groups(seller.get("iban")), seller.get("bic")]),
+            "bank": texts([_groups(seller.get("iban")), seller.get("bic")]),
         }
 
     def _buyer(self) -> list[str]:
         buyer = self.snapshot["buyer"]
-        return _texts([buyer.get("name"), *(buyer.get("address") or ()), self._abroad(buyer)])
+        return texts([buyer.get("name"), *(buyer.get("address") or ()), self._abroad(buyer)])
 
     def _abroad(self, party: Mapping[str, Any]) -> str:
         """A party's country where the other's is another; between neighbours an address has none."""
@@ -219,7 +218,7 @@ class _Document:
                 kind = f"why_{s.get('type')}"
                 about = w(kind, invoice=invoice) if s.get("type") and w.has(kind) else w("why_credit")
             case "usage_statement":
-                over = any(_positive(u.get("charged", u.get("overage"))) for u in usage)
+                over = any(positive(u.get("charged", u.get("overage"))) for u in usage)
                 about = (
                     f"{w('why_statement', period=period)} {w('why_statement_over' if over else 'why_statement_zero')}"
                 )
@@ -230,7 +229,7 @@ class _Document:
 
     def _reasons(self, usage: Sequence[Mapping[str, Any]]) -> list[str]:
         s, w = self.snapshot, self.words
-        lines = [line for line in s["lines"] if _positive(line.get("net"))]
+        lines = [line for line in s["lines"] if positive(line.get("net"))]
         lines.sort(key=lambda line: -exact(str(line["net"])))
         said = [self._reason(line, usage) for line in lines[:MOST_REASONS]]
         if len(lines) > MOST_REASONS:
@@ -244,7 +243,7 @@ class _Document:
         """One line as a sentence: who used what of what, how much over, at what price, makes what."""
         w = self.words
         unit = str(line.get("unit") or "")
-        item = _item_of(line, usage)
+        item = item_of(line, usage)
         pool = str(item["pool"]) if line.get("pool") and item else line.get("pool")
         who = str(pool or (line.get("service") or {}).get("name") or line.get("description") or w("account_lines"))
         over = w.amount_of(line.get("quantity"), unit)
@@ -252,7 +251,7 @@ class _Document:
             start = f"{line.get('description') or who}" + (f": {over}" if line.get("quantity") else "")
         elif pool:
             members = [u for u in usage if u.get("pool") == pool]
-            used, allowance = _pool_totals(members)
+            used, allowance = pool_totals(members)
             start = w(
                 "over_pool", who=pool, used=w.amount_of(used, unit), allowance=w.amount_of(allowance, unit), over=over
             )
@@ -284,7 +283,7 @@ class _Document:
         for line in self.snapshot["lines"]:
             service, pool = line.get("service") or {}, line.get("pool")
             if pool:
-                pool = (_item_of(line, usage) or line)["pool"]
+                pool = (item_of(line, usage) or line)["pool"]
             key = ("pool", pool) if pool else ("service", service.get("id"), service.get("name"))
             if key != last:
                 name = w("pool", name=pool) if pool else service.get("name") or w("account_lines")
@@ -305,7 +304,7 @@ class _Document:
                 {
                     "no": str(line.get("no") or ""),
                     "description": str(line.get("description") or line.get("charge") or ""),
-                    "detail": " · ".join(_texts(detail)),
+                    "detail": " · ".join(texts(detail)),
                     "quantity": w.amount_of(line.get("quantity") or "", unit, 3),
                     "price": w.price(price, self.snapshot["currency"]) if price not in (None, "") else "",
                     "tax": f"{w.number(rate)} %" if rate not in (None, "") else "–",
@@ -351,168 +350,6 @@ class _Document:
             )
         return list(dict.fromkeys([*notes, *(str(n) for n in s.get("notes") or ())]))
 
-    # --- use ---
-
-    def _pictures(self, usage: Sequence[Mapping[str, Any]]) -> list[View]:
-        """A picture a usage item, members of a pool on one; on an invoice only of what it charges, dearest first."""
-        if self.snapshot["kind"] != "usage_statement":
-            usage = sorted(usage, key=self._charged, reverse=True)
-        shown: list[View] = []
-        pools: dict[str, list[Mapping[str, Any]]] = {}
-        for item in usage:
-            if item.get("pool"):
-                pools.setdefault(str(item["pool"]), []).append(item)
-        done: set[str] = set()
-        for item in usage:
-            if len(shown) >= MOST_PICTURES:
-                break
-            name = str(item.get("pool") or "")
-            if name and name not in done:
-                done.add(name)
-                model = chart.pool(pools[name], name=name, language=self.words.language)
-                if model is not None:
-                    shown.append(
-                        self._picture(self._pool_item(name, pools[name]), model, self.words("pool", name=name))
-                    )
-                    continue
-            elif name and (len(pools[name]) > 1):
-                continue
-            if self.snapshot["kind"] != "usage_statement" and not self._billed(item):
-                continue
-            model = chart.model(item, zone=self.zone, language=self.words.language)
-            if model is not None:
-                shown.append(self._picture(item, model, self._item_title(item)))
-        return shown
-
-    def _billed(self, item: Mapping[str, Any]) -> bool:
-        """Whether a line of this document rests on the item."""
-        return any(_item_of(line, [item]) is not None for line in self.snapshot["lines"])
-
-    def _charged(self, item: Mapping[str, Any]) -> Fraction:
-        """What the document's lines charge for the item."""
-        mine = [line for line in self.snapshot["lines"] if _item_of(line, [item]) is not None]
-        return sum((exact(str(line.get("net") or 0)) for line in mine), Fraction(0))
-
-    def _item_title(self, item: Mapping[str, Any]) -> str:
-        service = (item.get("service") or {}).get("name")
-        return " – ".join(_texts([service, item.get("charge")]))
-
-    def _pool_item(self, name: str, members: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:
-        used, allowance = _pool_totals(members)
-        over = exact(used) - exact(allowance)
-        seen = [m.get("coverage") or {} for m in members]
-        flags: dict[str, int] = {}
-        for m in members:
-            for flag, count in (m.get("flags") or {}).items():
-                flags[flag] = flags.get(flag, 0) + int(count)
-        return {
-            "pool": name,
-            "used": used,
-            "allowance": allowance,
-            "overage": str(over) if over > 0 else "0",
-            "unit": members[0].get("unit"),
-            "conventions": list(dict.fromkeys(c for m in members for c in m.get("conventions") or ())),
-            "coverage": {k: sum(int(c.get(k) or 0) for c in seen) for k in ("seen", "expected")},
-            "flags": flags,
-            "measure": members[0].get("measure"),
-            # What a pool absorbed stands beside each of its members.
-            "absorbed": members[0].get("absorbed") or [],
-        }
-
-    def _picture(self, item: Mapping[str, Any], model: chart.ChartModel, title: str) -> View:
-        return {"title": title, "said": self._said(item), "svg": svg.svg(model), "alt": model.alt} | self._provenance(
-            item
-        )
-
-    def _said(self, item: Mapping[str, Any]) -> str:
-        """What was used of what was included, and what of it is not charged, and why."""
-        return "; ".join(_texts([self._said_used(item), self._not_charged(item)]))
-
-    def _not_charged(self, item: Mapping[str, Any]) -> str:
-        w, unit = self.words, str(item.get("unit") or "")
-        parts = [
-            w("absorbed_part", quantity=w.amount_of(one["quantity"], unit), why=w(f"absorbed_{one['reason']}"))
-            for one in item.get("absorbed") or ()
-            if w.has(f"absorbed_{one['reason']}")
-        ]
-        return w("not_charged", parts="; ".join(parts)) if parts else ""
-
-    def _said_used(self, item: Mapping[str, Any]) -> str:
-        w, unit = self.words, str(item.get("unit") or "")
-        if item.get("used") is None:
-            return ""
-        used = w.amount_of(item["used"], unit)
-        over = w.amount_of(item["overage"], unit) if _positive(item.get("overage")) else ""
-        if item.get("commit"):
-            limit = w.amount_of(item["commit"], unit)
-            return (
-                w("commit_over", used=used, allowance=limit, over=over)
-                if over
-                else w("commit_of", used=used, allowance=limit)
-            )
-        if item.get("allowance"):
-            limit = w.amount_of(item["allowance"], unit)
-            return (
-                w("used_over", used=used, allowance=limit, over=over)
-                if over
-                else w("used_of", used=used, allowance=limit)
-            )
-        return w("used_plain", used=used)
-
-    def _provenance(self, item: Mapping[str, Any]) -> View:
-        """How complete the figure is, by which conventions, and what was odd in the samples."""
-        w = self.words
-        coverage = item.get("coverage") or {}
-        said = ""
-        if coverage.get("expected"):
-            seen, expected = int(coverage.get("seen") or 0), int(coverage["expected"])
-            said = w(
-                "coverage_text",
-                seen=w.number(seen),
-                expected=w.number(expected),
-                share=w.number(ratio_percent(seen, expected)),
-            )
-        measure = item.get("measure")
-        how = [measure] if isinstance(measure, str) else []
-        if isinstance(measure, Mapping):
-            if measure.get("words"):
-                how.append(str(measure["words"]))
-            elif not item.get("conventions"):
-                keys = (f"aggregation_{measure.get('aggregation')}", f"direction_{measure.get('direction')}")
-                how.append(", ".join(w(k) for k in keys if w.has(k)))
-        flags = [f"{str(k).replace('_', ' ').lower()} {w.number(v)}" for k, v in (item.get("flags") or {}).items() if v]
-        return {
-            "coverage": said,
-            "conventions": list(dict.fromkeys(_texts([*how, *(item.get("conventions") or ())]))),
-            "flags": [*flags, *(str(note) for note in item.get("notes") or ())],
-        }
-
-    def _use(self, usage: Sequence[Mapping[str, Any]]) -> list[View]:
-        """Every usage item as a row: nothing is left out where there are more items than pictures."""
-        w = self.words
-        rows: list[View] = []
-        if len(usage) < 2:
-            return rows
-        for item in usage:
-            unit = str(item.get("unit") or "")
-            limit = item.get("allowance") or item.get("commit")
-            coverage = item.get("coverage") or {}
-            seen, expected = int(coverage.get("seen") or 0), int(coverage.get("expected") or 0)
-            rows.append(
-                {
-                    "service": str((item.get("service") or {}).get("name") or item.get("pool") or w("account_lines")),
-                    "charge": " · ".join(_texts([item.get("charge"), w("pooled") if item.get("pool") else ""])),
-                    "used": w.amount_of(item["used"], unit) if item.get("used") is not None else "–",
-                    "included": w.amount_of(limit, unit) if limit else "–",
-                    # A pool's member is over only where the pool is, which its own picture says.
-                    "over": w.amount_of(item["overage"], unit)
-                    if _positive(item.get("overage")) and not item.get("pool")
-                    else "–",
-                    "coverage": f"{w.number(ratio_percent(seen, expected))} %" if expected else "–",
-                }
-            )
-        return rows
-
     # --- calculation ---
 
     def _calculation(self) -> list[View]:
@@ -532,7 +369,7 @@ class _Document:
             else:
                 title = [w("lines", numbers=_spans([int(each.get("no") or 0) for each in lines]))]
             amount = self.money(line.get("net") or "0")
-            parts.append({"title": " – ".join(_texts(title)), "amount": amount} | explained(line["explanation"], w))
+            parts.append({"title": " – ".join(texts(title)), "amount": amount} | explained(line["explanation"], w))
         return parts
 
     def _disagree(self) -> str:
@@ -549,47 +386,6 @@ class _Document:
         return w(key, contact=contact, number=s["number"])
 
 
-def _item_of(line: Mapping[str, Any], usage: Iterable[Mapping[str, Any]]) -> Mapping[str, Any] | None:
-    """The usage item that a line charges: of the same service or pool; of several, the one whose figures it carries."""
-    service = (line.get("service") or {}).get("id")
-    if line.get("pool"):
-        return next((u for u in usage if _is_pool_of(line, u)), None)
-    if service is None:
-        return None
-    found = [u for u in usage if (u.get("service") or {}).get("id") == service and not u.get("pool")]
-    if len(found) < 2:
-        return found[0] if found else None
-    tests: tuple[Callable[[Mapping[str, Any]], bool], ...] = (
-        lambda u: bool(u.get("charge") == line.get("charge")),
-        lambda u: bool((u.get("unit"), u.get("charged", u.get("overage"))) == (line.get("unit"), line.get("quantity"))),
-        lambda u: bool(u.get("unit") == line.get("unit")),
-    )
-    for same in tests:
-        for item in found:
-            if same(item):
-                return item
-    return None
-
-
-def _is_pool_of(line: Mapping[str, Any], item: Mapping[str, Any]) -> bool:
-    """Whether an item is a member of the line's pool. The line has the pool's key, the item its name and its totals."""
-    if not item.get("pool"):
-        return False
-    if line["pool"] in (item.get("pool_key"), item["pool"]):
-        return True
-    return item.get("pool_overage") is not None and (item["pool_overage"], item.get("unit")) == (
-        line.get("quantity"),
-        line.get("unit"),
-    )
-
-
-def _pool_totals(members: Sequence[Mapping[str, Any]]) -> tuple[str, str]:
-    """What the members used and what they include together, as `show` writes it."""
-    given = next((m for m in members if m.get("pool_allowance") is not None), None)
-    used = given["pool_used"] if given and given.get("pool_used") is not None else _sum(m.get("used") for m in members)
-    return str(used), str(given["pool_allowance"]) if given else _sum(m.get("allowance") for m in members)
-
-
 def _spans(numbers: Sequence[int]) -> str:
     """Numbers in order, runs of three and more shortened.
 
@@ -603,21 +399,6 @@ def _spans(numbers: Sequence[int]) -> str:
         else:
             runs.append([number])
     return ", ".join(f"{r[0]}–{r[-1]}" if len(r) > 2 else ", ".join(map(str, r)) for r in runs)
-
-
-def _sum(values: Iterable[object]) -> str:
-    return str(sum((exact(str(v)) for v in values if v not in (None, "")), start=exact(0)))
-
-
-def _positive(value: object) -> bool:
-    try:
-        return value is not None and exact(str(value)) > 0
-    except ValueError:
-        return False
-
-
-def _texts(values: Iterable[object]) -> list[str]:
-    return [str(v) for v in values if v]
 
 
 def _bare(address: object) -> str:

@@ -1,0 +1,248 @@
+"""Bank entries by a person's word: whose payment one is, what came back, what is nobody's; and taking that back.
+
+What rules could not decide waits in the queue with suggestions (`bank_import`); each act here says why.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from django.db import transaction
+
+from coulance.customers import queries as customers
+from coulance.flows import payments as money
+from coulance.flows.bank_import import Judged, source_key
+from coulance.payments import bank
+from coulance.payments import queries as payments
+from coulance.payments.bank import EntryRow
+from coulance.payments.operations import NewReceipt, PaymentsError
+from coulance.platform import audit
+from coulance_core.payments import Method, ReversalKind
+from coulance_core.payments.bank import StatementKind
+
+
+class UnableToAssignEntryError(Exception):
+    """An entry can't be assigned, ignored or reopened as asked; nothing was changed."""
+
+
+def assign(
+    *,
+    entry: int,
+    actor: str,
+    reason: str,
+    at: datetime,
+    account: str = "",
+    numbers: Sequence[str] = (),
+    receipt: int | None = None,
+) -> Judged:
+    """Say what an entry is: an account's payment (for documents, or what its policy makes of it), or a return.
+
+    `account` is the customer's external id; with `numbers` alone it is theirs. `receipt` is the one that came back.
+    The IBAN is remembered as the account's. Raises `UnableToAssignEntryError`.
+    """
+    if not reason.strip():
+        raise UnableToAssignEntryError("say why: every act that moves money has a reason")
+    with transaction.atomic():
+        row = _open_entry(entry)
+        if receipt is not None:
+            _require_of_statement(row)
+            return _assign_return(row, receipt, actor, reason, at)
+        if row.entry.amount.minor <= 0:
+            raise UnableToAssignEntryError(
+                f"bank entry {entry} is money out ({row.entry.amount}): name the receipt that came back, or ignore it"
+            )
+        _require_of_statement(row)
+        owner, refs = _target(account, numbers)
+        try:
+            money.book_payment(
+                receipt=NewReceipt(
+                    account=owner.id,
+                    amount=row.entry.amount,
+                    received_on=row.entry.booked_on,
+                    method=Method.BANK,
+                    source_key=source_key(row.id, bank.receipts_of(entry=row.id) + 1),
+                    reason=reason,
+                    payer_ref=row.entry.remittance,
+                    payer_name=row.entry.counterparty_name,
+                    payer_iban=bank.iban_or_none(row.entry.counterparty_iban),
+                    choice=tuple(refs),
+                ),
+                actor=actor,
+                at=at,
+            )
+        except PaymentsError as error:
+            raise UnableToAssignEntryError(str(error)) from error
+        made = payments.receipt_by_source(source_key=source_key(row.id, bank.receipts_of(entry=row.id)))
+        assert made is not None
+        kept = {**_kept(row), "outcome": "assigned", "numbers": list(numbers)}
+        bank.decide(
+            entry=row.id,
+            state="booked",
+            actor=actor,
+            at=at,
+            reason=reason.strip(),
+            match=kept,
+            account=owner.id,
+            receipt=made.id,
+        )
+        bank.learn_ibans(learnt=[(owner.id, row.entry.counterparty_iban, f"bank_entry/{row.id}")], at=at)
+    what = ", ".join(numbers) or "by the account's policy"
+    return Judged(row.id, "booked", "assigned", row.entry.amount, row.entry.booked_on, owner.external_id, what)
+
+
+def _assign_return(row: EntryRow, receipt: int, actor: str, reason: str, at: datetime) -> Judged:
+    if row.entry.amount.minor >= 0:
+        raise UnableToAssignEntryError(f"bank entry {row.id} is money in ({row.entry.amount}), and takes nothing back")
+    try:
+        found = payments.receipt(receipt=receipt)
+        if found.method is not Method.BANK:
+            raise UnableToAssignEntryError(
+                f"receipt {receipt} came by {found.method.value}, not by bank: a bank entry can't take it back"
+            )
+        if found.amount != -row.entry.amount:
+            raise UnableToAssignEntryError(
+                f"receipt {receipt} is {found.amount}, bank entry {row.id} takes {-row.entry.amount} back: not that one"
+            )
+        money.reverse_payment(
+            receipt=receipt, kind=ReversalKind.BOUNCED, on=row.entry.booked_on, actor=actor, reason=reason, at=at
+        )
+    except PaymentsError as error:
+        raise UnableToAssignEntryError(str(error)) from error
+    bank.decide(
+        entry=row.id,
+        state="booked",
+        actor=actor,
+        at=at,
+        reason=reason.strip(),
+        match={**_kept(row), "outcome": "assigned", "undoes": receipt},
+        account=found.account,
+    )
+    return Judged(row.id, "reversed", "assigned", row.entry.amount, row.entry.booked_on, "", f"receipt {receipt}")
+
+
+def _open_entry(entry: int) -> EntryRow:
+    try:
+        row = bank.entry(entry=entry, lock=True)
+    except PaymentsError as error:
+        raise UnableToAssignEntryError(str(error)) from error
+    if row.state not in ("suggested", "new"):
+        raise UnableToAssignEntryError(
+            f"bank entry {entry} is {row.state} ({row.reason}): reopen it first (coulance bank reopen {entry})"
+        )
+    return row
+
+
+def _require_of_statement(row: EntryRow) -> None:
+    """What a notification tells, a statement tells too: booked here as well, it would be booked twice."""
+    if row.kind is StatementKind.NOTIFICATION and "explains" not in row.match:
+        raise UnableToAssignEntryError(
+            f"bank entry {row.id} was told by a notification: its statement has it too, import that one and assign it"
+        )
+
+
+def _kept(row: EntryRow) -> dict[str, Any]:
+    """What was suggested stays beside what was decided."""
+    return {key: value for key, value in row.match.items() if key in ("explanation", "suggestions", "flags")}
+
+
+def _target(account: str, numbers: Sequence[str]) -> tuple[customers.AccountRow, list[str]]:
+    found = payments.items_by_number(numbers=numbers)
+    refs: list[str] = []
+    owners: set[int] = set()
+    wanted: int | None = None
+    if account:
+        try:
+            wanted = customers.account(account).id
+        except customers.UnableToFindAccountError as error:
+            raise UnableToAssignEntryError(str(error)) from error
+    for number in numbers:
+        items = [item for item in found.get(number, ()) if wanted in (None, item.account)]
+        if not items:
+            raise UnableToAssignEntryError(
+                f"there is no invoice {number!r}" + (f" of account {account!r}" if account else "")
+            )
+        if len({item.account for item in items}) > 1:
+            raise UnableToAssignEntryError(f"several accounts have an invoice {number!r}: name the account too")
+        owners.add(items[0].account)
+        refs += [item.ref for item in items]
+    if wanted is not None:
+        owners.add(wanted)
+    if len(owners) != 1:
+        raise UnableToAssignEntryError(
+            "name an account or an invoice's number"
+            if not owners
+            else "these invoices are of several accounts: one entry is one account's payment"
+        )
+    (row,) = customers.accounts(owners)
+    return row, refs
+
+
+def ignore(*, entry: int, actor: str, reason: str, at: datetime) -> None:
+    """Set an entry aside: it is no customer's. Raises `UnableToAssignEntryError`."""
+    if not reason.strip():
+        raise UnableToAssignEntryError("say why it is no customer's")
+    with transaction.atomic():
+        row = _open_entry(entry)
+        bank.decide(
+            entry=row.id,
+            state="ignored",
+            actor=actor,
+            at=at,
+            reason=reason.strip(),
+            match={**_kept(row), "outcome": "ignored"},
+        )
+        audit.record(actor=actor, act="bank.ignored", subject=f"bank_entry:{entry}", at=at, reason=reason.strip())
+
+
+def reopen(*, entry: int, actor: str, reason: str, at: datetime) -> None:
+    """Take back what was decided on an entry: its receipt is undone, and it waits in the queue again.
+
+    A return that undid a receipt can't be taken back here, nor a payment that a return undid. Raises
+    `UnableToAssignEntryError`.
+    """
+    if not reason.strip():
+        raise UnableToAssignEntryError("say why: every act that moves money has a reason")
+    with transaction.atomic():
+        try:
+            row = bank.entry(entry=entry, lock=True)
+        except PaymentsError as error:
+            raise UnableToAssignEntryError(str(error)) from error
+        if row.state not in ("booked", "ignored"):
+            raise UnableToAssignEntryError(f"bank entry {entry} is in the queue already")
+        if "undoes" in row.match:
+            raise UnableToAssignEntryError(
+                f"bank entry {entry} undid receipt {row.match['undoes']}: book the payment anew instead"
+            )
+        if "parts" in row.match:
+            raise UnableToAssignEntryError(
+                f"bank entry {entry} is a batch whose payments came by notification: reopen those "
+                f"({', '.join(map(str, row.match['parts']))})"
+            )
+        if row.receipt is not None:
+            receipt = payments.receipt(receipt=row.receipt)
+            by = bank.taken_back_by(receipt=row.receipt)
+            if by is not None:
+                raise UnableToAssignEntryError(
+                    f"the bank took this money back by entry {by}: booking it again would book what is not there"
+                )
+            if receipt.reversed_on is None:
+                try:
+                    money.reverse_payment(
+                        receipt=row.receipt,
+                        kind=ReversalKind.MISTAKE,
+                        on=row.entry.booked_on,
+                        actor=actor,
+                        reason=reason,
+                        at=at,
+                    )
+                except PaymentsError as error:
+                    raise UnableToAssignEntryError(str(error)) from error
+        bank.decide(
+            entry=row.id,
+            state="suggested",
+            actor=actor,
+            at=at,
+            reason=f"reopened: {reason.strip()}",
+            match=_kept(row),
+        )
+        audit.record(actor=actor, act="bank.reopened", subject=f"bank_entry:{entry}", at=at, reason=reason.strip())
