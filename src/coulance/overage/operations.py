@@ -1,5 +1,11 @@
 """Writing the records of overage, in the caller's transaction: a word stands or falls with what it causes."""
 
+from coulance.overage.calling import (
+    attempt_phone_task,
+    close_phone_task,
+    open_phone_task,
+    settle_phone_tasks,
+)
 from coulance.overage.consenting import (
     Given,
     NewConsent,
@@ -34,12 +40,16 @@ __all__ = [
     "UnableToConsentError",
     "UnableToRecordError",
     "acknowledge",
+    "attempt_phone_task",
+    "close_phone_task",
     "decide_consent",
     "give_consent",
     "lapse_provisional",
+    "open_phone_task",
     "record_attack",
     "record_settlements",
     "record_warning",
+    "settle_phone_tasks",
     "take_over_consent",
     "withdraw_attack",
     "withdraw_consent",

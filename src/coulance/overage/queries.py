@@ -8,10 +8,12 @@ from typing import Any
 
 from django.db.models import Q
 
+from coulance.overage.calling import PhoneTaskRow, phone_task, phone_tasks
 from coulance.overage.facts import Group, facts_for, groups_for
 from coulance.overage.meters import MeterRef
 from coulance.overage.models import Attack, Consent, Settlement, Warned
 from coulance.overage.reading import ConsentRow, consent_row
+from coulance.overage.standings import StandingRow, near_limit, unreached
 from coulance_core.kernel import Money, Period, exact
 from coulance_core.overage.terms import Absorbed
 
@@ -20,7 +22,9 @@ __all__ = [
     "ConsentRow",
     "Group",
     "MeterRef",
+    "PhoneTaskRow",
     "SettlementRow",
+    "StandingRow",
     "WarningRow",
     "attacks",
     "budget_spent",
@@ -29,10 +33,14 @@ __all__ = [
     "consents",
     "facts_for",
     "groups_for",
+    "near_limit",
     "pending",
+    "phone_task",
+    "phone_tasks",
     "provisional",
     "settlements",
     "told_of",
+    "unreached",
     "warnings",
 ]
 
