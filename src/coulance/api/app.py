@@ -12,7 +12,7 @@ from ninja.errors import AuthenticationError, HttpError, ValidationError
 from ninja.openapi.schema import OpenAPISchema
 
 from coulance import __version__
-from coulance.api import problems
+from coulance.api import docs, problems
 from coulance.api.access import NeedsScope
 from coulance.api.problems import Problem, problem
 from coulance.platform.tokens import SCOPES
@@ -84,6 +84,7 @@ api = CoulanceAPI(
     title="Coulance",
     version=__version__,
     description=_DESCRIPTION.strip(),
+    docs=docs.Page(),
     docs_url="/docs",
     urls_namespace="coulance-api",
 )

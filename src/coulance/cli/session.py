@@ -1,5 +1,6 @@
 """What a command needs before it can work: the instance, its database, Django."""
 
+import gc
 import os
 import time
 from collections.abc import Iterator
@@ -15,9 +16,15 @@ from coulance.platform.postgres import AlreadyRunningError, EmbeddedPostgres
 def set_django_up() -> None:
     """Load Django with our settings. Call it after `prepare()`, since settings read the secrets."""
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "coulance.config.settings")
-    import django
+    # Nearly all that loading makes stays: collecting garbage meanwhile finds none, and takes a tenth of the time.
+    gc.disable()
+    try:
+        import django
 
-    django.setup()
+        django.setup()
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 @contextmanager

@@ -38,7 +38,6 @@ INSTALLED_APPS = [
     "allauth",
     "allauth.account",
     "allauth.mfa",
-    "ninja",
     "procrastinate.contrib.django",
     "coulance.platform",
     "coulance.catalog",
@@ -154,6 +153,7 @@ CACHES = {
 STATIC_URL = "/static/"
 # Served from the packages themselves: nothing to collect, nothing to forget after an upgrade.
 WHITENOISE_USE_FINDERS = True
+STATICFILES_FINDERS = ["django.contrib.staticfiles.finders.AppDirectoriesFinder", "coulance.api.docs.NinjaFiles"]
 WHITENOISE_AUTOREFRESH = False
 
 # Who renders what is attached to a kind of message, and hears what became of it (notices.ports).
