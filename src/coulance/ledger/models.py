@@ -100,6 +100,8 @@ class Hold(models.Model):
     amount = models.BigIntegerField()
     currency = models.CharField(max_length=3)
     source = models.CharField(max_length=120, unique=True)
+    about = models.CharField(max_length=120, default="", db_default="")
+    """What it is an amount of, as a ref of payments: "document/7". Empty: of the account as a whole."""
     placed_at = models.DateTimeField()
     released_at = models.DateTimeField(null=True)
     released_why = models.CharField(max_length=200, default="", db_default="")
@@ -114,6 +116,9 @@ class Hold(models.Model):
                 | (Q(released_at__gte=F("placed_at")) & ~Q(released_why="")),
                 name="ledger_hold_release_says_why",
             ),
+        ]
+        indexes: ClassVar = [
+            models.Index(fields=["party", "about"], condition=Q(released_at__isnull=True), name="ledger_hold_open"),
         ]
 
 

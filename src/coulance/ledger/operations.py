@@ -255,10 +255,11 @@ def reverse_entry(*, source: str, effective_on: date, at: datetime) -> Entry:
     return undo
 
 
-def place_hold(*, account: int, kind: HoldKind, amount: Money, source: str, at: datetime) -> None:
+def place_hold(*, account: int, kind: HoldKind, amount: Money, source: str, at: datetime, about: str = "") -> None:
     """Set an amount of an account aside: disputed, or a payment under way. Idempotent by source.
 
-    Raises `UnableToHoldError` for an amount of zero or less, or a source that holds something else.
+    `about` is the debt it is an amount of, as payments refers to it ("document/7"); without one, of the account. Raises
+    `UnableToHoldError` for an amount of zero or less, or a source that holds something else.
     """
     if amount.minor <= 0:
         raise UnableToHoldError(f"a hold is of more than nothing, not {amount}")
@@ -266,16 +267,17 @@ def place_hold(*, account: int, kind: HoldKind, amount: Money, source: str, at: 
     parties_for(accounts=[account])
     with connection.cursor() as cursor:
         cursor.execute(
-            "INSERT INTO ledger_hold (party_id, kind, amount, currency, source, placed_at)"
-            " SELECT id, %s, %s, %s, %s, %s FROM ledger_party WHERE account_id = %s ON CONFLICT (source) DO NOTHING",
-            [HoldKind(kind).value, amount.minor, amount.currency, source, require_aware(at), account],
+            "INSERT INTO ledger_hold (party_id, kind, amount, currency, source, about, placed_at)"
+            " SELECT id, %s, %s, %s, %s, %s, %s FROM ledger_party WHERE account_id = %s"
+            " ON CONFLICT (source) DO NOTHING",
+            [HoldKind(kind).value, amount.minor, amount.currency, source, about, require_aware(at), account],
         )
         if cursor.rowcount:
             return
         cursor.execute(
             "SELECT 1 FROM ledger_hold h JOIN ledger_party p ON p.id = h.party_id"
-            " WHERE source = %s AND kind = %s AND amount = %s AND currency = %s AND account_id = %s",
-            [source, HoldKind(kind).value, amount.minor, amount.currency, account],
+            " WHERE source = %s AND kind = %s AND amount = %s AND currency = %s AND about = %s AND account_id = %s",
+            [source, HoldKind(kind).value, amount.minor, amount.currency, about, account],
         )
         if cursor.fetchone() is None:
             raise UnableToHoldError(f"{source} holds something else already: release it, and use a new source")

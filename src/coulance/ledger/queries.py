@@ -22,6 +22,8 @@ class OpenHold:
     amount: Money
     source: str
     placed_at: datetime
+    about: str = ""
+    """The debt that it is an amount of, as payments refers to it; empty: of the account as a whole."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,18 +97,19 @@ def trial_balance(*, until: date | None = None) -> tuple[TrialRow, ...]:
         )
 
 
-def open_holds(*, account: int | None = None) -> tuple[OpenHold, ...]:
-    """Holds not released, oldest first; of all accounts, or of one."""
+def open_holds(*, account: int | None = None, accounts: Iterable[int] | None = None) -> tuple[OpenHold, ...]:
+    """Holds not released, oldest first; of all accounts, of one, or of these."""
+    wanted = [account] if account is not None else None if accounts is None else sorted(set(accounts))
     with connection.cursor() as cursor:
         cursor.execute(
-            "SELECT p.account_id, h.kind, h.amount, h.currency, h.source, h.placed_at FROM ledger_hold h"
+            "SELECT p.account_id, h.kind, h.amount, h.currency, h.source, h.placed_at, h.about FROM ledger_hold h"
             " JOIN ledger_party p ON p.id = h.party_id WHERE h.released_at IS NULL"
-            " AND (%s::bigint IS NULL OR p.account_id = %s) ORDER BY h.placed_at, h.id",
-            [account, account],
+            " AND (%s::bigint[] IS NULL OR p.account_id = ANY(%s)) ORDER BY h.placed_at, h.id",
+            [wanted, wanted],
         )
         return tuple(
-            OpenHold(owner, HoldKind(kind), Money(minor, code), source, placed_at)
-            for owner, kind, minor, code, source, placed_at in cursor.fetchall()
+            OpenHold(owner, HoldKind(kind), Money(minor, code), source, placed_at, about)
+            for owner, kind, minor, code, source, placed_at, about in cursor.fetchall()
         )
 
 

@@ -94,19 +94,32 @@ WITH credited AS (
      AND CASE WHEN %(on)s::date IS NULL THEN a.reversed_on IS NULL
               ELSE a.effective_on <= %(on)s AND (a.reversed_on IS NULL OR a.reversed_on > %(on)s) END
    GROUP BY 1, 2
+), held AS (
+  SELECT h.about, sum(h.amount) AS amount FROM ledger_hold h JOIN ledger_party p ON p.id = h.party_id
+   WHERE h.kind = 'dispute' AND h.about <> ''
+     AND (%(accounts)s::bigint[] IS NULL OR p.account_id = ANY(%(accounts)s))
+     AND CASE WHEN %(on)s::date IS NULL THEN h.released_at IS NULL
+              ELSE (h.placed_at AT TIME ZONE 'UTC')::date <= %(on)s
+                   AND (h.released_at IS NULL OR (h.released_at AT TIME ZONE 'UTC')::date > %(on)s) END
+   GROUP BY 1
 )
 SELECT 'document/' || d.id AS ref, d.account_id, CASE d.kind WHEN 'base_invoice' THEN 'base' ELSE 'overage' END AS kind,
        d.number, d.issued_on, d.due_on, d.gross, d.currency,
-       (d.gross + coalesce(credited.gross, 0) - coalesce(paid.amount, 0))::bigint AS open, d.issued_on AS since
+       (d.gross + coalesce(credited.gross, 0) - coalesce(paid.amount, 0))::bigint AS open, d.issued_on AS since,
+       CASE WHEN held.amount > 0 THEN
+         least(held.amount, d.gross + coalesce(credited.gross, 0) - coalesce(paid.amount, 0)) END::bigint AS held
   FROM invoicing_document d LEFT JOIN credited ON credited.id = d.id LEFT JOIN paid ON paid.document_id = d.id
+  LEFT JOIN held ON held.about = 'document/' || d.id
  WHERE d.state = 'issued' AND d.kind IN ('base_invoice', 'overage_invoice')
    AND (%(accounts)s::bigint[] IS NULL OR d.account_id = ANY(%(accounts)s))
    AND (%(on)s::date IS NULL OR d.issued_on <= %(on)s)
    AND (%(all)s OR d.gross + coalesce(credited.gross, 0) - coalesce(paid.amount, 0) <> 0)
 UNION ALL
 SELECT 'opening/' || o.id, o.account_id, o.kind, o.number, o.issued_on, o.due_on, o.gross, o.currency,
-       (o.open - coalesce(paid.amount, 0))::bigint, o.taken_on
+       (o.open - coalesce(paid.amount, 0))::bigint, o.taken_on,
+       CASE WHEN held.amount > 0 THEN least(held.amount, o.open - coalesce(paid.amount, 0)) END::bigint
   FROM payments_opening_item o LEFT JOIN paid ON paid.opening_id = o.id
+  LEFT JOIN held ON held.about = 'opening/' || o.id
  WHERE (%(accounts)s::bigint[] IS NULL OR o.account_id = ANY(%(accounts)s))
    AND CASE WHEN %(on)s::date IS NULL THEN o.reversed_on IS NULL
             ELSE o.taken_on <= %(on)s AND (o.reversed_on IS NULL OR o.reversed_on > %(on)s) END
@@ -137,9 +150,20 @@ def items_since(*, accounts: Iterable[int] | None, on: date | None = None, settl
         return []
     return [
         ItemSince(
-            OpenItem(ref, account, ItemKind(kind), number, issued, due, Money(gross, code), Money(left, code)), since
+            OpenItem(
+                ref,
+                account,
+                ItemKind(kind),
+                number,
+                issued,
+                due,
+                Money(gross, code),
+                Money(left, code),
+                Money(held, code) if held is not None and held > 0 else None,
+            ),
+            since,
         )
-        for ref, account, kind, number, issued, due, gross, code, left, since in _fetch(
+        for ref, account, kind, number, issued, due, gross, code, left, since, held in _fetch(
             _ITEMS, {"accounts": wanted, "on": on, "all": settled}
         )
     ]
@@ -148,8 +172,9 @@ def items_since(*, accounts: Iterable[int] | None, on: date | None = None, settl
 def open_items(*, accounts: Iterable[int] | None = None, on: date | None = None) -> dict[int, tuple[OpenItem, ...]]:
     """What is open of these accounts (none: of all), by account, in the order it falls due.
 
-    Debts are above zero. An item below zero is credit: a credit note on what was paid, or one taken over. `on` gives
-    the items as they stood at the end of that day. Accounts with nothing open are left out.
+    Debts are above zero. An item below zero is credit: a credit note on what was paid, or one taken over. `held` is
+    what open disputes hold of an item (the ledger's holds about it), never more than is open. `on` gives the items as they
+    stood at the end of that day. Accounts with nothing open are left out.
     """
     out: dict[int, list[OpenItem]] = {}
     for found in items_since(accounts=accounts, on=on):

@@ -166,9 +166,7 @@ def _debts(amount: Money, items: Iterable[OpenItem]) -> list[OpenItem]:
     return debts
 
 
-def _in_turn(
-    left: int, waiting: Sequence[OpenItem], payable: Mapping[str, int], held: Mapping[str, int]
-) -> list[Move]:
+def _in_turn(left: int, waiting: Sequence[OpenItem], payable: Mapping[str, int], held: Mapping[str, int]) -> list[Move]:
     moves: list[Move] = []
     for item in waiting:
         if not left:
