@@ -5,6 +5,7 @@ Nothing here imports Django or starts a database until a test outside `tests/cor
 
 import os
 import shutil
+import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -24,6 +25,10 @@ from tests.support.database import (
     stop_server,
     template,
 )
+
+# Some containers forbid it, and every process that a test starts would compile us anew.
+sys.dont_write_bytecode = False
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 # On a developer's machine every run tries other examples; what a shared machine tries must not change from run to run,
 # or a change would be refused for a fault it did not bring. New examples found locally become tests of their own.
