@@ -148,7 +148,7 @@ def test_accounts_for_close_brings_everything_in_few_queries(vps: int, django_qu
     ids = [row.id for row in queries.customers.accounts()]
     with django_queries() as ran:
         found = queries.accounts_for_close(ids)
-    assert len(ran) == 4
+    assert len(ran) == 5
     assert [each.account.id for each in found] == ids
     last = found[-1]
     assert (last.account.external_id, last.account.billing_day) == ("c29", 31)

@@ -80,6 +80,7 @@ COMMANDS: dict[str, _Entry] = {
     "payment": _Entry(
         "payment:payment", "Book money that came in or goes out, divide it over what is open, take it back."
     ),
+    "price": _Entry("price:price", "Agree a base fee for one service, in place of its plan's, and take it back."),
     "takeover": _Entry("takeover:takeover", "Take over customers, balances and numbers from the system you leave."),
     "account": _Entry("account:account", "Statements of account."),
     "open-items": _Entry(

@@ -36,9 +36,10 @@ from coulance_core.overage.advice import (
     recommend,
     why_not_comparable,
 )
+from coulance_core.rating.base import at_price
 from coulance_core.rating.charges import Allowed, Figure
 from coulance_core.rating.pools import PoolMember
-from coulance_core.rating.segments import ChargePart, SubscriptionSpan
+from coulance_core.rating.segments import ChargePart
 
 FORECAST_AFTER = timedelta(days=10)
 """A running period is forecast once it has run this long; before, a few quiet days would speak for the month."""
@@ -175,6 +176,9 @@ def _compared(account: AccountForClose, own: ServiceForClose, at: datetime, most
     if now is None:
         raise UnableToAdviseError(f"{own.external_id} is on no plan on {today.isoformat()}")
     present = catalog.plan_version(now.plan, today)
+    for agreed in own.prices:  # what the service costs now is what was agreed for it, not its plan's price
+        if agreed.plan == now.plan and agreed.start <= today and (agreed.end is None or agreed.end > today):
+            present = at_price(present, agreed.span.price)
     candidates = sold_beside(catalog, present, today)
     spans = list(reversed(_whole_periods(account, own, at, most)))
     uses = period_uses(catalog, account, own, spans, [present, *candidates], units=now.quantity, zone=zone)
@@ -272,12 +276,8 @@ def _request(part: ChargePart, of: ServiceForClose) -> Request:
 
 
 def _facts(service: ServiceForClose) -> ServiceFacts:
-    spans = []
-    for row in service.subscriptions:
-        until = min((day for day in (row.valid_until, service.ended_on) if day is not None), default=None)
-        if until is None or until > row.valid_from:
-            spans.append(SubscriptionSpan(row.plan, row.quantity, row.valid_from, until))
-    return ServiceFacts(ServiceRef(service.external_id, service.name, service.id), tuple(spans), (), service.pool)
+    ref = ServiceRef(service.external_id, service.name, service.id)
+    return ServiceFacts(ref, service.spans(), (), service.pool)
 
 
 def _bounded(use: PeriodUse, account: int, service: int) -> PeriodUse:

@@ -68,6 +68,49 @@ class Subscription(models.Model):
         ]
 
 
+class AgreedPrice(models.Model):
+    """A base fee agreed for one service in place of its plan's: for a whole cycle and all units, in minor units.
+
+    It holds on the civil days [valid_from, valid_until) on which the service is on that plan. `words` print on the
+    invoice. A service has one price a day: the database refuses an overlap.
+    """
+
+    service = models.ForeignKey(Service, on_delete=models.PROTECT, related_name="+")
+    plan = models.CharField(max_length=60)
+    amount = models.BigIntegerField()
+    currency = models.CharField(max_length=3)
+    words = models.CharField(max_length=120, blank=True, default="", db_default="")
+    valid_from = models.DateField()
+    valid_until = models.DateField(null=True)
+    reason = models.CharField(max_length=500)
+    actor = models.CharField(max_length=120)
+    recorded_at = models.DateTimeField()
+
+    class Meta:
+        db_table = "services_agreed_price"
+        constraints: ClassVar = [
+            models.CheckConstraint(
+                condition=Q(amount__gte=0) & ~Q(plan="") & ~Q(reason=""), name="agreed_price_is_whole"
+            ),
+            models.CheckConstraint(
+                condition=Q(valid_until__isnull=True) | Q(valid_until__gt=F("valid_from")), name="agreed_price_lasts"
+            ),
+            ExclusionConstraint(
+                name="agreed_price_no_overlap",
+                expressions=[
+                    (
+                        Func(F("service_id"), F("service_id"), Value("[]"), function="int8range"),
+                        RangeOperators.OVERLAPS,
+                    ),
+                    (
+                        Func(F("valid_from"), F("valid_until"), Value("[)"), function="daterange"),
+                        RangeOperators.OVERLAPS,
+                    ),
+                ],
+            ),
+        ]
+
+
 class Series(models.Model):
     """A stream of samples, by the key its sender uses, and the service and meter it counts for."""
 

@@ -4,14 +4,34 @@ Days are civil days in the zone of the service's account, half open: a service t
 """
 
 from collections.abc import Collection, Mapping
-from datetime import date
+from datetime import date, datetime
 from typing import Any
 
 from django.db import IntegrityError, transaction
 
 from coulance.customers import queries as customers
+from coulance.services import pricing
 from coulance.services.models import Series, Service, Subscription
+from coulance.services.pricing import UnableToAgreePriceError
+from coulance_core.kernel import Money
 
+__all__ = [
+    "KINDS",
+    "UnableToAgreePriceError",
+    "UnableToAssignSeriesError",
+    "UnableToChangePlanError",
+    "UnableToEndServiceError",
+    "UnableToStartServiceError",
+    "agree_price",
+    "assign_series",
+    "change_plan",
+    "end_price",
+    "end_service",
+    "replace_subscriptions",
+    "start_service",
+    "write_series",
+    "write_services",
+]
 KINDS = ("vps", "colo", "web", "mail", "storage", "managed", "other")
 """What kinds of service there are; pictures and words differ by it, amounts do not."""
 
@@ -116,6 +136,40 @@ def end_service(*, service: str, on: date) -> None:
             last.save(update_fields=["valid_until"])
         row.ended_on = on
         row.save(update_fields=["ended_on"])
+
+
+def agree_price(
+    *,
+    service: str,
+    plan: str,
+    amount: Money,
+    words: str = "",
+    from_date: date,
+    until: date | None = None,
+    actor: str,
+    reason: str,
+    at: datetime,
+) -> int:
+    """Agree a base fee for a service in place of its plan's; gives its id.
+
+    It is for a whole cycle of the plan and all units, holds while the service is on that plan, on the civil days
+    [from_date, until), and ends what was agreed before from that day on. `words` print behind the plan's name.
+    Raises `UnableToAgreePriceError`.
+    """
+    with transaction.atomic():
+        return pricing.agree_price(
+            service=service, plan=plan, amount=amount, words=words, from_date=from_date, until=until,
+            actor=actor, reason=reason, at=at,
+        )  # fmt: skip
+
+
+def end_price(*, service: str, on: date, actor: str, reason: str, at: datetime) -> bool:
+    """From a day on, the plan's own price again, also where another was agreed for later; whether anything changed.
+
+    Raises `UnableToAgreePriceError`.
+    """
+    with transaction.atomic():
+        return pricing.end_price(service=service, on=on, actor=actor, reason=reason, at=at)
 
 
 def assign_series(*, key: str, service: str, meter: str) -> int:

@@ -3,7 +3,7 @@
 from collections.abc import Collection, Mapping
 from datetime import date
 from itertools import groupby
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from django.db import connection
@@ -12,6 +12,8 @@ from django.db.models import Count, Q
 from coulance.customers import queries as customers
 from coulance.customers.queries import AccountRow
 from coulance.services.models import Series, Service, Subscription
+from coulance_core.kernel import Money
+from coulance_core.rating.segments import AgreedPrice, PriceSpan, SubscriptionSpan, with_prices
 
 
 class UnableToFindServiceError(LookupError):
@@ -28,6 +30,24 @@ class SubscriptionRow(NamedTuple):
     quantity: int
     valid_from: date
     valid_until: date | None
+
+
+class PriceRow(NamedTuple):
+    """A base fee agreed for a service on a plan, for a whole cycle and all units, on the days [start, end)."""
+
+    plan: str
+    amount: Money
+    words: str
+    start: date
+    end: date | None
+    reason: str = ""
+    id: int = 0
+
+    @property
+    def span(self) -> PriceSpan:
+        """The same, as rating takes it."""
+        price = AgreedPrice(self.amount.amount, self.amount.currency, self.words)
+        return PriceSpan(self.plan, self.start, self.end, price)
 
 
 class SeriesRow(NamedTuple):
@@ -65,6 +85,16 @@ class ServiceForClose(NamedTuple):
     billed_until: date | None
     subscriptions: tuple[SubscriptionRow, ...]
     series: tuple[SeriesRow, ...]
+    prices: tuple[PriceRow, ...] = ()
+
+    def spans(self) -> tuple[SubscriptionSpan, ...]:
+        """Its subscriptions as rating takes them: cut where the service ends, and where an agreed price holds."""
+        spans = []
+        for row in self.subscriptions:
+            until = min((day for day in (row.valid_until, self.ended_on) if day is not None), default=None)
+            if until is None or until > row.valid_from:
+                spans.append(SubscriptionSpan(row.plan, row.quantity, row.valid_from, until))
+        return with_prices(spans, [row.span for row in self.prices]) if self.prices else tuple(spans)
 
 
 class AccountForClose(NamedTuple):
@@ -85,7 +115,7 @@ class SeriesRef(NamedTuple):
 
 
 def accounts_for_close(ids: Collection[int]) -> list[AccountForClose]:
-    """These accounts with their services, subscriptions and series, sorted by id; four queries whatever the number."""
+    """These accounts with their services, subscriptions and series, sorted by id; five queries whatever the number."""
     wanted = list(ids)
     with connection.cursor() as cursor:
         cursor.execute(
@@ -108,6 +138,12 @@ def accounts_for_close(ids: Collection[int]) -> list[AccountForClose]:
             for service, rows in groupby(cursor.fetchall(), key=lambda row: row[0])
         }
         cursor.execute(
+            f"{_PRICES} WHERE service_id IN (SELECT id FROM services_service WHERE account_id = ANY(%s))"  # noqa: S608
+            f" {_IN_ORDER}",
+            [wanted],
+        )
+        prices = _prices(cursor.fetchall())
+        cursor.execute(
             "SELECT account_id, id, external_id, name, kind, started_on, ended_on, pool, billed_until "
             "FROM services_service WHERE account_id = ANY(%s) ORDER BY account_id, external_id",
             [wanted],
@@ -116,13 +152,33 @@ def accounts_for_close(ids: Collection[int]) -> list[AccountForClose]:
             owner: tuple(
                 ServiceForClose(
                     service, name, title, kind, since, until, pool, billed,
-                    subscriptions.get(service, ()), series.get(service, ()),
+                    subscriptions.get(service, ()), series.get(service, ()), prices.get(service, ()),
                 )
                 for _, service, name, title, kind, since, until, pool, billed in rows
             )
             for owner, rows in groupby(cursor.fetchall(), key=lambda row: row[0])
         }  # fmt: skip
     return [AccountForClose(row, services.get(row.id, ())) for row in customers.accounts(wanted)]
+
+
+_PRICES = (
+    "SELECT service_id, plan, amount, currency, words, valid_from, valid_until, reason, id FROM services_agreed_price"
+)
+_IN_ORDER = "ORDER BY service_id, valid_from"
+
+
+def _prices(rows: Collection[tuple[Any, ...]]) -> dict[int, tuple[PriceRow, ...]]:
+    return {
+        service: tuple(PriceRow(row[1], Money(row[2], row[3]), *row[4:]) for row in own)
+        for service, own in groupby(rows, key=lambda row: row[0])
+    }
+
+
+def agreed_prices(service_ids: Collection[int]) -> dict[int, tuple[PriceRow, ...]]:
+    """The base fees agreed for these services, the oldest first, by service id; services without any are left out."""
+    with connection.cursor() as cursor:
+        cursor.execute(f"{_PRICES} WHERE service_id = ANY(%s) {_IN_ORDER}", [list(service_ids)])
+        return _prices(cursor.fetchall())
 
 
 _index: "tuple[UUID | None, dict[str, SeriesRef]] | None" = None

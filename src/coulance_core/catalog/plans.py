@@ -11,7 +11,8 @@ from coulance_core.catalog.meters import Aggregation, Measure, Proration
 from coulance_core.catalog.prices import Capacity, Dynamic, Percentage, PriceModel
 from coulance_core.kernel import Dimension, Quantity, currency
 
-INTERVALS = (1, 3, 6, 12)
+INTERVALS = (1, 3, 6, *range(12, 121, 12))
+"""Months of a cycle: up to a half year, or whole years up to ten, as domains have them."""
 
 
 class CycleAlignment(StrEnum):
@@ -78,7 +79,7 @@ class Allowance:
 
 @dataclass(frozen=True, slots=True)
 class BaseFee:
-    """A fee in advance for every `interval_months` (1, 3, 6 or 12), per unit of the subscription if so."""
+    """A fee in advance for every `interval_months` (1, 3, 6 or whole years), per unit of the subscription if so."""
 
     amount: Fraction
     interval_months: int = 1
@@ -95,7 +96,7 @@ class BaseFee:
         if self.amount < 0:
             yield Fault("amount", f"expected 0 or more, not {self.amount}")
         if self.interval_months not in INTERVALS:
-            yield Fault("interval_months", f"expected 1, 3, 6 or 12, not {self.interval_months}")
+            yield Fault("interval_months", f"expected 1, 3, 6, or 12 to 120 by whole years, not {self.interval_months}")
 
 
 @dataclass(frozen=True, slots=True)

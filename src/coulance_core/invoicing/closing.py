@@ -7,7 +7,7 @@ what each charge was settled at, so that late samples can be told from what was 
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from fractions import Fraction
 from zoneinfo import ZoneInfo
@@ -313,7 +313,7 @@ def _billable(service: ServiceFacts) -> tuple[SubscriptionSpan, ...]:
         return service.spans
     first = service.billed_until
     return tuple(
-        SubscriptionSpan(span.plan, span.units, max(span.start, first), span.end)
+        replace(span, start=max(span.start, first))
         for span in service.spans
         if span.end is None or span.end > first
     )

@@ -15,18 +15,22 @@ from functools import lru_cache
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
-from coulance_core.catalog.terms import BaseFee, Catalog, Proration
+from coulance_core.catalog.terms import BaseFee, Catalog, PlanVersion, Proration
 from coulance_core.kernel import Money, Period, Rounding, civil_midnight
 from coulance_core.rating.cycles import CyclePart, Cycles
 from coulance_core.rating.lines import LineKind, PricedLine, rounded
 from coulance_core.rating.proration import IN_WORDS, share_of_dates
-from coulance_core.rating.segments import Segment, SubscriptionSpan, segments
+from coulance_core.rating.segments import AgreedPrice, Segment, SubscriptionSpan, segments
 from coulance_core.rating.sheet import Sheet
 
 ZERO = Fraction(0)
 _midnight = lru_cache(maxsize=4096)(civil_midnight)
 BASE = "base"
 """The key of a plan's base fee; a commitment's is `commit:` and its charge."""
+
+
+class UnableToPriceError(ValueError):
+    """A price was agreed for a service that its plan has no place for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +95,7 @@ class _Entitled:
     said: _Said
     units: int
     each: Fraction
+    agreed: bool = False
 
 
 _Days = list[tuple[date, date]]
@@ -127,6 +132,19 @@ def _minus(these: _Days, those: _Days) -> _Days:
 
 def _common(these: _Days, those: _Days) -> _Days:
     return _minus(these, _minus(these, those))
+
+
+def at_price(version: PlanVersion, price: AgreedPrice) -> PlanVersion:
+    """A plan's terms with the base fee that was agreed, named so: cycle, proration, tax class and charges stay.
+
+    Raises `UnableToPriceError` where the plan has no base fee, or another currency.
+    """
+    if version.base is None:
+        raise UnableToPriceError(f"plan {version.version} has no base fee, and {price.amount} is agreed in its place")
+    if price.currency != version.currency:
+        raise UnableToPriceError(f"plan {version.version} is in {version.currency}, and {price.currency} was agreed")
+    name = f"{version.name} ({price.words})" if price.words else version.name
+    return replace(version, name=name, base=replace(version.base, amount=price.amount, per_unit=False))
 
 
 def base_due(
@@ -179,6 +197,7 @@ def _entitled(
             if terms is None:
                 continue
             _, fee, name, tax_class = terms
+            agreed = key == BASE and segment.price is not None
             if run_start is None or before != (segment.start, fee.interval_months):
                 run_start = origin.get(segment.start, segment.start)
             before = (segment.end, fee.interval_months)
@@ -191,7 +210,7 @@ def _entitled(
             end = None if segment.end == date.max else segment.end
             said = _Said(segment.version.version, name, tax_class)
             out.extend(
-                _Entitled(same, part, said, units, fee.amount)
+                _Entitled(same, part, said, units, fee.amount, agreed)
                 for part in cycles.parts(first, end, through)
                 if part.cycle_end > since
             )
@@ -214,7 +233,7 @@ def _since_terms_began(
             if span.end is not None and span.end <= first:
                 continue
             origin[first] = span.start
-            span = SubscriptionSpan(span.plan, span.units, first, span.end)
+            span = replace(span, start=first)
         known.append(span)
     return known, origin
 
@@ -248,6 +267,8 @@ def _fees(segment: Segment) -> list[tuple[str, BaseFee, str, str]]:
     """A segment's fees in advance: key, terms, name and tax class of each."""
     version = segment.version
     out: list[tuple[str, BaseFee, str, str]] = []
+    if segment.price is not None:
+        version = at_price(version, segment.price)
     if version.base is not None:
         out.append((BASE, version.base, version.name, version.tax_class))
     for charge in version.charges:
@@ -321,7 +342,8 @@ class _Settlement:
             amount = self._difference(sheet, cycle, _merge([*self.days[cycle], days]))
             net = Money.of(amount, self.currency)
             return self._line(sheet, kind, cycle, days, amount, net, one.said, one.units)
-        sheet.fact("fee", one.each, self.currency, "for a whole cycle")
+        source = "agreed for this service, for a whole cycle, all units" if one.agreed else "for a whole cycle"
+        sheet.fact("fee", one.each, self.currency, source)
         operands, exact = ["fee"], one.each
         if one.units != 1:
             operands.append("units")

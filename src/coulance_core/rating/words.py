@@ -23,7 +23,8 @@ from coulance_core.catalog.prices import (
 from coulance_core.rating.conventions import measure_conventions
 from coulance_core.rating.sheet import text
 
-_EVERY = {1: "a month", 3: "every 3 months", 6: "every 6 months", 12: "a year"}
+_EVERY = {1: "a month", 3: "every 3 months", 6: "every 6 months", 12: "a year",
+          **{12 * years: f"every {years} years" for years in range(2, 11)}}  # fmt: skip
 
 
 def plan_words(plan: PlanVersion) -> tuple[str, ...]:

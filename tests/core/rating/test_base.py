@@ -10,9 +10,9 @@ from tests.core.rating.scenes import AMS, book, plan, port, told, traffic
 
 from coulance_core.catalog.terms import Catalog, NotInCatalogError, Proration
 from coulance_core.kernel import Money, Rounding
-from coulance_core.rating.base import BilledSpan, DueSpan, base_due
+from coulance_core.rating.base import BilledSpan, DueSpan, UnableToPriceError, base_due
 from coulance_core.rating.proration import share_of_dates
-from coulance_core.rating.segments import SubscriptionSpan
+from coulance_core.rating.segments import AgreedPrice, PriceSpan, SubscriptionSpan, with_prices
 
 CATALOG = book(plan("s"), plan("l", base="20.00"), plan("q", base="90.00", months=3), plan("c", port(), base=None))
 SINCE = date(2025, 10, 1)
@@ -310,3 +310,41 @@ def test_a_cycle_that_changes_twice_costs_what_it_would_have_at_once(
         share = share_of_dates(a, b, *cycle, Proration.CALENDAR_DAYS, AMS) if a < b else F(0)
         expected = Money.of(10 * units * share, "EUR", Rounding.HALF_UP)
         assert sum(one.net.minor for one in own) == expected.minor
+
+
+def agreed(amount: str, start: str, end: str | None = None, *, plan: str = "s", words: str = "as agreed") -> PriceSpan:
+    until = None if end is None else date.fromisoformat(end)
+    return PriceSpan(plan, date.fromisoformat(start), until, AgreedPrice(F(amount), "EUR", words))
+
+
+def test_an_agreed_price_takes_the_place_of_the_plans_while_it_lasts_and_says_so() -> None:
+    account = Account()
+    spans = with_prices([span("s", "2025-11-01", units=3)], [agreed("22.50", "2025-11-01", "2026-01-01")])
+    (line,) = [one.line for one in account.due(date(2025, 11, 1), spans)]
+    assert (line.description, line.quantity, line.net.decimal()) == (
+        f"{CATALOG.version('s@2025-01-01').name} (as agreed)",
+        1,
+        "22.50",
+    )
+    assert any("agreed for this service" in fact.source for fact in line.explanation.facts)
+    assert account.bill("2025-12-01", *spans) == ["base 11-01..12-01 22.50", "base 12-01..01-01 22.50"]
+    assert account.bill("2026-01-01", *spans) == ["base 01-01..02-01 30.00"]
+
+
+def test_a_price_agreed_in_mid_period_costs_each_day_once_and_one_of_another_plan_does_nothing() -> None:
+    account = Account()
+    account.bill("2025-11-01", span("s", "2025-11-01"))
+    spans = with_prices([span("s", "2025-11-01")], [agreed("4", "2025-11-16"), agreed("1", "2025-11-01", plan="l")])
+    assert account.bill("2025-11-30", *spans) == ["base 11-16..12-01 2.00", "credit 11-16..12-01 -5.00"]
+    assert account.bill("2025-12-01", *spans) == ["base 12-01..01-01 4.00"]
+    assert account.bill("2025-12-01", span("s", "2025-11-01")) == [  # taken back: as if it had never been
+        "base 11-16..12-01 5.00", "base 12-01..01-01 10.00", "credit 11-16..12-01 -2.00", "credit 12-01..01-01 -4.00",
+    ]  # fmt: skip
+
+
+def test_a_price_agreed_at_nothing_bills_nothing_and_another_currency_is_refused() -> None:
+    spans = with_prices([span("s", "2025-11-01")], [agreed("0", "2025-11-01")])
+    assert Account().bill("2025-12-01", *spans) == []
+    dollars = PriceSpan("s", date(2025, 11, 1), None, AgreedPrice(F(4), "USD"))
+    with pytest.raises(UnableToPriceError, match="USD was agreed"):
+        Account().due(date(2025, 12, 1), with_prices([span("s", "2025-11-01")], [dollars]))

@@ -71,6 +71,7 @@ def service_detail(request: HttpRequest, external_id: str) -> HttpResponse:
             "items": items,
             "pools": _pools(statement, items),
             "subscriptions": queries.subscriptions([service.id]).get(service.id, ()),
+            "prices": queries.agreed_prices([service.id]).get(service.id, ()),
             "recent": recent(series, zone=account.zone, at=clock.now()),
             "series": series,
             "documents": listing.documents_of_service(service=service.id, limit=24),

@@ -48,7 +48,6 @@ from coulance_core.kernel import Money, Period, anchored_date
 from coulance_core.kernel.period import add_months
 from coulance_core.rating.base import BilledSpan
 from coulance_core.rating.lines import PricedLine
-from coulance_core.rating.segments import SubscriptionSpan
 
 MOST_KNOWN = 20_000
 """Base fees that are remembered: enough for every plan, start and history that is common."""
@@ -194,14 +193,9 @@ def _counters_disagree(group: Sequence[AccountForClose], proof: Proof) -> dict[i
 
 
 def _facts(service: ServiceForClose, billed: Sequence[BilledSpan]) -> ServiceFacts:
-    spans = []
-    for row in service.subscriptions:
-        until = min((d for d in (row.valid_until, service.ended_on) if d is not None), default=None)
-        if until is None or until > row.valid_from:
-            spans.append(SubscriptionSpan(row.plan, row.quantity, row.valid_from, until))
     return ServiceFacts(
         ServiceRef(service.external_id, service.name, service.id),
-        tuple(spans),
+        service.spans(),
         tuple(billed),
         service.pool,
         service.billed_until,

@@ -22,7 +22,7 @@ from coulance_core.catalog.terms import Aggregation, Catalog, Direction, NotInCa
 from coulance_core.kernel import Period, anchored_date, anchored_period
 from coulance_core.kernel.period import add_months
 from coulance_core.rating.charges import rater
-from coulance_core.rating.segments import ChargePart, SubscriptionSpan, charge_parts, segments
+from coulance_core.rating.segments import ChargePart, charge_parts, segments
 from coulance_core.usage.figures import conversion
 from coulance_core.usage.job import direction_of
 
@@ -119,14 +119,8 @@ def counted(
 def _parts(
     catalog: Catalog, service: ServiceForClose, period: Period, zone: ZoneInfo, at: datetime
 ) -> Iterable[ChargePart]:
-    ended = service.ended_on
-    spans = []
-    for row in service.subscriptions:
-        until = min((d for d in (row.valid_until, ended) if d is not None), default=None)
-        if until is None or until > row.valid_from:
-            spans.append(SubscriptionSpan(row.plan, row.quantity, row.valid_from, until))
     try:
-        parts = charge_parts(segments(catalog, spans, *period.dates(zone)), zone)
+        parts = charge_parts(segments(catalog, service.spans(), *period.dates(zone)), zone)
     except NotInCatalogError:
         return
     for part in parts:
