@@ -44,6 +44,16 @@ class Of(StrEnum):
     """A quantity used, in `unit`."""
     OVERAGE = "overage"
     """Accrued overage in money, before tax; `unit` is its currency."""
+    BURST = "burst"
+    """Minutes of burst left, of a percentile port."""
+    FORECAST = "forecast"
+    """A share of the allowance that will have been used by the period's end, at this pace."""
+    UNUSUAL = "unusual"
+    """Use that is unlike this service: so many times the usual of the hour, for hours."""
+
+
+FORETOLD = (Of.FORECAST, Of.UNUSUAL)
+"""What lies on no axis of use: looked at by the hour, against the service's own past."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +83,18 @@ ALL = Threshold("100 %", Of.ALLOWANCE, Fraction(1))
 USUAL = (Threshold("80 %", Of.ALLOWANCE, Fraction(4, 5)), ALL, Threshold("80 % of limit", Of.LIMIT, Fraction(4, 5)))
 
 
+def civil_time(text: str) -> int | None:
+    """Minutes after midnight of a text such as `22:00`; None for another.
+
+    >>> civil_time("07:30"), civil_time("24:00")
+    (450, None)
+    """
+    hour, sep, minute = text.partition(":")
+    if not sep or len(hour) != 2 or len(minute) != 2 or not (hour + minute).isdecimal():
+        return None
+    return int(hour) * 60 + int(minute) if int(hour) < 24 and int(minute) < 60 else None
+
+
 @dataclass(frozen=True, slots=True)
 class OverageTerms:
     """How overage is controlled.
@@ -94,6 +116,17 @@ class OverageTerms:
     reachable_above: Money | None = None
     approval_above: Money | None = None
     budget: Money | None = None
+    ports: Action | None = None
+    """What happens at a percentile port that nobody agreed to overage for; None: as `action`. A throttle holds it to
+    its commit. Where a limit is in force it is held to the rate that the limit reaches, whatever this says, unless use
+    is absorbed or only warned of."""
+    levels: Action = Action.ABSORB
+    """The same of levels (stored data, seats): no pause of a network ends them, so they are absorbed, or warned of."""
+    remind_hours: int = 24
+    """How long nobody may have answered before they are told again, of an allowance that is used up."""
+    quiet_from: str = ""
+    quiet_until: str = ""
+    """Civil times of the customer between which nobody is disturbed, such as 22:00 and 07:00."""
     lag_s: int = 360
     hold_above: Money | None = None
     hold_hours: int = 72
@@ -120,6 +153,15 @@ class OverageTerms:
             amount = getattr(self, name)
             if amount is not None and amount.minor < 0:
                 yield Fault(name, f"expected 0 or more, not {amount}")
+        if self.levels not in (Action.ABSORB, Action.WARN):
+            yield Fault("levels", f"expected absorb or warn: pausing a network ends no level, not {self.levels.value}")
+        if not 1 <= self.remind_hours <= 168:
+            yield Fault("remind_hours", f"expected 1 to 168, not {self.remind_hours}")
+        for name in ("quiet_from", "quiet_until"):
+            if (text := getattr(self, name)) and civil_time(text) is None:
+                yield Fault(name, f'expected a civil time such as "22:00", not {text!r}')
+        if bool(self.quiet_from) != bool(self.quiet_until):
+            yield Fault("quiet_until", "quiet hours begin and end: give both or neither")
         if self.lag_s < 0:
             yield Fault("lag_s", f"expected 0 or more, not {self.lag_s}")
         if not 0 <= self.hold_hours <= 72:

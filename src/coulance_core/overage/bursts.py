@@ -15,8 +15,8 @@ from math import ceil, floor
 import numpy as np
 
 from coulance_core.catalog.terms import PercentileTerms
-from coulance_core.kernel import Explanation
-from coulance_core.overage.limit import most
+from coulance_core.kernel import Explanation, Money
+from coulance_core.overage.limit import most, reach
 from coulance_core.overage.settle import Attack, Regime, SettleError, regimes_of, strictest
 from coulance_core.overage.terms import Absorbed, Facts, PriceTerms
 from coulance_core.usage.percentile import percentile
@@ -32,7 +32,8 @@ class Port:
 
     `columns`: the rates that are ranked, one array for each (in and out, or one made of both), stored whole units, one
     value a sample that lies in (start, end], epoch seconds. `added`: whether the columns' percentiles are added, else
-    the greater counts. `factor` turns stored units into the measure's. `expected` samples should have come.
+    the greater counts. `factor` turns stored units into the measure's. `expected` samples should have come. The
+    `tolerance` lies right above the commit and is free.
     """
 
     key: str
@@ -46,6 +47,7 @@ class Port:
     expected: int
     factor: Fraction = Fraction(1)
     added: bool = False
+    tolerance: Fraction = ZERO
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +55,7 @@ class SettledPort:
     """What became of it: the measured percentile, and the one that may be priced, in `unit`.
 
     `clipped` counts samples above the commit that may not be charged, by reason. `overage` is `billable` above the
-    commit.
+    commit and its tolerance; `tolerated` is what the tolerance took of the rest, which is `absorbed`.
     """
 
     key: str
@@ -64,6 +66,7 @@ class SettledPort:
     absorbed: Fraction
     clipped: Mapping[Absorbed, int]
     explanation: Explanation
+    tolerated: Fraction = ZERO
 
 
 def settle_port(port: Port, facts: Facts, *, attacks: Sequence[Attack] = ()) -> SettledPort:
@@ -76,8 +79,8 @@ def settle_port(port: Port, facts: Facts, *, attacks: Sequence[Attack] = ()) -> 
     # A paused or throttled sample is charged as measured, so pauses are no reason here.
     regimes = regimes_of(Facts(facts.consents, facts.warned, facts.acknowledged, (), facts.exposure))
     of = _which(port, regimes)
-    tops = [_top(port, regime) for regime in regimes]
-    measured = _figure(port, port.columns)
+    tops = [_top(port, regime, facts.exposure) for regime in regimes]
+    measured = figure_of(port)
     attacked = _attacked(port, attacks)
     columns = _clipped(port, of, tops)
     if attacked.any():
@@ -93,23 +96,37 @@ def settle_port(port: Port, facts: Facts, *, attacks: Sequence[Attack] = ()) -> 
     for i, regime in enumerate(regimes):
         count = int((lowered & ~attacked & (of == i)).sum())
         if count:
-            reason = regime.reason or Absorbed.ABOVE_LIMIT
+            reason = regime.reason or _why(port, regime, facts)
             clipped[reason] = clipped.get(reason, 0) + count
     e = Explanation.build("overage.percentile_settled", terms=port.terms.version)
     e.fact("measured", measured, port.unit, "percentile of all samples")
     for reason, count in clipped.items():
-        to = "the limit" if reason is Absorbed.ABOVE_LIMIT else "the commit"
+        to = _COUNTS_AS.get(reason, "the commit")
         e.fact(f"samples {reason.value.replace('_', ' ')}", count, "", f"count as {to}")
     e.fact("billable", billable, port.unit, "percentile with those samples lowered")
     e.fact("commit", port.commit, port.unit)
     e.step("above", "subtract", "billable", "commit", unit=port.unit)
-    e.step("overage", "max", "above", "0", unit=port.unit)
+    if port.tolerance:
+        e.fact("tolerance", port.tolerance, port.unit, "free by the terms")
+        e.step("past tolerance", "subtract", "above", "tolerance", unit=port.unit)
+        e.step("overage", "max", "past tolerance", "0", unit=port.unit)
+    else:
+        e.step("overage", "max", "above", "0", unit=port.unit)
     # Below the commit nothing is absorbed: the commit is paid in any case.
     e.step("measured above", "subtract", "measured", "commit", unit=port.unit)
     e.step("measured overage", "max", "measured above", "0", unit=port.unit)
     e.step("absorbed", "subtract", "measured overage", "overage", unit=port.unit)
     overage, absorbed = e.number("overage"), e.number("absorbed")
-    return SettledPort(port.key, port.unit, measured, billable, overage, absorbed, clipped, e.freeze())
+    tolerated = min(absorbed, port.tolerance)
+    return SettledPort(port.key, port.unit, measured, billable, overage, absorbed, clipped, e.freeze(), tolerated)
+
+
+_COUNTS_AS = {Absorbed.ABOVE_LIMIT: "the limit", Absorbed.NOT_ACKNOWLEDGED: "what needs no acknowledgement"}
+
+
+def figure_of(port: Port) -> Fraction:
+    """The percentile of a port's samples as they were measured, in its unit."""
+    return _figure(port, port.columns)
 
 
 def _attacked(port: Port, attacks: Sequence[Attack]) -> Bools:
@@ -133,12 +150,33 @@ def _which(port: Port, regimes: Sequence[Regime]) -> Ints:
     return of
 
 
-def _top(port: Port, regime: Regime) -> int | None:
+def _reaches(port: Port, regime: Regime, exposure: Money | None) -> tuple[Fraction | None, Fraction | None]:
+    """How far above the commit a regime's limit reaches, and what nobody has to acknowledge; None: any rate."""
+    assert regime.consent is not None
+    limit = most(regime.consent.limit, port.terms, regime.consent.terms)
+    allowed = None if limit is None else port.tolerance + limit
+    if regime.acknowledged or exposure is None:
+        return allowed, None
+    reached, given = reach(port.terms.price, exposure.amount), regime.consent.pre_acknowledged
+    if reached is not None and given is not None:
+        beforehand = reach(port.terms.price, given.amount)
+        reached = None if beforehand is None else max(reached, beforehand)
+    return allowed, None if reached is None else max(reached, port.tolerance)
+
+
+def _top(port: Port, regime: Regime, exposure: Money | None) -> int | None:
     """The highest rate, in stored units, that counts in a regime; None: as measured."""
     if regime.reason is not None or regime.consent is None:
         return floor(port.commit / port.factor)
-    limit = most(regime.consent.limit, port.terms, regime.consent.terms)
-    return None if limit is None else floor((port.commit + limit) / port.factor)
+    found = [one for one in _reaches(port, regime, exposure) if one is not None]
+    return floor((port.commit + min(found)) / port.factor) if found else None
+
+
+def _why(port: Port, regime: Regime, facts: Facts) -> Absorbed:
+    """Which of the two lowered a sample of a regime in which use may be charged."""
+    allowed, exposed = _reaches(port, regime, facts.exposure)
+    nobody = exposed is not None and (allowed is None or exposed < allowed)
+    return Absorbed.NOT_ACKNOWLEDGED if nobody else Absorbed.ABOVE_LIMIT
 
 
 def _figures(port: Port, columns: tuple[Ints, ...]) -> list[Fraction]:

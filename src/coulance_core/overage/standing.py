@@ -11,7 +11,7 @@ from fractions import Fraction
 from math import ceil
 
 from coulance_core.catalog.terms import Action, Of, Threshold
-from coulance_core.kernel import Explanation, Money, Rounding
+from coulance_core.kernel import Explanation, Money, Rounding, unit
 from coulance_core.overage.limit import most, reach
 from coulance_core.overage.terms import Consent, PriceTerms
 from coulance_core.rating.models import price
@@ -37,7 +37,7 @@ class Standing:
     """What is known of a meter and its period at an instant. Quantities in the measure's unit.
 
     `used` counts no attacks. `billable` is what settling up to now says. `consent` is the one in force, if any;
-    `verified`, `warned`, `acknowledged` whether each holds now.
+    `verified`, `warned`, `acknowledged` whether each holds now. Thresholds in another `unit` are turned into it.
     """
 
     used: Fraction
@@ -50,6 +50,7 @@ class Standing:
     warned: bool = False
     acknowledged: bool = False
     exposure: Money | None = None
+    unit: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,8 +151,10 @@ def position(threshold: Threshold, standing: Standing) -> Fraction | None:
         case Of.ALLOWANCE:
             return threshold.value * standing.included
         case Of.QUANTITY:
-            return threshold.value
+            return _in_unit(threshold, standing)
         case Of.OVERAGE:
+            if threshold.unit and threshold.unit != standing.terms.currency:
+                return None
             # The price reaches an amount at the end of the stretch that costs less.
             reached = reach(standing.terms.price, threshold.value)
             return None if reached is None else standing.included + standing.tolerance + reached
@@ -161,6 +164,16 @@ def position(threshold: Threshold, standing: Standing) -> Fraction | None:
                 return None
             top = standing.included + standing.tolerance
             return top + threshold.value * (point.at - top)
+        case Of.BURST | Of.FORECAST | Of.UNUSUAL:
+            return None
+
+
+def _in_unit(threshold: Threshold, standing: Standing) -> Fraction | None:
+    """A quantity of another kind than the meter's (GB for a port in Mbit/s) lies nowhere on its axis."""
+    if not threshold.unit or not standing.unit or threshold.unit == standing.unit:
+        return threshold.value
+    one, other = unit(threshold.unit), unit(standing.unit)
+    return threshold.value * one.size / other.size if one.dimension is other.dimension else None
 
 
 def crossed(
@@ -181,12 +194,17 @@ def crossed(
     return tuple(sorted([f for f in found if f[1] <= standing.used], key=lambda f: (f[1], f[0].key)))
 
 
-def arm(thresholds: Sequence[Threshold], standing: Standing, *, told: Collection[str] = ()) -> Fraction | None:
-    """The next position at which something must be looked at: a threshold not told of, or the stop; None: none."""
+def arm(
+    thresholds: Sequence[Threshold], standing: Standing, *, told: Collection[str] = (), policy: Policy | None = None
+) -> Fraction | None:
+    """The next position at which something must be looked at: a threshold not told of, or the stop; None: none.
+
+    With a `policy` whose budget is spent, the stop lies its reserve earlier.
+    """
     ahead = [at for t in thresholds if t.key not in told and (at := position(t, standing)) is not None]
     point = stop_point(standing)
     if point is not None:
-        ahead.append(point.at)
+        ahead.append(point.at - (policy.reserve if policy is not None and policy.budget_spent else ZERO))
     return min([at for at in ahead if at > standing.used], default=None)
 
 
