@@ -1,46 +1,22 @@
 """How an amount is divided over debts: the payer's own choice first, then a named policy; never a cent lost.
 
 The order of law is BW 6:43 (NL), and much the same elsewhere (BGB 366, Code civil 1342-10): what the debtor says, and
-where they say nothing, an order that is agreed or laid down. Ours are named, so that a contract can name one.
+where they say nothing, an order that is agreed or laid down. Ours are named (`orders`), for a contract to name one.
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
-from enum import StrEnum
-from typing import Any
 
 from coulance_core.kernel import CurrencyMismatchError, Explanation, Money, currency
 from coulance_core.kernel.explanation import ExplanationBuilder
-from coulance_core.payments.terms import Choice, ItemKind, OpenItem, Part
+from coulance_core.payments.orders import CONVENTION, AllocationPolicy, tiers
+from coulance_core.payments.terms import Choice, OpenItem, Part
 
 
 class AllocationError(ValueError):
     """An amount that can't be divided: below zero, or over items of several accounts, or one item twice."""
-
-
-class AllocationPolicy(StrEnum):
-    """The order in which debts are paid where the payer says nothing (or has more than they said)."""
-
-    BASE_BEFORE_OVERAGE = "base_before_overage"
-    """Fees before overage, so that money keeps the service running; within, what was due first, then the oldest."""
-    DUE_THEN_OLDEST = "due_then_oldest"
-    """What is due before what is not; within, the oldest by day of issue."""
-    OLDEST = "oldest"
-    """By day of issue alone."""
-    PRO_RATA = "pro_rata"
-    """To each its share of all that is open; leftover cents by the largest remainder."""
-
-
-_RANK = {ItemKind.BASE: 0, ItemKind.OTHER: 1, ItemKind.OVERAGE: 2}
-_ORDER: Mapping[AllocationPolicy, Callable[[OpenItem, date], tuple[Any, ...]]] = {
-    AllocationPolicy.BASE_BEFORE_OVERAGE: lambda i, _: (_RANK[i.kind], i.due_on, i.issued_on, i.number, i.ref),
-    AllocationPolicy.DUE_THEN_OLDEST: lambda i, on: (not i.is_due(on), i.issued_on, i.due_on, i.number, i.ref),
-    AllocationPolicy.OLDEST: lambda i, _: (i.issued_on, i.due_on, i.number, i.ref),
-    # Pro rata has no order but for leftover cents of equal remainders.
-    AllocationPolicy.PRO_RATA: lambda i, _: (i.due_on, i.issued_on, i.number, i.ref),
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +72,7 @@ def allocate(
     paid only by a choice that names it, once the rest of everything named is paid. Raises `AllocationError` for an
     amount below zero, an item twice or two accounts, and `CurrencyMismatchError` for another currency: nobody converts.
 
+    >>> from coulance_core.payments.terms import ItemKind
     >>> def item(ref, kind, due, cents):
     ...     return OpenItem(ref, 1, kind, ref, date(2026, 10, 1), due, Money(cents, "EUR"), Money(cents, "EUR"))
     >>> debts = [item("o", ItemKind.OVERAGE, date(2026, 10, 15), 500)]
@@ -134,11 +111,8 @@ def allocate(
             open_now[one.ref] -= given
             left -= given
     if left and beyond_choice:
-        order = _ORDER[policy]
         payable = {ref: max(minor - held[ref], 0) for ref, minor in open_now.items()}
-        waiting = sorted((i for i in debts if payable[i.ref]), key=lambda i: order(i, on))
-        shared = policy is AllocationPolicy.PRO_RATA
-        moved = _pro_rata(left, waiting, payable, held) if shared else _in_turn(left, waiting, payable, held)
+        moved = _by_policy(left, [i for i in debts if payable[i.ref]], payable, held, policy, on)
         moves += moved
         left -= sum(move.given for move in moved)
     return Allocation(
@@ -164,6 +138,24 @@ def _debts(amount: Money, items: Iterable[OpenItem]) -> list[OpenItem]:
         if item.open.minor > 0:
             debts.append(item)
     return debts
+
+
+def _by_policy(
+    left: int,
+    waiting: Sequence[OpenItem],
+    payable: Mapping[str, int],
+    held: Mapping[str, int],
+    policy: AllocationPolicy,
+    on: date,
+) -> list[Move]:
+    moves: list[Move] = []
+    for tier in tiers(waiting, policy=policy, on=on):
+        pay = _pro_rata if tier.shared and len(tier.items) > 1 else _in_turn
+        moves += (moved := pay(left, tier.items, payable, held))
+        left -= sum(move.given for move in moved)
+        if not left:
+            break
+    return moves
 
 
 def _in_turn(left: int, waiting: Sequence[OpenItem], payable: Mapping[str, int], held: Mapping[str, int]) -> list[Move]:
@@ -234,6 +226,7 @@ def set_off(
     Only as much credit is used as debts take; with `free`, that much is freed, and what debts don't take is the rest
     (to pay it back, say; give no debts then). Raises `AllocationError` when there is less credit than asked.
 
+    >>> from coulance_core.payments.terms import ItemKind
     >>> on = date(2026, 11, 1)
     >>> paid = OpenItem("a", 1, ItemKind.BASE, "A", on, on, Money(1000, "EUR"), Money(-300, "EUR"))
     >>> debt = OpenItem("b", 1, ItemKind.BASE, "B", on, on, Money(200, "EUR"), Money(200, "EUR"))
@@ -291,7 +284,7 @@ def _explain(done: Allocation) -> Explanation:
         given.append(f"to {label}")
     why.step("allocated", "add", *given, unit=code)
     why.step("not allocated", "subtract", "received", "allocated", unit=code)
-    why.convention(_CONVENTION[done.policy])
+    why.convention(CONVENTION[done.policy])
     if done.unmet:
         why.note(f"named by the payer, and not open: {', '.join(done.unmet)}")
     return why.freeze()
@@ -312,13 +305,3 @@ def _explain_share(why: ExplanationBuilder, label: str, there: str, move: Move, 
     cent = move.given - Money.of(why.number(f"whole share of {label}"), code).minor
     why.fact(f"leftover to {label}", Money(cent, code).amount, code, "largest remainder")
     why.step(f"to {label}", "add", f"whole share of {label}", f"leftover to {label}", unit=code)
-
-
-_CONVENTION: Mapping[AllocationPolicy, str] = {
-    AllocationPolicy.BASE_BEFORE_OVERAGE: (
-        "The payer's choice first; then fees before overage, what was due first before what was due later."
-    ),
-    AllocationPolicy.DUE_THEN_OLDEST: "The payer's choice first; then what is due, the oldest first.",
-    AllocationPolicy.OLDEST: "The payer's choice first; then the oldest first.",
-    AllocationPolicy.PRO_RATA: "The payer's choice first; then to each its share, leftover cents by largest remainder.",
-}

@@ -16,6 +16,19 @@ class ItemKind(StrEnum):
     """Usage above what was included."""
     OTHER = "other"
     """Anything else: an invoice taken over that doesn't say, or mixes."""
+    COSTS = "costs"
+    """Costs of collecting a debt, or a fee that was agreed: a document of its own, never added to the debt."""
+    INTEREST = "interest"
+    """Interest on a debt that is late, likewise."""
+
+    @property
+    def is_principal(self) -> bool:
+        """Whether it was owed for what was sold: only such a debt may restrict anything.
+
+        >>> [kind.value for kind in ItemKind if kind.is_principal]
+        ['base', 'overage', 'other']
+        """
+        return self not in (ItemKind.COSTS, ItemKind.INTEREST)
 
 
 class Method(StrEnum):
@@ -97,6 +110,8 @@ class OpenItem:
     gross: Money
     open: Money
     held: Money | None = None
+    burden: int | None = None
+    """How heavily it weighs on the debtor, to compare by; None: as usual for its kind (`orders.USUAL_BURDEN`)."""
 
     @property
     def payable(self) -> Money:

@@ -211,5 +211,5 @@ def test_an_explanation_reads_as_a_bookkeeper_would_say_it() -> None:
         "  allocated = to B1 + to O1 = 12 EUR\n"
         "  not allocated = received - allocated = 0 EUR\n"
         "  convention: The payer's choice first; then fees before overage, "
-        "what was due first before what was due later."
+        "what was due first before what was due later; interest and costs last."
     )
