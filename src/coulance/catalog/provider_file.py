@@ -435,6 +435,7 @@ ADVICE = Table(
         Field("every", Whole(1, 36), "unasked, not more often than every so many periods"),
         Field("smaller", Flag(), "also plans with a lower fee, which may lack what isn't metered"),
         Field("retroactive", Flag(), "a larger plan may be taken for a past period instead of its overage"),
+        Field("mail", Flag(), "those who pay overage again and again are told by mail, unasked"),
     ),
 )
 BUDGETS = Table(
@@ -449,6 +450,7 @@ GOODWILL = Table(
         Field("cost_first", Flag(), "once, or for the first time: they pay no more than your cost"),
         Field("one_off", Percent(), "else, what is given for what happened once"),
         Field("first_time", Percent(), "and for what happened for the first time"),
+        Field("offer", Flag(), "offer it to the customer, while their overage invoice waits for their choice"),
         Field("budgets", BUDGETS, "[goodwill.budgets]: how much each role may give"),
     ),
 )

@@ -49,6 +49,7 @@ INSTALLED_APPS = [
     "coulance.invoicing",
     "coulance.payments",
     "coulance.enforcement",
+    "coulance.disputes",
     "coulance.overage",
     "coulance.console",
     "coulance.portal",
@@ -158,6 +159,8 @@ WHITENOISE_AUTOREFRESH = False
 
 # Who renders what is attached to a kind of message, and hears what became of it (notices.ports).
 MESSAGE_HANDLERS = {"document": "coulance.flows.sending.documents.Documents"}
+# Further ways to settle an overage invoice before it is issued (flows.settling_first.ways.Source), by their class.
+SETTLE_FIRST_WAYS: list[str] = []
 # Texts of rooms that are no Django apps; the console's own are found by themselves.
 LOCALE_PATHS = [str(_Path(__file__).resolve().parents[1] / "flows" / "locale")]
 
@@ -169,6 +172,7 @@ PROCRASTINATE_IMPORT_PATHS = [
     "coulance.flows.tasks.closing",
     "coulance.flows.tasks.overage_control",
     "coulance.flows.tasks.sending",
+    "coulance.flows.tasks.settling_first",
     "coulance.integrations.tasks.peppol",
 ]
 

@@ -99,6 +99,24 @@ def propose_goodwill(
     policy = policy or goodwill_policy(catalog)
     with transaction.atomic():
         account, invoice, _ = creditable(number)
+    return propose_on(
+        account, invoice, at=at, line=line, cause=cause, role=role, actor=actor, policy=policy, catalog=catalog
+    )
+
+
+def propose_on(
+    account: int,
+    invoice: Issued,
+    *,
+    at: datetime,
+    catalog: Catalog,
+    policy: GoodwillPolicy,
+    line: int | None = None,
+    cause: Cause | None = None,
+    role: str = "admin",
+    actor: str = "",
+) -> tuple[LineProposal, ...]:
+    """The same for an invoice as it is at hand, issued or about to be."""
     month = _month(catalog, at)
     spent = ways_out.goodwill_spent(actor=actor, month=month, currency=invoice.currency)
     out = []
@@ -120,7 +138,7 @@ def propose_goodwill(
             given = granted(one.net, left, Grant(By.CAP, Money(0, invoice.currency)))
         out.append(
             LineProposal(
-                number,
+                invoice.number,
                 one.no,
                 one.service.external_id if one.service else f"pool {one.pool}",
                 one.description,

@@ -5,7 +5,7 @@ The base invoice and the subscription stay as they are: the next period is on th
 """
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
@@ -26,6 +26,7 @@ from coulance_core.catalog.terms import Catalog, NotInCatalogError, PlanVersion,
 from coulance_core.invoicing import (
     CreditRequest,
     CreditType,
+    DocumentDraft,
     DocumentKind,
     DraftLine,
     Issued,
@@ -36,7 +37,8 @@ from coulance_core.kernel import Money
 from coulance_core.overage.advice import NotComparableError, compare
 from coulance_core.overage.retroactive import RetroactiveOffer, retroactive_offers
 
-_USAGE = frozenset({"overage", "minimum", "maximum_discount"})
+USAGE = frozenset({"overage", "minimum", "maximum_discount"})
+"""Kinds of lines that overage is billed by."""
 
 
 class UnableToOfferError(ValueError):
@@ -106,21 +108,7 @@ def accept_plan(*, number: str, service: str, plan: str, reason: str, actor: str
         )
         given: str | None = None
         if offer.difference.minor:
-            provider = catalog.provider
-            draft = assemble(
-                kind=DocumentKind.OVERAGE_INVOICE,
-                period_name=invoice.period_name,
-                period=invoice.period,
-                seller=invoice.seller,
-                buyer=invoice.buyer,
-                lines=[offer.line],
-                terms=TaxTerms(catalog.tax, provider.prices, provider.tax_rounding, provider.rounding),
-                issued_on=today,
-                tax_point=tax_point,
-                payment_days=provider.payment_days,
-                national=invoice.national,
-                notes=(difference_line(offer, language=invoice.buyer.language),),
-            )
+            draft = difference_draft(catalog, invoice, offer, issued_on=today, tax_point=tax_point)
             service_id = services.service(service).id
             (document,) = invoicing.write_drafts(
                 run=None, drafts=[invoicing.NewDocument(account, draft)], purpose=f"plan/{service_id}"
@@ -159,20 +147,49 @@ def accept_plan(*, number: str, service: str, plan: str, reason: str, actor: str
     return Taken(note, given, offer)
 
 
+def difference_draft(
+    catalog: Catalog, invoice: Issued, offer: RetroactiveOffer, *, issued_on: date, tax_point: date
+) -> DocumentDraft:
+    """The invoice of one line, the difference of the two plans, that takes the place of overage."""
+    provider = catalog.provider
+    return assemble(
+        kind=DocumentKind.OVERAGE_INVOICE,
+        period_name=invoice.period_name,
+        period=invoice.period,
+        seller=invoice.seller,
+        buyer=invoice.buyer,
+        lines=[offer.line],
+        terms=TaxTerms(catalog.tax, provider.prices, provider.tax_rounding, provider.rounding),
+        issued_on=issued_on,
+        tax_point=tax_point,
+        payment_days=provider.payment_days,
+        national=invoice.national,
+        notes=(difference_line(offer, language=invoice.buyer.language),),
+    )
+
+
 def _offers(number: str) -> tuple[int, Issued, tuple[OfferedService, ...]]:
     account_id, invoice, _ = creditable(number)
     kind = documents.document(number=number).row.kind
     if kind != DocumentKind.OVERAGE_INVOICE.value:
         raise UnableToOfferError(f"{number} is a {kind.replace('_', ' ')}: only overage has an instead")
+    return account_id, invoice, offers_on(account_id, invoice)
+
+
+def offers_on(account_id: int, invoice: Issued) -> tuple[OfferedService, ...]:
+    """The plans that could be taken instead of each service's overage on an invoice, issued or about to be.
+
+    Raises `UnableToOfferError` where the provider's terms don't allow it.
+    """
     (account,) = services.accounts_for_close([account_id])
     by_service: dict[str, list[DraftLine]] = {}
     for line in invoice.lines:
-        if line.service is not None and line.kind in _USAGE and line.period.start >= invoice.period.start:
+        if line.service is not None and line.kind in USAGE and line.period.start >= invoice.period.start:
             by_service.setdefault(line.service.external_id, []).append(line)
     catalog = catalogs.catalog()
     if not catalog.advice.retroactive:
         raise UnableToOfferError("the provider's terms don't allow it: set retroactive = true in [advice]")
-    return account_id, invoice, tuple(_of(catalog, account, invoice, name, own) for name, own in by_service.items())
+    return tuple(_of(catalog, account, invoice, name, own) for name, own in by_service.items())
 
 
 def _of(

@@ -139,18 +139,32 @@ def creditable(number: str) -> tuple[int, Issued, date]:
 
     Drafts of credit notes count as given, so that two runs cannot promise the same cent twice.
     """
+    return _creditable("d.number = %s", number)
+
+
+def as_if_issued(document: int) -> tuple[int, Issued, date]:
+    """The same of a draft that waits to be issued, its number still empty: what could be given on it once it is."""
+    return _creditable("d.state = 'draft' AND d.id = %s", document)
+
+
+_INVOICE = (
+    "SELECT d.id, d.account_id, d.kind, d.state, d.issued_on, d.period_name, d.period_start, d.period_end,"
+    "       d.currency, d.tax_rounding, d.tax_point, b.snapshot, d.number"
+    "  FROM invoicing_document d JOIN invoicing_document_body b ON b.document_id = d.id WHERE "
+)
+
+
+def _creditable(where: str, what: str | int) -> tuple[int, Issued, date]:
     with connection.cursor() as cursor:
         cursor.execute(
-            "SELECT d.id, d.account_id, d.kind, d.state, d.issued_on, d.period_name, d.period_start, d.period_end,"
-            "       d.currency, d.tax_rounding, d.tax_point, b.snapshot"
-            "  FROM invoicing_document d JOIN invoicing_document_body b ON b.document_id = d.id"
-            " WHERE d.number = %s FOR NO KEY UPDATE OF d",
-            [number],
+            _INVOICE + where + " FOR NO KEY UPDATE OF d",
+            [what],
         )
         row = cursor.fetchone()
         if row is None:
-            raise UnableToFindDocumentError(f"there is no document {number!r}")
-        document, account, kind, _, issued_on, period_name, start, end, currency, rounding, tax_point, stored = row
+            raise UnableToFindDocumentError(f"there is no document {what!r}")
+        document, account, kind, _, issued_on, period_name, start, end, currency, rounding, tax_point, stored = row[:12]
+        number = row[12] or ""
         if kind not in ("base_invoice", "overage_invoice"):
             raise UnableToCreditError(f"{number} is a {kind.replace('_', ' ')}: only invoices are credited")
         cursor.execute(

@@ -397,3 +397,43 @@ class Transmission(models.Model):
         indexes: ClassVar = [
             models.Index(fields=["next_at"], name="transmission_due", condition=Q(next_at__isnull=False))
         ]
+
+
+class HeldDocument(models.Model):
+    """An overage invoice that waits, unnumbered, for its customer's choice; and what became of it.
+
+    `document_id` is its draft's, which may be gone once a choice replaced it; `made` are the numbers that came of it.
+    """
+
+    document_id = models.BigIntegerField(primary_key=True)
+    account = models.ForeignKey("customers.Account", on_delete=models.PROTECT, related_name="+")
+    period_name = models.CharField(max_length=7)
+    gross = models.BigIntegerField()
+    currency = models.CharField(max_length=3)
+    why = models.TextField()
+    held_at = models.DateTimeField()
+    told_at = models.DateTimeField(null=True)
+    """When its customer was asked; the wait begins then."""
+    told = models.PositiveIntegerField(default=0, db_default=0)
+    """How many people were asked by mail."""
+    until = models.DateTimeField(null=True)
+    ended_at = models.DateTimeField(null=True)
+    ended_by = models.CharField(max_length=100, default="", db_default="")
+    way = models.CharField(max_length=120, default="", db_default="")
+    reason = models.TextField(default="", db_default="")
+    made = ArrayField(models.CharField(max_length=140), default=list, db_default=[])
+
+    class Meta:
+        db_table = "invoicing_held"
+        constraints: ClassVar = [
+            models.CheckConstraint(
+                condition=Q(told_at__isnull=True, until__isnull=True) | Q(told_at__isnull=False, until__isnull=False),
+                name="held_waits_once_told",
+            ),
+            models.CheckConstraint(
+                condition=Q(ended_at__isnull=True, ended_by="", way="")
+                | (Q(ended_at__isnull=False) & ~Q(ended_by="") & ~Q(way="")),
+                name="held_ends_by_somebody",
+            ),
+        ]
+        indexes: ClassVar = [models.Index(fields=["until"], name="held_open", condition=Q(ended_at__isnull=True))]

@@ -21,6 +21,27 @@ from coulance_core.invoicing import Block, carry_entry, next_block, series_year,
 from coulance_core.kernel import Money, require_aware
 from coulance_core.ledger import Entry, EntryKind, Posting
 
+_NOT_HELD = """(id = ANY(%(ids)s) OR run_id = %(run)s AND NOT EXISTS (
+                     SELECT 1 FROM invoicing_held h
+                      WHERE h.document_id = invoicing_document.id AND h.ended_at IS NULL))"""
+"""What is numbered now: a run's drafts, but for those that wait for their customer; or those that are named."""
+_TO_NUMBER = "SELECT series, issued_on, count(*) FROM invoicing_document WHERE state = 'draft' AND NOT_HELD".replace(
+    "NOT_HELD", _NOT_HELD
+)
+_NUMBER = """
+WITH ordered AS (
+  SELECT id, row_number() OVER (
+           ORDER BY issued_on, buyer_ref COLLATE "C", kind, invoice_id, period_name, id) AS place
+    FROM invoicing_document
+   WHERE state = 'draft' AND series = %(series)s AND issued_on = ANY(%(days)s)
+     AND NOT_HELD)
+UPDATE invoicing_document d
+   SET state = 'issued', issued_at = %(at)s, series_year = %(year)s,
+       series_no = %(first)s + place - 1,
+       number = %(prefix)s || lpad((%(first)s + place - 1)::text,
+                  greatest(%(width)s, length((%(first)s + place - 1)::text)), '0') || %(suffix)s
+  FROM ordered WHERE ordered.id = d.id RETURNING d.id
+""".replace("NOT_HELD", _NOT_HELD)
 BATCH = 20_000
 """Entries that are booked at a time: bounds the memory of a large run."""
 
@@ -82,9 +103,7 @@ def _issue(run: int | None, ids: list[int], series: Mapping[str, NumberSeries], 
     blocks: list[Block] = []
     with connection.cursor() as cursor:
         cursor.execute(
-            "SELECT series, issued_on, count(*) FROM invoicing_document"
-            " WHERE state = 'draft' AND (run_id = %(run)s OR id = ANY(%(ids)s))"
-            " GROUP BY series, issued_on ORDER BY series, issued_on",
+            _TO_NUMBER + " GROUP BY series, issued_on ORDER BY series, issued_on",
             scope,
         )
         counts: dict[tuple[str, int], list[tuple[date, int]]] = {}
@@ -102,20 +121,7 @@ def _issue(run: int | None, ids: list[int], series: Mapping[str, NumberSeries], 
             blocks.append(block)
             prefix, width, suffix = sql_format(series[key], year)
             cursor.execute(
-                """
-                WITH ordered AS (
-                  SELECT id, row_number() OVER (
-                           ORDER BY issued_on, buyer_ref COLLATE "C", kind, invoice_id, period_name, id) AS place
-                    FROM invoicing_document
-                   WHERE state = 'draft' AND series = %(series)s AND issued_on = ANY(%(days)s)
-                     AND (run_id = %(run)s OR id = ANY(%(ids)s)))
-                UPDATE invoicing_document d
-                   SET state = 'issued', issued_at = %(at)s, series_year = %(year)s,
-                       series_no = %(first)s + place - 1,
-                       number = %(prefix)s || lpad((%(first)s + place - 1)::text,
-                                  greatest(%(width)s, length((%(first)s + place - 1)::text)), '0') || %(suffix)s
-                  FROM ordered WHERE ordered.id = d.id RETURNING d.id
-                """,
+                _NUMBER,
                 {
                     **scope,
                     "series": key,
@@ -149,7 +155,11 @@ def _issue(run: int | None, ids: list[int], series: Mapping[str, NumberSeries], 
     return Numbered(tuple(blocks), len(issued) + statements, entries)
 
 
-_EVENTS = {"credit_note": "credit_note.issued", "usage_statement": "statement.issued"}
+_EVENTS = {
+    "credit_note": "credit_note.issued",
+    "debit_note": "debit_note.issued",
+    "usage_statement": "statement.issued",
+}
 
 
 def _tell(run: int | None, ids: Sequence[int], at: datetime) -> None:

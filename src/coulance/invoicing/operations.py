@@ -16,6 +16,16 @@ from coulance.invoicing.errors import (
     UnableToSendError,
     UnableToWriteError,
 )
+from coulance.invoicing.holding import (
+    HeldRow,
+    UnableToSettleHeldError,
+    end_hold,
+    hold_documents,
+    issue_held,
+    lock_held,
+    mark_told,
+    replace_held,
+)
 from coulance.invoicing.numbering import Numbered, assign_numbers, continue_series, continued_after, issue_documents
 from coulance.invoicing.runs import (
     Chunk,
@@ -40,6 +50,7 @@ from coulance_core.kernel import require_aware
 
 __all__ = [
     "Chunk",
+    "HeldRow",
     "InvoicingError",
     "NewCarry",
     "NewDocument",
@@ -53,21 +64,28 @@ __all__ = [
     "UnableToNumberError",
     "UnableToPlanError",
     "UnableToSendError",
+    "UnableToSettleHeldError",
     "UnableToWriteError",
     "abandon_drafts",
     "assign_numbers",
     "carry_lines",
     "continue_series",
     "continued_after",
+    "end_hold",
     "finish_chunk",
+    "hold_documents",
     "issue_credit_note",
     "issue_documents",
+    "issue_held",
+    "lock_held",
     "mark_sent",
+    "mark_told",
     "next_chunk",
     "open_run",
     "park_account",
     "plan_chunks",
     "record_figures",
+    "replace_held",
     "retry_parked",
     "write_drafts",
 ]

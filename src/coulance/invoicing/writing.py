@@ -468,13 +468,7 @@ def abandon_drafts(*, run: int, accounts: Sequence[int] | None = None) -> int:
             [run, wanted, wanted],
         )
         ids = [document for (document,) in cursor.fetchall()]
-        cursor.execute("SELECT DISTINCT service_id, key FROM invoicing_billed_span WHERE document_id = ANY(%s)", [ids])
-        lanes = {lane_of(service, key): service for service, key in cursor.fetchall()}
-        cursor.execute("DELETE FROM invoicing_document_line WHERE document_id = ANY(%s)", [ids])
-        cursor.execute("DELETE FROM invoicing_document_tax WHERE document_id = ANY(%s)", [ids])
-        cursor.execute("DELETE FROM invoicing_document_body WHERE document_id = ANY(%s)", [ids])
-        cursor.execute("DELETE FROM invoicing_billed_span WHERE document_id = ANY(%s)", [ids])
-        cursor.execute("DELETE FROM invoicing_document WHERE id = ANY(%s)", [ids])
+        discard(ids)
         cursor.execute(
             "DELETE FROM invoicing_carried_line WHERE NOT confirmed AND run_id = %s"
             " AND (%s::bigint[] IS NULL OR account_id = ANY(%s))",
@@ -486,5 +480,19 @@ def abandon_drafts(*, run: int, accounts: Sequence[int] | None = None) -> int:
             " SELECT 1 FROM invoicing_document d WHERE d.run_id = f.run_id AND d.account_id = f.account_id)",
             [run, wanted, wanted],
         )
-        rebuild_lanes(lanes)
+        cursor.execute("DELETE FROM invoicing_held WHERE document_id = ANY(%s) AND ended_at IS NULL", [ids])
         return len(ids)
+
+
+def discard(drafts: Sequence[int]) -> None:
+    """Remove these drafts with their parts, in the caller's transaction; the database keeps what is issued."""
+    ids = list(drafts)
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT DISTINCT service_id, key FROM invoicing_billed_span WHERE document_id = ANY(%s)", [ids])
+        lanes = {lane_of(service, key): service for service, key in cursor.fetchall()}
+        cursor.execute("DELETE FROM invoicing_document_line WHERE document_id = ANY(%s)", [ids])
+        cursor.execute("DELETE FROM invoicing_document_tax WHERE document_id = ANY(%s)", [ids])
+        cursor.execute("DELETE FROM invoicing_document_body WHERE document_id = ANY(%s)", [ids])
+        cursor.execute("DELETE FROM invoicing_billed_span WHERE document_id = ANY(%s)", [ids])
+        cursor.execute("DELETE FROM invoicing_document WHERE id = ANY(%s)", [ids])
+    rebuild_lanes(lanes)

@@ -70,7 +70,8 @@ class PlanForPeriod(models.Model):
     plan = models.CharField(max_length=200)
     instead_of = models.CharField(max_length=140)
     """The number of the invoice with the overage."""
-    credit_note = models.CharField(max_length=140, unique=True)
+    credit_note = models.CharField(max_length=140, blank=True, default="", db_default="")
+    """Empty when the overage was not issued yet: the difference took its place."""
     invoice = models.CharField(max_length=140, blank=True, default="", db_default="")
     """The number of the invoice with the difference; empty when the difference was nothing."""
     overage = models.BigIntegerField()
@@ -84,6 +85,9 @@ class PlanForPeriod(models.Model):
         db_table = "overage_plan_for_period"
         constraints: ClassVar = [
             models.UniqueConstraint(fields=["service", "period_name"], name="plan_for_period_once"),
+            models.UniqueConstraint(
+                fields=["credit_note"], condition=~Q(credit_note=""), name="plan_for_period_credited_once"
+            ),
             models.CheckConstraint(
                 condition=Q(difference__gte=0) & Q(difference__lt=models.F("overage")), name="plan_for_period_saves"
             ),

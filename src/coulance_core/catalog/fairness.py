@@ -14,7 +14,7 @@ class AdviceTerms:
     cheaper in `in_periods` of the last `of_periods`, and was not advised unasked within `every` periods.
 
     `smaller`: also plans with a lower fee, which may lack what isn't metered. `retroactive`: whether a larger plan may
-    be taken for a past period instead of its overage.
+    be taken for a past period instead of its overage. `mail`: those who pay overage again and again are told unasked.
     """
 
     saves: Money | None = None
@@ -24,6 +24,7 @@ class AdviceTerms:
     every: int = 3
     smaller: bool = False
     retroactive: bool = False
+    mail: bool = False
 
     def __post_init__(self) -> None:
         refuse("advice", self.faults())
@@ -49,7 +50,8 @@ class GoodwillTerms:
     `costs`: what one more unit costs the provider. `margin`: percent of a base fee that is left over. `cost_first`:
     once or for the first time, the customer pays no more than that cost; where it isn't known, `one_off` and
     `first_time` percent are given. `budgets`: what one person of a role may give a calendar month; when there are any,
-    a role without one may give nothing.
+    a role without one may give nothing. `offer`: what is proposed for a first time or a single time is offered to the
+    customer, when their overage invoice waits for their choice.
     """
 
     costs: tuple[UnitPrice, ...] = ()
@@ -58,6 +60,7 @@ class GoodwillTerms:
     one_off: Fraction = Fraction(50)
     first_time: Fraction = Fraction(25)
     budgets: tuple[tuple[str, Money], ...] = ()
+    offer: bool = False
 
     def __post_init__(self) -> None:
         refuse("goodwill", self.faults())

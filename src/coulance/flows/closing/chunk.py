@@ -18,7 +18,9 @@ from coulance.flows.closing.late import Late, late_usage
 from coulance.flows.closing.measuring import Proof, Request, measure
 from coulance.flows.closing.paper import buyer_of
 from coulance.flows.closing.terms import Closing
+from coulance.invoicing import holding
 from coulance.invoicing import queries as invoicing
+from coulance.invoicing.holding import HeldRow
 from coulance.invoicing.queries import OpenCarry
 from coulance.invoicing.writing import NewCarry, NewDocument, NewFigure
 from coulance.overage.operations import NewSettlement
@@ -78,7 +80,9 @@ class AccountDrafts:
 
 def draft_chunk(run: Closing, accounts: Sequence[int]) -> tuple[list[AccountDrafts], list[Parked]]:
     """Everything these accounts are due, computed but not written. Order of accounts is kept."""
-    rows = services.accounts_for_close(accounts)
+    # What a period before billed must be issued: corrections go on issued invoices only.
+    unsettled = holding.waiting_accounts(accounts=accounts, but=run.name)
+    rows = services.accounts_for_close([account for account in accounts if account not in unsettled])
     by_calendar: dict[tuple[str, int], list[AccountForClose]] = {}
     for row in rows:
         by_calendar.setdefault((row.account.zone, row.account.billing_day), []).append(row)
@@ -88,7 +92,7 @@ def draft_chunk(run: Closing, accounts: Sequence[int]) -> tuple[list[AccountDraf
     billed = invoicing.billed_spans(services=owned, since=oldest)
     waiting = invoicing.carried(accounts=[row.account.id for row in rows])
     drafts: list[AccountDrafts] = []
-    parked: list[Parked] = []
+    parked = [_waits(held) for held in unsettled.values()]
     for (zone_name, billing_day), group in by_calendar.items():
         zone = ZoneInfo(zone_name)
         done, left = _draft_group(run, group, run.period(billing_day, zone), zone, billing_day, billed, waiting)
@@ -96,6 +100,15 @@ def draft_chunk(run: Closing, accounts: Sequence[int]) -> tuple[list[AccountDraf
         parked.extend(left)
     place = {account: i for i, account in enumerate(accounts)}
     return sorted(drafts, key=lambda d: place[d.account]), sorted(parked, key=lambda p: place[p.account])
+
+
+def _waits(held: HeldRow) -> Parked:
+    until = f"until {held.until:%F %H:%M} UTC" if held.until else "and nobody was asked yet"
+    detail = (
+        f"its overage invoice of {held.period_name} waits for the customer's choice {until}: close again after that, "
+        f"or issue it with coulance overage release {held.document}"
+    )
+    return Parked(held.account, "overage_waits", detail)
 
 
 def _draft_group(

@@ -23,6 +23,8 @@ from coulance.customers import queries as customers
 from coulance.flows.closing.chunk import AccountDrafts, Parked, draft_chunk
 from coulance.flows.closing.terms import Closing
 from coulance.flows.closing.worker import work
+from coulance.flows.settling_first.asking import ask_all
+from coulance.flows.settling_first.waiting import those_that_wait, waits, why
 from coulance.invoicing import history
 from coulance.invoicing import operations as invoicing
 from coulance.invoicing import queries as documents
@@ -55,6 +57,8 @@ class Totals:
     seen: int = 0
     expected: int = 0
     documents: dict[str, int] = field(default_factory=dict)
+    held: int = 0
+    """Overage invoices that wait for their customers' choice; they count among documents too."""
     net: dict[str, dict[str, Fraction]] = field(default_factory=dict)
     carried: dict[str, Fraction] = field(default_factory=dict)
 
@@ -80,6 +84,7 @@ class Totals:
         self.samples += other.samples
         self.seen += other.seen
         self.expected += other.expected
+        self.held += other.held
         for kind, count in other.documents.items():
             self.documents[kind] = self.documents.get(kind, 0) + count
         for kind, sums in other.net.items():
@@ -156,6 +161,7 @@ def close_period(
     if documents.chunks_left(run=opened.id):
         raise UnableToCloseError(f"{run.name} is being closed by another process; its numbers come when that is done")
     numbered = invoicing.assign_numbers(run=opened.id, series=run.catalog.series, at=at)
+    ask_all(at=at)
     numbers: dict[str, tuple[str, str]] = {}
     for block in numbered.blocks:
         series = run.catalog.series[block.series]
@@ -206,6 +212,7 @@ def _dry(
         for number, accounts in enumerate(_slices(left, CHUNK)):
             drafts, problems = _compute(run, accounts)
             totals.add(drafts)
+            totals.held += sum(waits(run.catalog, new.draft) for account in drafts for new in account.documents)
             parked.extend(problems)
             if watch:
                 watch(drafts)
@@ -310,7 +317,11 @@ def _write(run: Closing, run_id: int, drafts: Sequence[AccountDrafts], totals: T
         return
     try:
         with transaction.atomic():
-            invoicing.write_drafts(run=run_id, drafts=[new for draft in drafts for new in draft.documents])
+            new_documents = [new for draft in drafts for new in draft.documents]
+            ids = invoicing.write_drafts(run=run_id, drafts=new_documents)
+            held = those_that_wait(run.catalog, zip(ids, (new.draft for new in new_documents), strict=True))
+            if held:
+                invoicing.hold_documents(documents=held, why=why(run.catalog), at=run.at)
             invoicing.carry_lines(run=run_id, purpose="close", lines=[new for draft in drafts for new in draft.carried])
             invoicing.record_figures(run=run_id, figures=[new for draft in drafts for new in draft.figures])
             overage.record_settlements(new=[new for draft in drafts for new in draft.overage], at=run.at)
@@ -327,6 +338,7 @@ def _write(run: Closing, run_id: int, drafts: Sequence[AccountDrafts], totals: T
         _write(run, run_id, drafts[middle:], totals)
     else:
         totals.add(drafts)
+        totals.held += len(held)
 
 
 def _run_parallel(run: Closing, run_id: int, workers: int, progress: Progress | None) -> Totals:

@@ -7,6 +7,7 @@ KINDS = {
     "base_invoice": "base invoices",
     "overage_invoice": "overage invoices",
     "credit_note": "credit notes",
+    "debit_note": "debit notes",
     "usage_statement": "usage statements",
 }
 
@@ -36,6 +37,8 @@ def rows(report: CloseReport) -> list[tuple[str, str]]:
             net = totals.net.get(kind, {})
             money = f", {amounts(dict(net))} net" if kind != "usage_statement" else ""
             out.append((words, f"{totals.documents[kind]:,}{money}"))
+    if totals.held:
+        out.append(("waiting for customers", f"{totals.held:,} of the overage invoices"))
     if totals.carried:
         out.append(("carried forward", amounts(dict(totals.carried))))
     out.extend((f"numbers, {series}", f"{first} to {last}") for series, (first, last) in report.numbers.items())
