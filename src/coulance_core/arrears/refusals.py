@@ -1,0 +1,38 @@
+"""Why a step isn't done, by name. The order is the precedence: of several reasons the first is the one that is told."""
+
+from enum import StrEnum
+
+
+class Refused(StrEnum):
+    """Why a step is not done now."""
+
+    STAYED = "stayed"
+    """Everything rests: insolvency, an order, our own error, or an operator's pause with an end."""
+    BILL_NOT_DELIVERED = "bill_not_delivered"
+    """Nobody received the bill, so it isn't due."""
+    COSTS_NEVER_RESTRICT = "costs_never_restrict"
+    """Only costs or interest are open."""
+    OVERAGE_ALONE = "overage_alone"
+    """Only overage is open, the base was paid, and the contract doesn't say expressly that overage restricts it."""
+    NOTICE_NOT_RECEIVED = "notice_not_received"
+    """An earlier notice lacks the evidence that its step names."""
+    UNDER_DISPUTE = "under_dispute"
+    """The amount is contested."""
+    PROMISE_LIVE = "promise_live"
+    """The customer promised to pay by a day that hasn't passed."""
+    PLAN_KEPT = "plan_kept"
+    """There is a payment plan, and it is kept."""
+    PAYMENT_IN_FLIGHT = "payment_in_flight"
+    """Money is on its way: the provider's own evidence, with a day on which it is final."""
+    CREDIT_ON_HAND = "credit_on_hand"
+    """We hold money of the customer that covers it."""
+    BELOW_MINIMUM = "below_minimum"
+    """What is left is less than the policy acts for."""
+    NO_VERIFIED_BACKUP = "no_verified_backup"
+    """We hold data, and have no verified and young backup of it."""
+    OUTSIDE_CALENDAR = "outside_calendar"
+    """A Friday, the eve of a holiday, a holiday, a weekend, or not in office hours, where the customer is."""
+    NEEDS_APPROVAL = "needs_approval"
+    """People have to approve it, and not enough have."""
+    NOT_ASKED = "not_asked"
+    """It isn't the step whose turn it is: done already, too early, or not in the policy."""
