@@ -1,6 +1,7 @@
 """Reads the house's plan from pyproject.toml, and builds small copies of the house to plant violations in."""
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -25,9 +26,14 @@ def contracts() -> dict[str, dict[str, Any]]:
 
 
 def layers(contract: str) -> dict[str, int]:
-    """Room -> height; the lowest layer is 0."""
-    rows = [[room.strip() for room in row.split("|")] for row in contracts()[contract]["layers"]]
+    """Room -> height; the lowest layer is 0. Rooms to come, which stand in brackets, are among them."""
+    rows = [[room.strip(" ()") for room in row.split("|")] for row in contracts()[contract]["layers"]]
     return {room: height for height, row in enumerate(reversed(rows)) for room in row}
+
+
+def rooms_to_come(contract: str) -> set[str]:
+    """Rooms whose place is declared before they are built."""
+    return set(re.findall(r"\((\w+)\)", " ".join(contracts()[contract]["layers"])))
 
 
 def rooms(root: str) -> set[str]:
