@@ -191,6 +191,14 @@ class Mandate(models.Model):
     recorded_at = models.DateTimeField()
     withdrawn_on = models.DateField(null=True)
     withdrawn_why = models.TextField(default="", db_default="")
+    how = models.CharField(max_length=10, default="taken_over", db_default="taken_over")
+    """How we have it: taken_over, paper or portal."""
+    bic = models.CharField(max_length=11, default="", db_default="")
+    text = models.TextField(default="", db_default="")
+    """What was signed, word for word; empty when it was taken over without."""
+    text_hash = models.BinaryField(max_length=32, null=True)
+    signed_by = models.CharField(max_length=200, default="", db_default="")
+    """Who signed, and from where, or where the paper is."""
 
     class Meta:
         db_table = "payments_mandate"
@@ -200,6 +208,11 @@ class Mandate(models.Model):
                 condition=Q(sequence__in=[s.value for s in MandateSequence]), name="mandate_sequence"
             ),
             models.CheckConstraint(condition=Q(iban__regex=_IBAN) & ~Q(iban=""), name="mandate_iban"),
+            models.CheckConstraint(
+                condition=Q(how="taken_over")
+                | (Q(how__in=["paper", "portal"], text_hash__isnull=False) & ~Q(text="") & ~Q(signed_by="")),
+                name="mandate_was_signed",
+            ),
             models.CheckConstraint(
                 condition=Q(withdrawn_on__isnull=True, withdrawn_why="")
                 | (Q(withdrawn_on__gte=F("signed_on")) & ~Q(withdrawn_why="")),
@@ -307,3 +320,6 @@ class BankEntry(models.Model):
                 fields=["state", "booked_on"], condition=~Q(state__in=["booked", "ignored"]), name="bank_entry_to_do"
             ),
         ]
+
+
+from coulance.payments import rails as rails  # noqa: E402 - its tables are this room's too

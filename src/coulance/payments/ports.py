@@ -95,7 +95,7 @@ class Seen:
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """A payment to be made. `customer_ref` is the payer at the gateway; `store`: keep the method, to charge it later."""
+    """A payment to be made. `customer_ref` is the payer at the gateway; `store`: keep the method, for later."""
 
     key: str
     amount: Money

@@ -15,6 +15,7 @@ from coulance_core.ledger.accounts import (
     account_class,
     cash,
     check_code,
+    fees,
     revenue,
     tax,
 )
@@ -70,6 +71,7 @@ __all__ = [
     "check_code",
     "combine",
     "entry_hash",
+    "fees",
     "fold",
     "merkle_proof",
     "merkle_root",

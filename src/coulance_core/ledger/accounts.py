@@ -23,6 +23,8 @@ PREPAID = "prepaid"
 """Customers' balances paid in advance, to be drawn on."""
 BAD_DEBT = "bad_debt"
 """Debts given up: a cost. The tax in them stays as declared until the law of the place lets it be reclaimed."""
+FEES = "fees"
+"""What those who carry payments keep of them: a cost. A detail says who."""
 OPENING = "equity:opening"
 """The other side of what is taken over from the system that was left."""
 
@@ -52,6 +54,7 @@ _CLASS = {
     UNALLOCATED: AccountClass.LIABILITIES,
     PREPAID: AccountClass.LIABILITIES,
     BAD_DEBT: AccountClass.EXPENSES,
+    FEES: AccountClass.EXPENSES,
 }
 
 
@@ -80,6 +83,15 @@ def cash(detail: str) -> str:
     'cash:bank'
     """
     return check_code(f"{CASH}:{_safe(detail)}")
+
+
+def fees(detail: str) -> str:
+    """The expense account of what a carrier of payments keeps: `fees:stripe`.
+
+    >>> fees("stripe")
+    'fees:stripe'
+    """
+    return check_code(f"{FEES}:{_safe(detail)}")
 
 
 def check_code(code: str) -> str:

@@ -38,6 +38,10 @@ class Method(StrEnum):
     CASH = "cash"
     CARD = "card"
     OTHER = "other"
+    STRIPE = "stripe"
+    """Paid at Stripe, which holds it until it pays out."""
+    MOLLIE = "mollie"
+    """Paid at Mollie, likewise."""
     PREPAID = "prepaid"
     """Drawn from the account's prepaid balance."""
     CREDIT = "credit"
@@ -52,9 +56,9 @@ class Method(StrEnum):
         """Whether money came in by it, now and here.
 
         >>> [m.value for m in Method if m.is_money]
-        ['bank', 'cash', 'card', 'other']
+        ['bank', 'cash', 'card', 'other', 'stripe', 'mollie']
         """
-        return self in (Method.BANK, Method.CASH, Method.CARD, Method.OTHER)
+        return self not in (Method.PREPAID, Method.CREDIT, Method.WRITE_OFF, Method.OPENING)
 
 
 class ReversalKind(StrEnum):
