@@ -11,7 +11,16 @@ from lxml import etree
 
 from coulance.invoicing import einvoice
 from coulance.invoicing.einvoice import peppol_rules, validation
-from coulance_core.invoicing import CreditRequest, CreditType, DocumentDraft, Issued, NationalRate, credit_note
+from coulance_core.invoicing import (
+    CreditRequest,
+    CreditType,
+    DocumentDraft,
+    Issued,
+    IssuedNote,
+    NationalRate,
+    credit_note,
+    debit_note,
+)
 from coulance_core.invoicing.documents import Buyer, BuyerKind
 from coulance_core.invoicing.en16931_codes import (
     _COUNTRIES_AND_MORE,
@@ -51,6 +60,12 @@ def note(kind: CreditType, draft: DocumentDraft, lines: list[CreditRequest] | No
     )
 
 
+def back(given: DocumentDraft) -> DocumentDraft:
+    return debit_note(
+        IssuedNote.of(given, "C2026-0001"), reason="it was meant for another", issued_on=samples.ON, due_on=samples.ON
+    )
+
+
 DISCOUNTED = samples.document([*FOUR, samples.bill_line(-300, "maximum_discount")])
 DOCUMENTS: dict[str, DocumentDraft] = {
     "plain": samples.document(FOUR),
@@ -79,6 +94,9 @@ DOCUMENTS: dict[str, DocumentDraft] = {
     "damages": note(CreditType.DAMAGES, samples.document(FOUR, national=SEK)),
     "correction of a reverse charge": note(CreditType.CORRECTION, papers.of_classes("standard", buyer=GERMAN)),
     "price reduction in two currencies": note(CreditType.PRICE_REDUCTION, samples.document(FOUR, national=SEK)),
+    "debit note on a price reduction": back(note(CreditType.PRICE_REDUCTION, samples.document(FOUR, national=SEK))),
+    "debit note on damages": back(note(CreditType.DAMAGES, samples.document(FOUR))),
+    "debit note of a reverse charge": back(note(CreditType.CORRECTION, papers.of_classes("standard", buyer=GERMAN))),
 }  # fmt: skip
 
 

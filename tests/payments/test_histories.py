@@ -51,6 +51,8 @@ class History(RuleBasedStateMachine):
         self.one: Customer = customer("history")
         self.cards: dict[str, Item] = {}
         self.names: dict[str, str] = {}
+        self.creditable: dict[str, int] = {}
+        self.notes: dict[str, tuple[str, int]] = {}  # credit notes that stand: the invoice's ref and what they gave
         self.slips: dict[int, Slip] = {}
         self.turn = 0
 
@@ -107,6 +109,7 @@ class History(RuleBasedStateMachine):
         due = queries.items_by_number(numbers=[number])[number][0].due_on
         rank = RANK["overage" if overage else "base"]
         self.cards[ref] = Item((rank, due, ON, number, ref), gross * 121)
+        self.creditable[ref] = gross * 121
 
     @rule(cents=st.integers(-900, 900).filter(bool), kind=st.sampled_from(list(RANK)))
     def take_over(self, cents: int, kind: str) -> None:
@@ -136,9 +139,23 @@ class History(RuleBasedStateMachine):
     def credit(self, data: st.DataObject, net: int) -> None:
         ref = data.draw(st.sampled_from(sorted(self.names)))
         card = self.cards[ref]
-        if card.asks >= net * 121:
-            self.one.credit(self.names[ref], net * 100)
+        if self.creditable[ref] >= net * 121:
+            note = self.one.credit(self.names[ref], net * 100)
+            self.notes[note] = ref, net * 121
+            self.creditable[ref] -= net * 121
             card.asks -= net * 121
+
+    @precondition(lambda self: self.notes)
+    @rule(data=st.data())
+    def take_credit_back(self, data: st.DataObject) -> None:
+        """A debt of its own; and the invoice may be credited again."""
+        note = data.draw(st.sampled_from(sorted(self.notes)))
+        ref, cents = self.notes.pop(note)
+        with transaction.atomic():
+            number = self.one.debit(note)
+        (item,) = queries.items_by_number(numbers=[number])[number]
+        self.creditable[ref] += cents
+        self.cards[item.ref] = Item((self.cards[ref].key[0], item.due_on, ON, number, item.ref), cents)
 
     @rule(cents=st.integers(1, 3000), data=st.data(), to_prepaid=st.booleans())
     def pay(self, cents: int, data: st.DataObject, to_prepaid: bool) -> None:

@@ -67,6 +67,12 @@ class Customer:
             series=CREDIT,
         )
 
+    def debit(self, note: str, on: date = ON) -> str:
+        """Take a credit note back; the debit note's number."""
+        return invoicing.issue_debit_note(
+            number=note, reason="it was wrong", at=AT, issued_on=on, actor=ACTOR, series=CREDIT
+        )
+
     def pays(self, cents: int, *choice: str | Choice, on: date = ON, **more: Any) -> operations.Booked:
         """Book money that came in by bank."""
         given: dict[str, Any] = {"method": Method.BANK, "source_key": f"test/{uuid4()}", "at": AT, **more}

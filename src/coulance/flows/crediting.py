@@ -1,11 +1,11 @@
-"""Credit notes that a person gives on an issued invoice: the reason, the series and the day they are dated by."""
+"""Credit notes that a person gives on an issued invoice, and takes back: the reason, the series, the day they bear."""
 
 from collections.abc import Sequence
 from datetime import date, datetime
 from typing import NamedTuple
 
 from coulance.catalog import queries as catalog
-from coulance.invoicing import crediting
+from coulance.invoicing import crediting, debiting
 from coulance.invoicing import operations as invoicing
 from coulance_core.invoicing import CreditRequest, CreditType
 from coulance_core.kernel import Money
@@ -30,7 +30,7 @@ def preview_credit_note(
         lines=lines,
         credit_type=credit_type,
         reason=reason.strip(),
-        issued_on=at.astimezone(catalog.catalog().provider.zone_info).date(),
+        issued_on=_today(at),
     )
     parts = tuple((line.description, -line.net) for line in draft.lines)
     return CreditPreview(-draft.totals.net, -draft.totals.tax, -draft.totals.gross, draft.issued_on, parts)
@@ -51,14 +51,41 @@ def give_credit_note(
     """
     if not reason.strip():
         raise invoicing.UnableToCreditError("a credit note needs a reason: the customer reads it")
-    terms = catalog.catalog()
     return invoicing.issue_credit_note(
         number=number,
         lines=lines,
         credit_type=credit_type,
         reason=reason.strip(),
         at=at,
-        issued_on=at.astimezone(terms.provider.zone_info).date(),
+        issued_on=_today(at),
         actor=actor,
-        series=terms.series["credit"],
+        series=catalog.catalog().series["credit"],
     )
+
+
+def preview_debit_note(*, number: str, reason: str, at: datetime) -> CreditPreview:
+    """What taking the credit note `number` back would claim again, to the cent, with nothing written."""
+    draft = debiting.draft_debit_note(number=number, reason=reason.strip(), issued_on=_today(at))
+    parts = tuple((line.description, line.net) for line in draft.lines)
+    return CreditPreview(draft.totals.net, draft.totals.tax, draft.totals.gross, draft.issued_on, parts)
+
+
+def reverse_credit_note(*, number: str, reason: str, actor: str, at: datetime) -> str:
+    """Take the credit note `number` back by a debit note; gives that one's number. One transaction.
+
+    Raises `UnableToCreditError` (invoicing), also without a reason, and `UnableToFindDocumentError`.
+    """
+    if not reason.strip():
+        raise invoicing.UnableToCreditError("taking a credit note back needs a reason: the customer reads it")
+    return invoicing.issue_debit_note(
+        number=number,
+        reason=reason.strip(),
+        at=at,
+        issued_on=_today(at),
+        actor=actor,
+        series=catalog.catalog().series["credit"],
+    )
+
+
+def _today(at: datetime) -> date:
+    return at.astimezone(catalog.catalog().provider.zone_info).date()

@@ -3,32 +3,25 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
-from typing import Any
 
 from django.db import connection, transaction
 
 from coulance.invoicing.errors import UnableToCreditError, UnableToFindDocumentError
+from coulance.invoicing.frozen import buyer_of, lines_of, national_of, seller_of, taxes_of
 from coulance.invoicing.numbering import issue_documents
 from coulance.invoicing.writing import NewDocument, unpack, write_drafts
 from coulance.platform import audit
-from coulance_core.catalog.terms import NumberSeries, Proration, TaxKind
+from coulance_core.catalog.terms import NumberSeries
 from coulance_core.invoicing import (
-    Buyer,
-    BuyerKind,
     CreditError,
     CreditRequest,
     CreditType,
     DocumentDraft,
-    DraftLine,
     Issued,
     NationalRate,
-    Seller,
-    ServiceRef,
-    TaxLine,
     credit_note,
 )
-from coulance_core.kernel import Explanation, Money, Period, exact
-from coulance_core.rating.base import BilledSpan
+from coulance_core.kernel import Money, Period
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,123 +187,15 @@ def _creditable(where: str, what: str | int) -> tuple[int, Issued, date]:
         issued_on=issued_on,
         period_name=period_name,
         period=Period(start, end),
-        seller=_seller(snapshot["seller"]),
-        buyer=_buyer(snapshot["buyer"], currency, snapshot["language"]),
+        seller=seller_of(snapshot["seller"]),
+        buyer=buyer_of(snapshot["buyer"], currency, snapshot["language"]),
         currency=currency,
-        lines=_lines(document, currency, snapshot),
-        tax=_taxes(document, currency),
+        lines=lines_of(document, currency, snapshot),
+        tax=taxes_of(document, currency),
         tax_rounding=rounding,
         credited=credited,
         credited_tax=credited_tax,
         damages=damages,
-        national=_national(snapshot),
+        national=national_of(snapshot),
     )
     return account, invoice, tax_point
-
-
-def _national(snapshot: dict[str, Any]) -> NationalRate | None:
-    stated = snapshot.get("national")
-    if stated is None:
-        return None
-    on = date.fromisoformat(stated["date"])
-    return NationalRate(stated["currency"], exact(stated["rate"]), on, stated.get("source", ""))
-
-
-def _seller(data: dict[str, Any]) -> Seller:
-    return Seller(**{**data, "address": tuple(data["address"])})
-
-
-def _buyer(data: dict[str, Any], currency: str, language: str) -> Buyer:
-    return Buyer(
-        external_id=data["external_id"],
-        name=data["name"],
-        kind=BuyerKind(data["kind"]),
-        country=data["country"],
-        zone=data["zone"],
-        currency=currency,
-        address=tuple(data["address"]),
-        vat_id=data["vat_id"],
-        language=language,
-    )
-
-
-def _lines(document: int, currency: str, snapshot: dict[str, Any]) -> tuple[DraftLine, ...]:
-    spans = billed_spans_of(document)
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT no, kind, service_id, pool, charge, plan_version, description, period_start, period_end, quantity,"
-            "       unit, unit_price, net, tax_code, tax_rate, account FROM invoicing_document_line"
-            " WHERE document_id = %s ORDER BY no",
-            [document],
-        )
-        rows = cursor.fetchall()
-    out = []
-    for row, frozen in zip(rows, snapshot["lines"], strict=True):
-        service = frozen["service"]
-        out.append(
-            DraftLine(
-                no=row[0],
-                kind=row[1],
-                service=None if service is None else ServiceRef(service["id"], service["name"], row[2]),
-                pool=row[3],
-                charge=row[4],
-                plan_version=row[5],
-                description=row[6],
-                period=Period(row[7], row[8]),
-                quantity=exact(row[9]),
-                unit=row[10],
-                unit_price=None if row[11] is None else exact(row[11]),
-                net=Money(row[12], currency),
-                tax_code=row[13],
-                tax_rate=exact(row[14]),
-                account=row[15],
-                explanation=Explanation.from_json(frozen["explanation"]),
-                span=spans.get(row[0]),
-            )
-        )
-    return tuple(out)
-
-
-def _taxes(document: int, currency: str) -> tuple[TaxLine, ...]:
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT code, kind, country, rate, base, tax, reason FROM invoicing_document_tax"
-            " WHERE document_id = %s ORDER BY code",
-            [document],
-        )
-        return tuple(
-            TaxLine(code, TaxKind(kind), country, exact(rate), Money(base, currency), Money(tax, currency), reason)
-            for code, kind, country, rate, base, tax, reason in cursor.fetchall()
-        )
-
-
-def billed_spans_of(document: int) -> dict[int, BilledSpan]:
-    """The billed span of each line of a document that has one."""
-    with connection.cursor() as cursor:
-        cursor.execute(SPAN_COLUMNS + " WHERE s.document_id = %s", [document])
-        return {row[1]: span_of(row) for row in cursor.fetchall()}
-
-
-SPAN_COLUMNS = (
-    "SELECT s.service_id, s.line_no, s.key, s.plan, s.fee, s.proration, s.start, s.end, s.cycle_start, s.cycle_end,"
-    " s.net, s.currency, s.credit, s.terms, s.name, s.tax_class FROM invoicing_billed_span s"
-)
-
-
-def span_of(row: Sequence[Any]) -> BilledSpan:
-    """Rating's billed span of a row of `SPAN_COLUMNS`."""
-    return BilledSpan(
-        key=row[2],
-        plan=row[3],
-        fee=exact(row[4]),
-        proration=Proration(row[5]),
-        start=row[6],
-        end=row[7],
-        cycle_start=row[8],
-        cycle_end=row[9],
-        net=Money(row[10], row[11]),
-        credit=row[12],
-        terms=row[13],
-        name=row[14],
-        tax_class=row[15],
-    )

@@ -70,7 +70,7 @@ class ParkedAccount(models.Model):
 
 
 class Document(models.Model):
-    """An invoice, credit note or usage statement. Its content is in `DocumentBody`; these columns are for asking."""
+    """An invoice, credit or debit note, or usage statement. Its content is in `DocumentBody`; these columns are for asking."""
 
     kind = models.CharField(max_length=20)
     state = models.CharField(max_length=10, default="draft", db_default="draft")
@@ -119,7 +119,13 @@ class Document(models.Model):
             ),
             models.CheckConstraint(
                 condition=Q(kind="credit_note", invoice__isnull=False, credit_type__in=[t.value for t in CreditType])
-                | (~Q(kind="credit_note") & Q(invoice__isnull=True, credit_type="")),
+                | Q(
+                    kind="debit_note",
+                    invoice__isnull=False,
+                    credit_type__in=[t.value for t in CreditType],
+                    purpose__startswith="reverses/",
+                )
+                | (~Q(kind__in=["credit_note", "debit_note"]) & Q(invoice__isnull=True, credit_type="")),
                 name="document_credit_names_invoice",
             ),
             models.CheckConstraint(

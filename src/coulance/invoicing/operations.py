@@ -5,6 +5,7 @@ from datetime import datetime
 from django.db import connection
 
 from coulance.invoicing.crediting import issue_credit_note
+from coulance.invoicing.debiting import issue_debit_note
 from coulance.invoicing.errors import (
     InvoicingError,
     UnableToBillTwiceError,
@@ -75,6 +76,7 @@ __all__ = [
     "finish_chunk",
     "hold_documents",
     "issue_credit_note",
+    "issue_debit_note",
     "issue_documents",
     "issue_held",
     "lock_held",

@@ -11,8 +11,8 @@ from django.db import connection
 
 from coulance.customers import queries as customers
 from coulance.invoicing.carried import line_from_json
-from coulance.invoicing.crediting import SPAN_COLUMNS, span_of
 from coulance.invoicing.errors import UnableToFindDocumentError
+from coulance.invoicing.frozen import SPAN_COLUMNS, span_of
 from coulance.invoicing.runs import Run
 from coulance.invoicing.writing import unpack
 from coulance_core.invoicing import BillLine

@@ -261,7 +261,9 @@ def _invoice_ids(numbers: Iterable[str]) -> dict[str, int]:
         return {}
     with connection.cursor() as cursor:
         cursor.execute(
-            "SELECT number, id FROM invoicing_document WHERE number = ANY(%s) AND kind <> 'credit_note'", [wanted]
+            "SELECT number, id FROM invoicing_document WHERE number = ANY(%s)"
+            " AND kind IN ('base_invoice', 'overage_invoice')",
+            [wanted],
         )
         return dict(cursor.fetchall())
 

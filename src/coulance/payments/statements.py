@@ -121,6 +121,7 @@ class _Told:
     due_on: date | None = None
 
 
+_DOCUMENT_KINDS = {"credit_note": RowKind.CREDIT_NOTE, "debit_note": RowKind.DEBIT_NOTE}
 _RECEIPT_KINDS = {
     Method.PREPAID: (RowKind.FROM_PREPAID, RowKind.FROM_PREPAID_REVERSED),
     Method.WRITE_OFF: (RowKind.WRITE_OFF, RowKind.WRITE_OFF_REVERSED),
@@ -137,7 +138,7 @@ def _known(account: int) -> dict[str, _Told]:
         [account],
     ):
         credit = kind == "credit_note"
-        of_kind = RowKind.CREDIT_NOTE if credit else RowKind.INVOICE
+        of_kind = _DOCUMENT_KINDS.get(kind, RowKind.INVOICE)
         told[f"document/{document}"] = _Told(of_kind, RowKind.OTHER, number, invoice or "", None if credit else due_on)
     for receipt, method, payer_ref in _fetch(
         "SELECT id, method, payer_ref FROM payments_receipt WHERE account_id = %s", [account]

@@ -27,6 +27,7 @@ class SentKind(StrEnum):
     BASE_INVOICE = "base_invoice"
     OVERAGE_INVOICE = "overage_invoice"
     CREDIT_NOTE = "credit_note"
+    DEBIT_NOTE = "debit_note"
     USAGE_STATEMENT = "usage_statement"
 
 

@@ -3,6 +3,7 @@
 from coulance_core.invoicing.assemble import TaxTerms, assemble
 from coulance_core.invoicing.carry import CarryDecision, decide_carry
 from coulance_core.invoicing.credit import CreditError, CreditRequest, Issued, credit_note
+from coulance_core.invoicing.debit import DebitError, IssuedNote, debit_note
 from coulance_core.invoicing.documents import (
     SERIES,
     BillLine,
@@ -39,12 +40,14 @@ __all__ = [
     "CreditError",
     "CreditRequest",
     "CreditType",
+    "DebitError",
     "DocumentDraft",
     "DocumentError",
     "DocumentKind",
     "DocumentState",
     "DraftLine",
     "Issued",
+    "IssuedNote",
     "NationalRate",
     "NationalTax",
     "Seller",
@@ -59,6 +62,7 @@ __all__ = [
     "carry_journal",
     "check",
     "credit_note",
+    "debit_note",
     "decide_carry",
     "decide_tax",
     "entry_for",

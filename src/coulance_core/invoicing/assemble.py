@@ -61,8 +61,8 @@ def assemble(
     `issued_on` and `tax_point` are civil days in the seller's zone; due `payment_days` later. Raises `DocumentError`
     when a line is in another currency or an invoice comes out below zero, `NoTaxRateError` when a rate is missing.
     """
-    if kind is DocumentKind.CREDIT_NOTE:
-        raise DocumentError("a credit note is made from the invoice it lowers: see credit_note")
+    if kind in (DocumentKind.CREDIT_NOTE, DocumentKind.DEBIT_NOTE):
+        raise DocumentError("a credit note is made from its invoice, a debit note from its credit note")
     currency = buyer.currency
     for line in lines:
         if line.amount.currency != currency:

@@ -313,7 +313,5 @@ def _billable(service: ServiceFacts) -> tuple[SubscriptionSpan, ...]:
         return service.spans
     first = service.billed_until
     return tuple(
-        replace(span, start=max(span.start, first))
-        for span in service.spans
-        if span.end is None or span.end > first
+        replace(span, start=max(span.start, first)) for span in service.spans if span.end is None or span.end > first
     )

@@ -29,6 +29,8 @@ class DocumentKind(StrEnum):
     """Usage above what was included, in arrears, on an invoice of its own."""
     CREDIT_NOTE = "credit_note"
     """Lowers an issued invoice, which it names: the only way to do so."""
+    DEBIT_NOTE = "debit_note"
+    """Takes an issued credit note back, which it names and mirrors: the only way to do so."""
     USAGE_STATEMENT = "usage_statement"
     """What was used in a period, also when nothing is to be paid. Not a claim: no number series, no postings."""
 
@@ -63,8 +65,9 @@ SERIES: Mapping[DocumentKind, str] = {
     DocumentKind.BASE_INVOICE: "base",
     DocumentKind.OVERAGE_INVOICE: "overage",
     DocumentKind.CREDIT_NOTE: "credit",
+    DocumentKind.DEBIT_NOTE: "credit",
 }
-"""The number series of each kind that has one."""
+"""The number series of each kind that has one: corrections of both signs share theirs."""
 
 
 def may_become(now: DocumentState, then: DocumentState) -> bool:
@@ -280,7 +283,8 @@ class DocumentDraft:
     """A whole document but for its number. Made by `assemble` or `credit_note`; sums hold by construction.
 
     Its lines' net sums to `totals.net`, the bases of `tax` too, and gross = net + tax: checked here, so that no draft
-    that breaks it can exist. `references` holds `invoice` on a credit note.
+    that breaks it can exist. `references` holds `invoice` on a credit note, and `credit_note` besides
+    on a debit note.
     """
 
     kind: DocumentKind
@@ -316,10 +320,12 @@ class DocumentDraft:
             raise DocumentError(f"totals {t.net} and {t.tax} are not the sums of their lines")
         if t.gross != t.net + t.tax:
             raise DocumentError(f"gross {t.gross} is not net {t.net} and tax {t.tax}")
-        if (self.kind is DocumentKind.CREDIT_NOTE) != (self.credit_type is not None):
-            raise DocumentError("a credit note has a type, and nothing else has")
+        if (self.kind in (DocumentKind.CREDIT_NOTE, DocumentKind.DEBIT_NOTE)) != (self.credit_type is not None):
+            raise DocumentError("a credit note (and what takes it back) has a type, and nothing else has")
         if self.kind is DocumentKind.CREDIT_NOTE:
             if t.gross.minor >= 0 or "invoice" not in self.references:
                 raise DocumentError(f"a credit note lowers an invoice it names; this one comes to {t.gross}")
         elif t.gross.minor < 0:
             raise DocumentError(f"an invoice below zero ({t.gross}) is a credit note: name the invoice it lowers")
+        if self.kind is DocumentKind.DEBIT_NOTE and not {"invoice", "credit_note"} <= set(self.references):
+            raise DocumentError("a debit note names the credit note that it takes back, and that one's invoice")

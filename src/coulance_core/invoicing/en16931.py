@@ -36,6 +36,7 @@ from coulance_core.invoicing.en16931_codes import (
 )
 from coulance_core.invoicing.en16931_model import (
     CREDIT_NOTE,
+    DEBIT_NOTE,
     INVOICE,
     SEPA_TRANSFER,
     TRANSFER,
@@ -103,6 +104,10 @@ _TERMS = {
 }
 
 
+_TYPES = {"credit_note": CREDIT_NOTE, "debit_note": DEBIT_NOTE}
+"""The codes of corrections; everything else that claims is an invoice."""
+
+
 class _Reading:
     """One snapshot on its way; `lacks` gathers what is wrong."""
 
@@ -135,7 +140,7 @@ class _Reading:
             raise EInvoiceInvalidError(self.number, self.lacks)
         return Invoice(
             number=xml_text(s["number"]),
-            type_code=CREDIT_NOTE if credit else INVOICE,
+            type_code=_TYPES.get(s["kind"], INVOICE),
             issued_on=date.fromisoformat(s["issued_on"]),
             due_on=None if credit else date.fromisoformat(s["due_on"]),
             tax_point=date.fromisoformat(s["tax_point"]),
@@ -330,10 +335,11 @@ class _Reading:
 
     def _preceding(self) -> tuple[str, date | None] | None:
         references = self.s["references"]
-        named = xml_text(references.get("invoice"))
-        if self.sign < 0 and not named:
-            self.lack("references.invoice", "a credit note names its invoice (BT-25)", "give it as it was issued")
-        on = references.get("invoice_issued_on")
+        about = "credit_note" if self.s["kind"] == "debit_note" else "invoice"
+        named = xml_text(references.get(about))
+        if self.s["kind"] in _TYPES and not named:
+            self.lack(f"references.{about}", "a correction names what it corrects (BT-25)", "give it as it was issued")
+        on = references.get(f"{about}_issued_on")
         return (named, date.fromisoformat(on) if on else None) if named else None
 
     # --- lines ---

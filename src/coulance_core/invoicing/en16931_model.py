@@ -7,7 +7,7 @@ from decimal import Decimal
 
 from coulance_core.invoicing.en16931_codes import Address, Identifier
 
-INVOICE, CREDIT_NOTE = "380", "381"
+INVOICE, CREDIT_NOTE, DEBIT_NOTE = "380", "381", "383"
 SEPA_TRANSFER, TRANSFER = "58", "30"
 
 

@@ -47,7 +47,7 @@ SCHEMA: Mapping[str, Any] = {
     **_object(
         {
             "schema": {"const": SCHEMA_NAME},
-            "kind": {"enum": ["base_invoice", "overage_invoice", "credit_note", "usage_statement"]},
+            "kind": {"enum": ["base_invoice", "overage_invoice", "credit_note", "debit_note", "usage_statement"]},
             "number": {"type": ["string", "null"]},
             "issued_on": _DAY,
             "due_on": _DAY,
@@ -79,7 +79,10 @@ SCHEMA: Mapping[str, Any] = {
                     "zone": _TEXT,
                 }
             ),
-            "references": _object({"period": _TEXT}, {"invoice": _TEXT, "invoice_issued_on": _DAY}),
+            "references": _object(
+                {"period": _TEXT},
+                {"invoice": _TEXT, "invoice_issued_on": _DAY, "credit_note": _TEXT, "credit_note_issued_on": _DAY},
+            ),
             "period": _object({"start": _TEXT, "end": _TEXT, "zone": _TEXT}),
             "lines": _array(
                 _object(

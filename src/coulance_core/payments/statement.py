@@ -23,6 +23,8 @@ class RowKind(StrEnum):
 
     INVOICE = "invoice"
     CREDIT_NOTE = "credit_note"
+    DEBIT_NOTE = "debit_note"
+    """A claim that takes a credit note back."""
     PAYMENT = "payment"
     PAYMENT_REVERSED = "payment_reversed"
     REFUND = "refund"

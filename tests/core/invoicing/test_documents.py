@@ -182,7 +182,7 @@ def test_invoices_below_zero_mixed_currencies_and_broken_sums_cannot_exist() -> 
         replace(good, lines=())
     with pytest.raises(DocumentError, match="has a type"):
         replace(good, kind=DocumentKind.CREDIT_NOTE)
-    with pytest.raises(DocumentError, match="see credit_note"):
+    with pytest.raises(DocumentError, match="made from its invoice"):
         document([bill_line(5)], DocumentKind.CREDIT_NOTE)
 
 

@@ -79,6 +79,8 @@ class _Mail:
                 return _("Usage statement %(number)s from %(seller)s") % said
             case "credit_note":
                 return _("Credit note %(number)s from %(seller)s: %(amount)s in your favour") % said
+            case "debit_note":
+                return _("Debit note %(number)s from %(seller)s: %(amount)s, %(by)s") % said
             case "overage_invoice" if self._due:
                 return _("Overage invoice %(number)s from %(seller)s: %(amount)s, %(by)s") % said
             case _ if self._due:
@@ -96,6 +98,8 @@ class _Mail:
                 return _("Here is usage statement %(number)s for %(customer)s.") % said
             case "credit_note":
                 return _("Here is credit note %(number)s for %(customer)s.") % said
+            case "debit_note":
+                return _("Here is debit note %(number)s for %(customer)s.") % said
             case "overage_invoice":
                 return _("Here is overage invoice %(number)s for %(customer)s.") % said
             case _:

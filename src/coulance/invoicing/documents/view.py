@@ -18,7 +18,7 @@ from coulance.invoicing.documents.words import NBSP, Words
 from coulance_core.kernel import exact
 
 SCHEMA = "coulance.document/1"
-KINDS = ("base_invoice", "overage_invoice", "credit_note", "usage_statement")
+KINDS = ("base_invoice", "overage_invoice", "credit_note", "debit_note", "usage_statement")
 MOST_REASONS = 3
 """Services named in the opening sentence; the others are counted there and stand in the lines."""
 
@@ -152,8 +152,9 @@ class _Document:
             rows.append([w("period"), span])
         if s.get("tax_point") and s["kind"] != "usage_statement":
             rows.append([w("tax_point"), w.day(s["tax_point"])])
-        if references.get("invoice"):
-            rows.append([w("corrects"), str(references["invoice"])])
+        about = references.get("credit_note") or references.get("invoice")
+        if about:
+            rows.append([w("corrects"), str(about)])
         rows.append([w("customer"), str(s["buyer"].get("external_id") or "")])
         if s["buyer"].get("vat_id"):
             rows.append([w("buyer_vat"), s["buyer"]["vat_id"]])
@@ -217,6 +218,8 @@ class _Document:
             case "credit_note":
                 kind = f"why_{s.get('type')}"
                 about = w(kind, invoice=invoice) if s.get("type") and w.has(kind) else w("why_credit")
+            case "debit_note":
+                about = w("why_debit", note=(s.get("references") or {}).get("credit_note") or "–", invoice=invoice)
             case "usage_statement":
                 over = any(positive(u.get("charged", u.get("overage"))) for u in usage)
                 about = (
