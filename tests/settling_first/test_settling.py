@@ -174,3 +174,27 @@ def test_whom_a_crash_left_unasked_is_asked_once(
     assert asking.ask_all(at=CLOSED + DAY) == 1
     assert held().until == CLOSED + 4 * DAY
     assert asking.ask_all(at=CLOSED + DAY) == 0
+
+
+def test_what_waits_by_command_and_api(room: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    from django.test import Client
+
+    from coulance.platform import clock
+    from tests.api.conftest import make_token
+
+    monkeypatch.setattr(clock, "now", lambda: CLOSED)
+    headers = {"Authorization": f"Bearer {make_token('invoices:read', 'invoices:write')}"}
+    path = "/api/v1/waiting-invoices"
+    (one,) = Client().get(path, headers=headers).json()["items"]
+    assert (one["gross"], one["asked"], one["until"]) == (
+        {"amount": "242.00", "currency": "EUR"},
+        1,
+        "2026-07-08T09:00:00Z",
+    )
+    release = f"{path}/{one['document']}/release"
+    body = {"reason": "they asked for it by telephone"}
+    done = Client().post(release, body, content_type="application/json", headers=headers).json()
+    assert (done["way"], done["issued"], done["reason"]) == ("released", ["V2026-0001"], body["reason"])
+    assert Client().post(release, body, content_type="application/json", headers=headers).status_code == 409
+    assert Client().get(path, headers=headers).json()["items"] == []
+    assert len(Client().get(path + "?settled=true", headers=headers).json()["items"]) == 1

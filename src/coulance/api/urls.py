@@ -19,6 +19,7 @@ from coulance.api import (
     restrictions,
     services,
     usage,
+    waiting,
     webhooks,
 )
 from coulance.api.app import api
@@ -38,6 +39,7 @@ api.add_router("/plans", periods.plans)
 api.add_router("/restrictions", restrictions.router)
 api.add_router("/advice", fair.advised)
 api.add_router("/goodwill", fair.given)
+api.add_router("/waiting-invoices", waiting.router)
 api.add_router("/webhooks", webhooks.router)
 api.add_router("/token", house.token)
 api.add_router("/audit", house.log)

@@ -5,6 +5,7 @@ from datetime import datetime
 import click
 
 from coulance.cli.operator import actor
+from coulance.cli.overage_waiting import release, waiting
 from coulance.cli.session import working_database
 
 
@@ -237,3 +238,7 @@ def _limit(amount: object, quantity: object, unit: str) -> str:
     if isinstance(quantity, Fraction):
         parts.append(f"{show(quantity)} {unit}" if quantity.denominator == 1 else f"{float(quantity):.3f} {unit}")
     return " = ".join(parts) or "without end"
+
+
+overage.add_command(waiting)
+overage.add_command(release)

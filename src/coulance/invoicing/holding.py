@@ -74,6 +74,15 @@ def held(
     )
 
 
+def newest_held(*, before: int | None = None, ended: bool = False, limit: int) -> list[HeldRow]:
+    """What waits, the latest made first; with `ended` what was settled too; those made before that document."""
+    return _rows(
+        "WHERE (%s::bigint IS NULL OR document_id < %s) AND (%s OR ended_at IS NULL)"
+        " ORDER BY document_id DESC LIMIT %s",
+        [before, before, ended, limit],
+    )
+
+
 def untold(*, limit: int = 1000) -> list[HeldRow]:
     """Those whose run is finished and whose customer was not asked yet."""
     return _rows(

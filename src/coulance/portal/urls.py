@@ -2,10 +2,12 @@
 
 from django.urls import URLPattern, path
 
-from coulance.portal.views import answers, money, people, services
+from coulance.portal.views import answers, money, people, services, settling
 
 urlpatterns: list[URLPattern] = [
     path("answer/<str:token>", answers.answer, name="answer"),
+    path("settle/<str:token>", settling.settle, name="settle"),
+    path("my/waiting/<int:document>", settling.waiting, name="portal-waiting"),
     path("my/", services.overview, name="portal"),
     path("my/sign-in", people.sign_in, name="portal-sign-in"),
     path("my/enter/<str:secret>", people.enter, name="portal-enter"),

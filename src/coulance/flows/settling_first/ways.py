@@ -12,14 +12,13 @@ from typing import Protocol
 
 from django.conf import settings
 from django.utils import translation
-from django.utils.formats import date_format
 from django.utils.module_loading import import_string
 from django.utils.translation import gettext as _
 
 from coulance.catalog import queries as catalogs
 from coulance.flows import goodwill, retroactive
 from coulance.flows.fair_terms import goodwill_policy
-from coulance.flows.fair_wording import difference_line
+from coulance.flows.sending.wording import language_of
 from coulance.flows.settling_first.waiting import Waiting
 from coulance.invoicing import operations as invoicing
 from coulance.invoicing.crediting import as_if_issued
@@ -124,7 +123,7 @@ class LargerPlan:
         account, invoice, tax_point = as_if_issued(of.row.document)
         out = []
         for service, offer in _offers(account, invoice):
-            day = date_format(offer.reverts_on, "DATE_FORMAT")
+            day = words.day(offer.reverts_on)
             said = {
                 "plan": offer.plan.name,
                 "present": offer.present.name,
@@ -335,16 +334,9 @@ def source_of(way: str) -> Source:
     raise UnableToChooseError(_("Choose one of the ways that are shown."))
 
 
-def plan_line(offer: RetroactiveOffer, language: str) -> str:
-    """How a plan for a period is called on paper."""
-    return difference_line(offer, language=language)
-
-
 def _money(words: Words, amount: Money) -> str:
     return words.money(amount.decimal(), amount.currency)
 
 
 def _language(of: Waiting) -> str:
-    from coulance.flows.sending.wording import language_of
-
     return language_of((of.snapshot or {}).get("language", "en"))

@@ -6,7 +6,6 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from django.utils import translation
-from django.utils.formats import date_format
 from django.utils.translation import gettext as _
 
 from coulance.flows.letters import Letter, written
@@ -66,7 +65,7 @@ def preview(
 def moment(at: datetime, zone: str) -> str:
     """An instant as a customer reads it, in the language in force."""
     local = at.astimezone(ZoneInfo(zone))
-    return f"{date_format(local, 'DATE_FORMAT')}, {local:%H:%M}"
+    return f"{Words.of(translation.get_language()).day(local.date())}, {local:%H:%M}"
 
 
 def _short(way: Way, words: Words) -> str:

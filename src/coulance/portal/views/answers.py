@@ -30,7 +30,7 @@ def answer(request: HttpRequest, token: str) -> HttpResponse:
             raise links.UnableToAnswerError(expired=True)
     except (links.UnableToAnswerError, UnableToActError) as fault:
         expired = isinstance(fault, links.UnableToAnswerError) and fault.expired
-        return _safe(
+        return safe(
             render(
                 request,
                 "portal/answer_gone.html",
@@ -45,7 +45,7 @@ def answer(request: HttpRequest, token: str) -> HttpResponse:
             for one in acting.seen(account=of.account, service=of.service, at=clock.now())
             if one.judged.counted.charge.key == of.charge
         ]
-        return _safe(
+        return safe(
             render(
                 request,
                 "portal/answer.html",
@@ -61,7 +61,8 @@ def answer(request: HttpRequest, token: str) -> HttpResponse:
         )
 
 
-def _safe(page: HttpResponse) -> HttpResponse:
+def safe(page: HttpResponse) -> HttpResponse:
+    """A page that is opened by a link alone."""
     # The address is the key to it: it goes to no other site, and into no index.
     page.headers["Referrer-Policy"] = "same-origin"
     page.headers["X-Robots-Tag"] = "noindex, nofollow"

@@ -9,10 +9,12 @@ from django.utils import translation
 from django.views.decorators.http import require_safe
 
 from coulance.catalog import queries as catalog
-from coulance.invoicing import pdf
+from coulance.invoicing import holding, pdf
 from coulance.invoicing import queries as invoicing
 from coulance.invoicing.documents.view import view as document_view
 from coulance.invoicing.documents.words import Words
+from coulance.invoicing.errors import UnableToFindDocumentError
+from coulance.invoicing.holding import HeldRow
 from coulance.payments import statements
 from coulance.payments.documents.view import view as statement_view
 from coulance.payments.pdf import render_statement
@@ -39,7 +41,15 @@ def documents(request: HttpRequest, *, me: Me) -> HttpResponse:
         for row in invoicing.documents(account=me.account.id)
         if row.number
     ][::-1]
-    return render(request, "portal/documents.html", words(request) | {"here": "documents", "rows": rows})
+    held = [
+        {"id": row.document, "month": says.month(row.period_name), "amount": _money(says, row)}
+        for row in holding.held(account=me.account.id)
+    ]
+    return render(request, "portal/documents.html", words(request) | {"here": "documents", "rows": rows, "held": held})
+
+
+def _money(says: Words, row: HeldRow) -> str:
+    return says.money(row.gross.decimal(), row.gross.currency)
 
 
 @customers_only
@@ -96,7 +106,7 @@ def statement_pdf(request: HttpRequest, *, me: Me) -> HttpResponse:  # noqa: ARG
 def _own(number: int, me: Me) -> invoicing.StoredDocument:
     try:
         stored = invoicing.document_by_id(document=number)
-    except LookupError as fault:
+    except UnableToFindDocumentError as fault:
         raise Http404 from fault
     if stored.row.account != me.account.id or not stored.row.number:
         raise Http404

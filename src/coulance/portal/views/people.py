@@ -50,7 +50,9 @@ def sign_out(request: HttpRequest) -> HttpResponse:
 def choose_language(request: HttpRequest) -> HttpResponse:
     """Another language, kept in the browser."""
     back = request.POST.get("next", "")
-    inside = url_has_allowed_host_and_scheme(back, allowed_hosts=None) and back.startswith(("/my/", "/answer/"))
+    inside = url_has_allowed_host_and_scheme(back, allowed_hosts=None) and back.startswith(
+        ("/my/", "/answer/", "/settle/")
+    )
     answer = HttpResponseRedirect(back if inside else "/my/")
     answer.set_cookie(
         "coulance_language",
