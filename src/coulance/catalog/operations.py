@@ -133,6 +133,7 @@ def _settings(catalog: core.Catalog) -> dict[str, object]:
         "overage": to_json(catalog.overage),
         "advice": to_json(catalog.advice),
         "goodwill": to_json(catalog.goodwill),
+        "payments": to_json(catalog.payments),
         "sold": sorted(catalog.plans),
         "texts": {version.version: queries.texts_of(version) for version in versions},
     }

@@ -142,6 +142,8 @@ class _Comparing:
             self.changes.append(Change(f"advice: {line}"))
         for line in difference(_full(self.old.goodwill), _full(self.new.goodwill)):
             self.changes.append(Change(f"goodwill: {line}"))
+        for line in difference(_full(self.old.payments), _full(self.new.payments)):
+            self.changes.append(Change(f"payments: {line}"))
         before_rates = {_rate_key(rate): rate for rate in self.old.tax.rates}
         after_rates = {_rate_key(rate): rate for rate in self.new.tax.rates}
         for name in sorted({*before_rates, *after_rates}):

@@ -35,9 +35,10 @@ from coulance.catalog.fields import (
     Zone,
 )
 from coulance.catalog.toml_tree import Node
-from coulance.catalog.values import Amount, Amounts, CurrencyCode, Percent, Price, UnitName, WarnAt
+from coulance.catalog.values import Amount, Amounts, CreditorId, CurrencyCode, Percent, Price, UnitName, WarnAt
 from coulance.platform.roles import Role
 from coulance_core.catalog.overage import Action, Control
+from coulance_core.catalog.paying import AllocationPolicy, DebitFile, GatewayName
 from coulance_core.catalog.provider import PriceBasis, Resets, TaxKind, TaxRounding
 from coulance_core.catalog.sending import ADDRESS, InvoiceForm, SendingMode, SentKind
 from coulance_core.catalog.terms import (
@@ -454,6 +455,24 @@ GOODWILL = Table(
         Field("budgets", BUDGETS, "[goodwill.budgets]: how much each role may give"),
     ),
 )
+PAYMENTS = Table(
+    "how money is allocated, and by which rails it comes",
+    (
+        Field("allocation", Choice(AllocationPolicy), "the order in which debts are paid where the payer says nothing"),
+        Field("creditor_id", CreditorId(), "your SEPA creditor identifier; without one nothing is collected"),
+        Field("notice_days", Whole(1, 60), "how many days ahead a collection is announced"),
+        Field("lead_days", Whole(1, 10), "how many days of business before its day a file is at the bank"),
+        Field("debit_file", Choice(DebitFile), "the form of the file that your bank takes"),
+        Field("first_says_first", Flag(), "your bank wants FRST in the first collection of a mandate"),
+        Field("retries", Whole(0, 5), "how often a collection that came back for want of money is tried again"),
+        Field("retry_after", Whole(1, 60), "how many days later, at least"),
+        Field("return_fee", Amount(), "what your contracts agree that a returned collection costs"),
+        Field("gateways", ListOf(Choice(GatewayName)), "where customers may pay at once, the first preferred"),
+        Field("charge_notice_days", Whole(0, 60), "how many days ahead a charge by agreement is announced"),
+        Field("top_up_least", Amount(), "the least that a balance is topped up by"),
+        Field("top_up_most", Amount(), "the most that it is topped up by at once"),
+    ),
+)
 ROOT = Table(
     "provider file",
     (
@@ -479,6 +498,7 @@ ROOT = Table(
         Field("sending", SENDING, "[sending]: how documents are mailed"),
         Field("overage", OVERAGE, "[overage]: how far overage may go, and what happens there"),
         Field("advice", ADVICE, "[advice]: when customers are told of a cheaper plan"),
+        Field("payments", PAYMENTS, "[payments]: how money is allocated, and by which rails it comes"),
         Field("goodwill", GOODWILL, "[goodwill]: how goodwill is proposed and bounded"),
         Field("meters", Named(METER), "[meters.KEY]: what is counted"),
         Field("pools", Named(POOL), "[pools.KEY]: allowances that services share"),

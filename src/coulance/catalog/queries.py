@@ -74,6 +74,7 @@ def load_catalog(revision: int) -> core.Catalog:
         overage=from_json(core.OverageTerms, settings.get("overage", {})),
         advice=from_json(core.AdviceTerms, settings.get("advice", {})),
         goodwill=from_json(core.GoodwillTerms, settings.get("goodwill", {})),
+        payments=from_json(core.PaymentTerms, settings.get("payments", {})),
         drivers={key: from_json(core.Driver, one) for key, one in settings.get("drivers", {}).items()},
     )
 
@@ -129,6 +130,12 @@ def overage_terms(at: datetime) -> core.OverageTerms:
     if found is None:
         raise UnableToFindCatalogError
     return from_json(core.OverageTerms, found.get("overage", {}))
+
+
+def payment_terms() -> core.PaymentTerms:
+    """The terms of payment in force, of the newest revision alone; the usual ones where nothing is applied yet."""
+    found = Revision.objects.order_by("-id").values_list("settings__payments", flat=True).first()
+    return from_json(core.PaymentTerms, found or {})
 
 
 def sources_of(revision: int) -> Sources:

@@ -90,6 +90,7 @@ class _Builder(PriceBuilder):
         overage = self._overage() or core.OverageTerms()
         advice = self._advice() or core.AdviceTerms()
         goodwill = self._goodwill() or core.GoodwillTerms()
+        payments = self._payments() or core.PaymentTerms()
         if provider is None:
             return None
         try:
@@ -106,6 +107,7 @@ class _Builder(PriceBuilder):
                 drivers,
                 advice=advice,
                 goodwill=goodwill,
+                payments=payments,
             )
         except core.TermsError as error:
             self._catalog_faults(error)
@@ -215,6 +217,18 @@ class _Builder(PriceBuilder):
             budgets = values["budgets"].values
             values["budgets"] = tuple((role, Money.of(*budgets[role])) for role in sorted(budgets))
         return self.made(record.node, {}, lambda: core.GoodwillTerms(**values))
+
+    def _payments(self) -> core.PaymentTerms | None:
+        record = self.root.get("payments")
+        if not isinstance(record, Record) or not record.whole:
+            return None
+        values = dict(record.values)
+        for key in ("return_fee", "top_up_least", "top_up_most"):
+            if key in values:
+                values[key] = Money.of(*values[key])
+        if "gateways" in values:
+            values["gateways"] = tuple(values["gateways"])
+        return self.made(record.node, {}, lambda: core.PaymentTerms(**values))
 
     def _tax(self) -> core.TaxTable:
         rates: list[core.TaxRate] = []

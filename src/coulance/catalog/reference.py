@@ -19,6 +19,7 @@ _TABLES: tuple[tuple[str, f.Table, tuple[type, ...]], ...] = (
     ("[advice]", p.ADVICE, (core.AdviceTerms,)),
     ("[goodwill]", p.GOODWILL, (core.GoodwillTerms,)),
     ("[goodwill.budgets]", p.BUDGETS, ()),
+    ("[payments]", p.PAYMENTS, (core.PaymentTerms,)),
     ("[meters.KEY]", p.METER, (core.Meter,)),
     ("[plans.KEY]", p.PLAN, (core.PlanVersion,)),
     ("[[plans.KEY.versions]]", p.PLAN_VERSION, ()),
@@ -141,6 +142,8 @@ def _plain(kind: f.Kind | None) -> str:
             return '"Europe/Amsterdam"'
         case v.CurrencyCode():
             return '"EUR"'
+        case v.CreditorId():
+            return '"NL79ZZZ999999990000"'
         case v.Percent():
             return '"21 %"'
         case v.Price():

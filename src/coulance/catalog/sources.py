@@ -9,7 +9,7 @@ from coulance.catalog.faults import Faults, Place
 from coulance.catalog.toml_tree import Node, parse_toml
 
 _LISTS = ("tax",)
-_SINGLE = ("provider", "series", "sending", "overage", "advice", "goodwill")
+_SINGLE = ("provider", "series", "sending", "overage", "advice", "goodwill", "payments")
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ from coulance.catalog.fields import FAULTY, NUMBER, Faulty, Json, Reading
 from coulance.catalog.toml_tree import Node
 from coulance_core.catalog.faults import TermsError
 from coulance_core.catalog.overage import Of, Threshold
+from coulance_core.catalog.paying import CREDITOR_ID
 from coulance_core.kernel import Currency, Dimension, Quantity, Unit, UnitError, UnitPrice, currency, unit
 from coulance_core.kernel.quantity import unit_names
 
@@ -26,6 +27,27 @@ class Percent:
 
     def schema(self) -> Json:
         return {"type": "string", "pattern": rf"^{NUMBER} ?%$"}
+
+
+@dataclass(frozen=True, slots=True)
+class CreditorId:
+    """A SEPA creditor identifier, its check digits right: `"NL79ZZZ999999990000"`; spaces are left out."""
+
+    def read(self, node: Node, reading: Reading) -> str | Faulty:
+        expected = "a SEPA creditor identifier, such as NL79ZZZ999999990000"
+        if not isinstance(node.value, str):
+            return reading.wrong(node, expected)
+        text = "".join(node.value.split())
+        if not re.fullmatch(CREDITOR_ID, text):
+            return reading.fault(node, repr(node.value), expected)
+        # EPC262-08: the business code (5 to 7) takes no part; letters count from 10, and all of it is 1 modulo 97.
+        digits = "".join(str(int(letter, 36)) for letter in text[7:] + text[:4] if letter.isalnum())
+        if int(digits) % 97 != 1:
+            return reading.fault(node, f"{node.value!r}, whose check digits are wrong", expected)
+        return text
+
+    def schema(self) -> Json:
+        return {"type": "string"}
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ from coulance_core.catalog.fairness import AdviceTerms, GoodwillTerms
 from coulance_core.catalog.faults import Fault, refuse
 from coulance_core.catalog.meters import Measure, Meter
 from coulance_core.catalog.overage import OverageTerms
+from coulance_core.catalog.paying import PaymentTerms
 from coulance_core.catalog.plans import PlanVersion, Pool, UsageCharge
 from coulance_core.catalog.provider import NumberSeries, ProviderTerms, TaxTable
 from coulance_core.catalog.sending import SendingTerms
@@ -42,6 +43,7 @@ class Catalog:
     drivers: Mapping[str, Driver] = field(default_factory=dict)
     advice: AdviceTerms = field(default_factory=AdviceTerms)
     goodwill: GoodwillTerms = field(default_factory=GoodwillTerms)
+    payments: PaymentTerms = field(default_factory=PaymentTerms)
 
     def __post_init__(self) -> None:
         refuse("catalog", self.faults())

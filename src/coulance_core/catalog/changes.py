@@ -118,7 +118,7 @@ def compare(
     overage = _differences(old.overage, new.overage)
     if overage:
         state.changes.append(Change(ChangeKind.CHANGED, "overage", new.provider.name, overage))
-    for what in ("advice", "goodwill"):
+    for what in ("advice", "goodwill", "payments"):
         found = _differences(getattr(old, what), getattr(new, what))
         if found:
             state.changes.append(Change(ChangeKind.CHANGED, what, new.provider.name, found))

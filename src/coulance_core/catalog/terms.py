@@ -29,6 +29,7 @@ from coulance_core.catalog.meters import (
     RunBy,
 )
 from coulance_core.catalog.overage import Action, Control, Of, OverageTerms, Threshold
+from coulance_core.catalog.paying import AllocationPolicy, DebitFile, GatewayName, PaymentTerms
 from coulance_core.catalog.plans import (
     Allowance,
     BaseFee,
@@ -79,6 +80,7 @@ __all__ = [
     "Action",
     "AdviceTerms",
     "Aggregation",
+    "AllocationPolicy",
     "Allowance",
     "BaseFee",
     "Beyond",
@@ -93,6 +95,7 @@ __all__ = [
     "Commitment",
     "Control",
     "CycleAlignment",
+    "DebitFile",
     "Direction",
     "Driver",
     "DriverKind",
@@ -100,6 +103,7 @@ __all__ = [
     "Edges",
     "Fault",
     "GapPolicy",
+    "GatewayName",
     "GoodwillTerms",
     "Graduated",
     "GraduatedPercentage",
@@ -116,6 +120,7 @@ __all__ = [
     "OnChange",
     "OverageTerms",
     "Package",
+    "PaymentTerms",
     "PerUnit",
     "PercentTier",
     "Percentage",

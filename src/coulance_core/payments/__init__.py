@@ -1,8 +1,8 @@
 """Money coming in: open items, receipts, and how a receipt is divided over what is owed. Pure."""
 
+from coulance_core.catalog.paying import AllocationPolicy
 from coulance_core.payments.allocation import Allocation, AllocationError, SetOff, allocate, set_off
 from coulance_core.payments.flight import InFlight
-from coulance_core.payments.orders import AllocationPolicy
 from coulance_core.payments.postings import (
     allocation_entry,
     opening_entry,

@@ -9,9 +9,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 
+from coulance_core.catalog.paying import AllocationPolicy
 from coulance_core.kernel import CurrencyMismatchError, Explanation, Money, currency
 from coulance_core.kernel.explanation import ExplanationBuilder
-from coulance_core.payments.orders import CONVENTION, AllocationPolicy, tiers
+from coulance_core.payments.orders import CONVENTION, tiers
 from coulance_core.payments.terms import Choice, OpenItem, Part
 
 

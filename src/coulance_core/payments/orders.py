@@ -13,29 +13,8 @@ from enum import StrEnum
 from itertools import groupby
 from typing import Any
 
+from coulance_core.catalog.paying import AllocationPolicy
 from coulance_core.payments.terms import ItemKind, OpenItem
-
-
-class AllocationPolicy(StrEnum):
-    """The order in which debts are paid where the payer says nothing (or has more than they said)."""
-
-    BASE_BEFORE_OVERAGE = "base_before_overage"
-    """Fees before overage, so that money keeps the service running; costs and interest last. Within, what was due
-    first, then the oldest."""
-    DUE_THEN_OLDEST = "due_then_oldest"
-    """What is due before what is not; within, the oldest by day of issue."""
-    OLDEST = "oldest"
-    """By day of issue alone."""
-    PRO_RATA = "pro_rata"
-    """To each its share of all that is open; leftover cents by the largest remainder."""
-    MOST_ONEROUS = "most_onerous"
-    """What weighs most on the debtor before anything; then as by law."""
-    BW_6_43 = "bw_6_43"
-    """Due, then the most onerous, then the oldest, and equal ones in proportion."""
-    BW_6_44 = "bw_6_44"
-    """Costs, then interest, then principal; within each as by BW 6:43."""
-    CONTRACT_THEN_LAW = "contract_then_law"
-    """Fees before overage before interest before costs; what that leaves equal, as by BW 6:43."""
 
 
 class Criterion(StrEnum):
