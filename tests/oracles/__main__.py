@@ -12,7 +12,7 @@ from pathlib import Path
 from tests.oracles.protocol import Status, Suite
 from tests.oracles.runner import CaseFileError, load, run_document
 
-SUITES = ("charge_models", "p95", "counters")
+SUITES = ("charge_models", "p95", "counters", "support_sla")
 _SRC = Path(__file__).resolve().parents[2] / "src"
 
 

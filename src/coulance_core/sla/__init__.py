@@ -1,0 +1,1 @@
+"""Promises: uptime and response measured from evidence, priced by the contract's own terms (law 3)."""
