@@ -23,6 +23,10 @@ class Server:
             "GetClients": ("clients", "client", old.clients),
             "GetContacts": ("contacts", "contact", old.contacts),
             "GetClientsProducts": ("products", "product", old.products),
+            "GetClientsAddons": ("addons", "addon", old.addons),
+            "GetClientsDomains": ("domains", "domain", old.domains),
+            "GetPromotions": ("promotions", "promotion", old.promotions),
+            "GetClientGroups": ("groups", "group", old.groups),
             "GetInvoices": ("invoices", "invoice", [{**one, "id": one["invoiceid"]} for one in old.invoices]),
         }
 
@@ -39,9 +43,9 @@ class Server:
         action = form["action"]
         if action in self.lists:
             plural, singular, rows = self.lists[action]
-            start = int(form["limitstart"])
+            start, most = int(form.get("limitstart", "0")), 3 if "limitstart" in form else len(rows)
             part = [{key: value for key, value in row.items() if key not in ("items", "transactions", "balance")}
-                    for row in rows[start : start + 3]]  # fmt: skip
+                    for row in rows[start : start + most]]  # fmt: skip
             return {"totalresults": str(len(rows)), "startnumber": start, plural: {singular: part}}
         if action == "GetClientsDetails":
             return {"client": {**self.old.client(int(form["clientid"])), "password": "$2y$10$hash", "notes": "private"}}

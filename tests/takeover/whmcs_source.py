@@ -37,6 +37,18 @@ plan = "domain"
 kind = "web"
 cycles = { Annually = "domain", "Free Account" = "" }
 
+[addons.2]
+plan = "vps"
+kind = "other"
+
+[domains.nl]
+plan = "domain"
+kind = "web"
+
+[domains."co.uk"]
+plan = "domain"
+kind = "web"
+
 [lines]
 overage = ["*bandwidth overage*"]
 
@@ -63,6 +75,10 @@ class Whmcs:
     products: list[Record] = field(default_factory=list)
     invoices: list[Record] = field(default_factory=list)
     credits: dict[str, list[Record]] = field(default_factory=dict)
+    addons: list[Record] = field(default_factory=list)
+    domains: list[Record] = field(default_factory=list)
+    promotions: list[Record] = field(default_factory=list)
+    groups: list[Record] = field(default_factory=list)
     texts: dict[str, str] = field(default_factory=dict)
     mapping: str = MAPPING
     page: int = 25
@@ -138,6 +154,10 @@ class Whmcs:
                 "products": {"product": self.products},
             },
         )
+        for singular in ("addon", "domain", "promotion", "group"):
+            plural, rows = f"{singular}s", getattr(self, f"{singular}s")
+            if rows:
+                put(plural, {"result": "success", "totalresults": str(len(rows)), plural: {singular: rows}})
         listed = [
             {
                 **{
@@ -221,6 +241,26 @@ def product(key: int, owner: int, pid: int = 1, **given: Any) -> Record:
     }  # fmt: skip
 
 
+def addon(key: int, owner: int, service: int, **given: Any) -> Record:
+    return {
+        "id": str(key), "userid": str(owner), "orderid": str(key), "serviceid": str(service), "addonid": "2",
+        "name": "Backups", "setupfee": "0.00", "recurring": "5.00", "billingcycle": "Monthly", "tax": "on",
+        "status": "Active", "regdate": "2025-03-01", "nextduedate": "2026-11-01", "nextinvoicedate": "2026-11-01",
+        "paymentmethod": "banktransfer", "notes": "", **given,
+    }  # fmt: skip
+
+
+def domain(key: int, owner: int, name: str, **given: Any) -> Record:
+    return {
+        "id": str(key), "userid": str(owner), "orderid": str(key), "regtype": "Register", "domainname": name,
+        "registrar": "sidn", "regperiod": "1", "firstpaymentamount": "9.00", "recurringamount": "12.00",
+        "paymentmethod": "banktransfer", "paymentmethodname": "Bank Transfer", "regdate": "2024-12-15",
+        "expirydate": "2026-12-15", "nextduedate": "2026-12-15", "status": "Active", "subscriptionid": "",
+        "promoid": "0", "dnsmanagement": "0", "emailforwarding": "0", "idprotection": "0", "donotrenew": "0",
+        "notes": "", **given,
+    }  # fmt: skip
+
+
 def line(amount: str, text: str, kind: str = "Hosting", relid: int = 0) -> Record:
     return {"id": 1, "type": kind, "relid": relid, "description": text, "amount": amount, "taxed": 1}
 
@@ -269,12 +309,13 @@ def made_up() -> Whmcs:
         product(2, 2, nextduedate="2026-11-01"),  # an unpaid invoice bills November
         product(3, 3, nextduedate="2026-12-01"),  # November is paid
         product(4, 4, pid=2, nextduedate="2026-11-16", recurringamount="31.00"),  # prorata, due in mid-month
-        product(5, 5, pid=3, billingcycle="Annually", nextduedate="2027-03-01", regdate="2025-03-01", domain="a.nl"),
+        product(5, 5, pid=3, recurringamount="12.00", billingcycle="Annually", nextduedate="2027-03-01",
+                regdate="2025-03-01", domain="a.nl"),
         product(6, 6, status="Suspended", nextduedate="2026-10-01"),  # two invoices unpaid: October and November
         product(7, 7, pid=3, billingcycle="Free Account", nextduedate="0000-00-00"),
         product(8, 8, billingcycle="One Time", nextduedate="0000-00-00"),
         product(9, 9, status="Terminated"), product(10, 10, status="Cancelled"), product(11, 11, status="Fraud"),
-        product(12, 12, qty=3), product(13, 40),
+        product(12, 12, qty=3, recurringamount="15.00"), product(13, 40),
     ]  # fmt: skip
     there.invoices = [
         invoice(5001, 2, "5.00", [line("5.00", "VPS (01/11/2026 - 30/11/2026)", relid=2)]),

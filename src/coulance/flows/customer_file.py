@@ -11,6 +11,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date
+from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 from zoneinfo import available_timezones
@@ -94,9 +95,15 @@ def _currency(text: str) -> str:
         raise UnreadableCellError("an ISO 4217 currency, such as EUR") from None
 
 
+@cache
+def _zones() -> frozenset[str]:
+    """Every zone there is: looked up on disk once, not for each cell."""
+    return frozenset(available_timezones())
+
+
 def _zone(text: str) -> str:
-    if text not in available_timezones():
-        raise UnreadableCellError("a time zone, such as Europe/Amsterdam", nearest(text, available_timezones()))
+    if text not in _zones():
+        raise UnreadableCellError("a time zone, such as Europe/Amsterdam", nearest(text, _zones()))
     return text
 
 

@@ -12,11 +12,12 @@ from django.db import IntegrityError, transaction
 from coulance.customers import queries as customers
 from coulance.services import pricing
 from coulance.services.models import Series, Service, Subscription
-from coulance.services.pricing import UnableToAgreePriceError
+from coulance.services.pricing import PriceToAgree, UnableToAgreePriceError, write_prices
 from coulance_core.kernel import Money
 
 __all__ = [
     "KINDS",
+    "PriceToAgree",
     "UnableToAgreePriceError",
     "UnableToAssignSeriesError",
     "UnableToChangePlanError",
@@ -29,6 +30,7 @@ __all__ = [
     "end_service",
     "replace_subscriptions",
     "start_service",
+    "write_prices",
     "write_series",
     "write_services",
 ]

@@ -1,10 +1,23 @@
 """Base fees agreed for one service: made, changed and taken back. Private to the room; `operations` is the way in."""
 
+from collections.abc import Collection
 from datetime import date, datetime
+from typing import NamedTuple
 
 from coulance.platform import audit
 from coulance.services.models import AgreedPrice, Service
 from coulance_core.kernel import Money, require_aware
+
+
+class PriceToAgree(NamedTuple):
+    """A price to agree for a service (external id) on a plan, on the days [start, end)."""
+
+    service: str
+    plan: str
+    amount: Money
+    words: str
+    start: date
+    end: date | None
 
 
 class UnableToAgreePriceError(ValueError):
@@ -57,6 +70,29 @@ def agree_price(
     detail = {"plan": plan, "amount": str(amount), "from": first.isoformat(), "until": last and last.isoformat()}
     audit.record(actor=actor, act="price.agreed", subject=f"service:{service}", at=at, reason=reason, detail=detail)
     return int(made.pk)
+
+
+def write_prices(*, rows: Collection[PriceToAgree], actor: str, reason: str, at: datetime) -> None:
+    """Agree many prices for services that have none yet, in the caller's transaction, who tells the audit trail."""
+    ids = dict(Service.objects.filter(external_id__in=[row.service for row in rows]).values_list("external_id", "id"))
+    AgreedPrice.objects.bulk_create(
+        (
+            AgreedPrice(
+                service_id=ids[row.service],
+                plan=row.plan,
+                amount=row.amount.minor,
+                currency=row.amount.currency,
+                words=row.words,
+                valid_from=row.start,
+                valid_until=row.end,
+                reason=reason.strip()[:500],
+                actor=actor,
+                recorded_at=require_aware(at),
+            )
+            for row in rows
+        ),
+        batch_size=2000,
+    )
 
 
 def end_price(*, service: str, on: date, actor: str, reason: str, at: datetime) -> bool:

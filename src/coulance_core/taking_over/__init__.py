@@ -26,6 +26,7 @@ from coulance_core.taking_over.terms import (
     TakenMandate,
     TakenOpenItem,
     TakenPrepaid,
+    TakenPrice,
     TakenService,
     Where,
 )
@@ -47,6 +48,7 @@ __all__ = [
     "TakenMandate",
     "TakenOpenItem",
     "TakenPrepaid",
+    "TakenPrice",
     "TakenService",
     "Where",
     "figures",

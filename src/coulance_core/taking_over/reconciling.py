@@ -88,7 +88,7 @@ _ROWS: dict[str, tuple[Callable[[Book], Sequence[Any]], Callable[[Any], str], tu
                 ("name", "email", "phone", "roles", "may_incur_cost", "language", "channels")),
     "service": (lambda book: book.services, lambda row: row.service,
                 ("account", "name", "kind", "plan", "quantity", "started_on", "subscribed_from", "billed_until",
-                 "pool", "ended_on")),
+                 "pool", "ended_on", "price")),
     "item": (lambda book: book.items, lambda row: row.key,
              ("account", "number", "kind", "issued_on", "due_on", "gross", "open")),
     "prepaid": (lambda book: book.prepaid, lambda row: row.key, ("account", "amount")),

@@ -81,13 +81,34 @@ class TakenContact:
     channels: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class TakenPrice:
+    """What a service costs there, every `months`, all units, as its prices are stated (before tax, or with it).
+
+    `words` print behind the plan's name; `until` is the first day it no longer holds.
+
+    >>> str(TakenPrice(Money(1234, "EUR"), 12, "as agreed"))
+    '12.34 EUR every 12 months (as agreed)'
+    """
+
+    amount: Money
+    months: int
+    words: str = ""
+    until: date | None = None
+
+    def __str__(self) -> str:
+        every = "a month" if self.months == 1 else f"every {self.months} months"
+        until = f" until {self.until}" if self.until else ""
+        return f"{self.amount} {every}{until}" + (f" ({self.words})" if self.words else "")
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TakenService:
     """A service that runs on the day of the take-over, and on which plan of ours it goes on.
 
     `billed_until` is the first day whose base fee was not billed there: open invoices count as billed.
     `subscribed_from` is the first day it is on the plan here: usage before is the old system's to bill. `domain` only
-    tells twins apart.
+    tells twins apart. `price`: what it costs there, if the source says so; it stays where the plan costs otherwise.
     """
 
     where: Where
@@ -103,6 +124,7 @@ class TakenService:
     pool: str = ""
     ended_on: date | None = None
     domain: str = ""
+    price: TakenPrice | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -240,3 +262,7 @@ class Book:
     clauses: tuple[TakenClause, ...] = ()
     numbers: tuple[GivenNumber, ...] = ()
     left_out: tuple[LeftOut, ...] = field(default=())
+    keeps_prices: bool = True
+    """Whether services go on at the price they had, where their plan has another."""
+    with_tax: bool | None = None
+    """Whether prices there include tax; none: nobody said."""

@@ -20,6 +20,7 @@ from coulance.customers import queries as customers
 from coulance.flows.import_customers import UnableToImportCustomersError, import_customers
 from coulance.flows.take_over.clauses import take_over_clauses
 from coulance.flows.take_over.here import here_of, with_defaults
+from coulance.flows.take_over.prices import with_prices_judged
 from coulance.flows.take_over.rows import form_faults, rows_of
 from coulance.invoicing import operations as invoicing
 from coulance.invoicing import queries as documents
@@ -28,6 +29,7 @@ from coulance.payments import operations as payments
 from coulance.payments import queries as payment_rows
 from coulance.platform import audit
 from coulance.platform.db import advisory_lock
+from coulance.services import operations as services
 from coulance_core.kernel import Money, require_aware
 from coulance_core.taking_over import (
     RECORDS,
@@ -109,6 +111,7 @@ def take_over(
 def compare(*, book: Book, findings: Sequence[Finding]) -> Outcome:
     """What the source says beside what is here: nothing is written, nothing is judged again but the rows."""
     outcome = Outcome(with_defaults(book, catalog.catalog().provider), tuple(findings))
+    outcome.book, _ = with_prices_judged(outcome.book, catalog.catalog())
     here = here_of(outcome.book)
     _sort(outcome, here)
     outcome.reconciliation = reconcile(outcome.book, here)
@@ -116,11 +119,18 @@ def compare(*, book: Book, findings: Sequence[Finding]) -> Outcome:
 
 
 def _run(outcome: Outcome, actor: str, reason: str, at: datetime) -> None:
-    book = outcome.book
     terms = catalog.catalog()
+    outcome.book, priced = with_prices_judged(outcome.book, terms)
+    book = outcome.book
     here = here_of(book)
     fresh = _sort(outcome, here)
-    own = [*judge(book, terms.series), *form_faults(fresh), *_numbers_here(book, fresh), *_series_here(book, here)]
+    own = [
+        *priced,
+        *judge(book, terms.series),
+        *form_faults(fresh),
+        *_numbers_here(book, fresh),
+        *_series_here(book, here),
+    ]
     outcome.findings = tuple(dict.fromkeys([*outcome.findings, *own]))
     if outcome.stopped:
         outcome.reconciliation = reconcile(book, here)
@@ -212,6 +222,23 @@ def _write(outcome: Outcome, fresh: Book, actor: str, reason: str, at: datetime)
     if not any(outcome.fresh.values()):
         return
     _import(fresh, apply=True, actor=actor, at=at)
+    services.write_prices(
+        rows=[
+            services.PriceToAgree(
+                row.service,
+                row.plan,
+                row.price.amount,
+                row.price.words,
+                row.subscribed_from,
+                row.price.until or row.ended_on,
+            )
+            for row in fresh.services
+            if row.price is not None
+        ],
+        actor=actor,
+        reason=reason,
+        at=at,
+    )
     ids = {name: row.id for name, row in customers.accounts_by_external_id(_owners(fresh)).items()}
     items: dict[str, list[TakenOpenItem]] = defaultdict(list)
     for item in fresh.items:
@@ -296,6 +323,7 @@ def _record(outcome: Outcome, actor: str, reason: str, at: datetime) -> None:
             "taken": {record: count for record, count in outcome.fresh.items() if count},
             "totals": totals,
             "left_out": len(book.left_out),
+            "prices_kept": sum(row.price is not None for row in outcome.book.services),
             "book": sha256(repr(book).encode()).hexdigest(),
         },
     )

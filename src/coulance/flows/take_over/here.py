@@ -1,16 +1,18 @@
 """What is here of a book already, as a book: the other side of every comparison."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import date
 
 from coulance.catalog import queries as catalog
 from coulance.customers import queries as customers
+from coulance.flows.take_over.prices import plan_of
 from coulance.invoicing import operations as invoicing
 from coulance.overage import queries as overage
 from coulance.payments import openings
 from coulance.services import queries as services
 from coulance_core.catalog.provider import ProviderTerms
+from coulance_core.catalog.terms import Catalog
 from coulance_core.taking_over import (
     Book,
     SeriesEnd,
@@ -20,6 +22,7 @@ from coulance_core.taking_over import (
     TakenMandate,
     TakenOpenItem,
     TakenPrepaid,
+    TakenPrice,
     TakenService,
     Where,
 )
@@ -111,10 +114,13 @@ def _services(book: Book) -> Iterable[TakenService]:
     known = services.services_by_external_id({row.service for row in book.services})
     spans = services.subscriptions([row.id for row in known.values()])
     owners = {row.id: row.external_id for row in customers.accounts({row.account_id for row in known.values()})}
+    priced = services.agreed_prices([row.id for row in known.values()])
+    since = {row.service: row.subscribed_from for row in book.services}
+    terms = catalog.catalog()
     for row in known.values():
         held = spans.get(row.id, ())
         first = held[0] if held else services.SubscriptionRow("", 1, row.started_on, None)
-        yield TakenService(
+        taken = TakenService(
             where=HERE,
             account=owners[row.account_id],
             service=row.external_id,
@@ -128,6 +134,17 @@ def _services(book: Book) -> Iterable[TakenService]:
             pool=row.pool,
             ended_on=row.ended_on,
         )
+        yield replace(taken, price=_price(taken, priced.get(row.id, ()), since[row.external_id], terms))
+
+
+def _price(row: TakenService, agreed: Sequence[services.PriceRow], since: date, terms: Catalog) -> TakenPrice | None:
+    """The price it was taken over with: one that was agreed here for later days is no part of that."""
+    for one in agreed:
+        if one.start <= since:
+            version = plan_of(row, terms)
+            months = version.base.interval_months if version is not None and version.base is not None else 0
+            return TakenPrice(one.amount, months, one.words, None if one.end == row.ended_on else one.end)
+    return None
 
 
 def _item(row: openings.OpeningRow) -> TakenOpenItem:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from coulance.integrations.takeover.gathering import Gathered, json_of, many
+from coulance.integrations.takeover.mandate_fields import take_mandate
 from coulance_core.kernel import Money, anchored_date, currency
 from coulance_core.kernel.period import add_months
 from coulance_core.payments import ItemKind
@@ -23,6 +24,7 @@ from coulance_core.taking_over import (
     TakenCustomer,
     TakenOpenItem,
     TakenPrepaid,
+    TakenPrice,
     TakenService,
     Where,
 )
@@ -158,6 +160,9 @@ class _Builder:
                 language=language,
                 channels=("email",) if email else (),
             )
+        )
+        take_mandate(
+            self.into, where, key, self.account(key), lambda field: str(record.get(field) or ""), person or company
         )
 
     def owner(self, record: Mapping[str, Any]) -> str:
@@ -296,8 +301,34 @@ class _Builder:
                 subscribed_from=max(self.mapping.on, started) if _MONTHS.get(period, 1) == 1 else
                 max(started, _cycle_start(until, _MONTHS[period], self.mapping.on)),
                 billed_until=until,
+                price=self.price(record, where, self.codes.get(owner, ""), period, given),
             )
         )  # fmt: skip
+
+    def price(
+        self, record: Mapping[str, Any], where: Where, code: str, period: str, given: Mapping[str, Any]
+    ) -> TakenPrice | None:
+        """What a renewal costs: its price times its number, less the discount of a promotion that recurs."""
+        code = str(record.get("currency") or code)
+        if not code or not period or (record.get("price") in (None, "") and "price" not in given):
+            return None
+        words = given.get("price_words", self.mapping.price_words)
+        if "price" in given:
+            amount = self.into.money(given["price"], code, where, "price")
+            return None if amount is None else TakenPrice(amount, _MONTHS[period], words, given.get("price_until"))
+        each = self.into.money(record["price"], code, where, "price")
+        off = self.into.money(record.get("discount") or "0", code, where, "discount")
+        count = str(record.get("quantity") or 1)
+        if each is None or off is None or not count.isdigit():
+            return None
+        whole = each * int(count)
+        if str(record.get("promo_recurring") or "0") in ("1", "True", "true"):
+            whole -= min(off, whole)
+            words = f"{words}; promotion"
+        if whole.minor < 0:
+            self.into.find("bad-amount", where, f"order {record.get('id')} costs {whole}", "0.00 or more")
+            return None
+        return TakenPrice(whole, _MONTHS[period], words, given.get("price_until"))
 
     def billed_until(self, record: Mapping[str, Any], where: Where, period: str) -> date | None:
         if not period:

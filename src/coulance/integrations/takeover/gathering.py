@@ -153,6 +153,8 @@ class Gathered:
             tuple(self.clauses),
             tuple(self.numbers),
             tuple(self.left_out),
+            keeps_prices=self.mapping.prices == "theirs",
+            with_tax=self.mapping.taxes == "inclusive",
         )
 
 

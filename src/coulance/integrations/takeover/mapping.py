@@ -10,8 +10,22 @@ from typing import Any
 from coulance_core.taking_over import Finding, SeriesEnd, Where
 
 SYSTEMS = ("whmcs", "fossbilling", "csv")
-_TABLES = {"source", "products", "lines", "customers", "services", "series", "leave_out"}
-_SOURCE = {"system", "on", "taxes", "dates", "encoding", "account", "service"}
+_TABLES = {
+    "source",
+    "products",
+    "addons",
+    "domains",
+    "lines",
+    "customers",
+    "services",
+    "mandates",
+    "series",
+    "leave_out",
+}
+_SOURCE = {"system", "on", "taxes", "dates", "encoding", "account", "service", "prices", "price_words"}
+_MANDATE = {"iban", "reference", "signed_on", "holder", "scheme"}
+_TYPES = {"billed_until": date, "price_until": date, "billing_day": int, "quantity": int}
+_LEAVES = ("customer", "contact", "service", "addon", "domain", "invoice", "prepaid", "mandate")
 _DATES = {"YYYY-MM-DD": "%Y-%m-%d", "DD/MM/YYYY": "%d/%m/%Y", "DD-MM-YYYY": "%d-%m-%Y", "DD.MM.YYYY": "%d.%m.%Y",
           "MM/DD/YYYY": "%m/%d/%Y"}  # fmt: skip
 
@@ -24,11 +38,11 @@ class Product:
     kind: str
     cycles: Mapping[str, str] = field(default_factory=dict)
 
-    def plan_for(self, cycle: str) -> str | None:
-        """The plan for a cycle; none where the mapping doesn't say. Only Monthly goes without saying."""
+    def plan_for(self, cycle: str, usual: str = "Monthly") -> str | None:
+        """The plan for a cycle; none where the mapping doesn't say. Only the usual one goes without saying."""
         if cycle in self.cycles:
             return self.cycles[cycle]
-        return self.plan if cycle == "Monthly" else None
+        return self.plan if cycle == usual else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +57,16 @@ class SourceMapping:
     encoding: str = "utf-8"
     account: str = "{id}"
     service: str = "{id}"
+    prices: str = "theirs"
+    """Whose price a service has here where they differ: theirs, agreed for that service, or ours, its plan's."""
+    price_words: str = "as agreed"
+    """What prints behind a plan's name where the price is theirs."""
     products: Mapping[str, Product] = field(default_factory=dict)
+    addons: Mapping[str, Product] = field(default_factory=dict)
+    domains: Mapping[str, Product] = field(default_factory=dict)
+    """By the ending of the name, such as nl or co.uk."""
+    mandates: Mapping[str, str] = field(default_factory=dict)
+    """Which field of a customer holds what of a mandate."""
     overage: tuple[str, ...] = ()
     """Patterns (`*overage*`) of the descriptions of lines that are overage."""
     customers: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
@@ -104,7 +127,12 @@ class _Reader:
             encoding=self.text("source.encoding", source.get("encoding", "utf-8"), ("utf-8", "cp1252")),
             account=self.form("source.account", source.get("account", "{id}")),
             service=self.form("source.service", source.get("service", "{id}")),
-            products=self.products(tree.get("products", {})),
+            prices=self.text("source.prices", source.get("prices", "theirs"), ("theirs", "ours")),
+            price_words=self.text("source.price_words", source.get("price_words", "as agreed")),
+            products=self.products("products", tree.get("products", {})),
+            addons=self.products("addons", tree.get("addons", {})),
+            domains=self.products("domains", tree.get("domains", {})),
+            mandates=self.fields(tree.get("mandates", {})),
             overage=self.patterns(tree.get("lines", {})),
             customers=self.overrides(
                 "customers", tree.get("customers", {}),
@@ -112,7 +140,8 @@ class _Reader:
                  "email"},
             ),
             services=self.overrides(
-                "services", tree.get("services", {}), {"plan", "kind", "billed_until", "name", "quantity", "pool"}
+                "services", tree.get("services", {}),
+                {"plan", "kind", "billed_until", "name", "quantity", "pool", "price", "price_until", "price_words"},
             ),
             series=self.series(tree.get("series", {})),
             leave_out=self.reasons(tree.get("leave_out", {})),
@@ -125,10 +154,19 @@ class _Reader:
             return "{id}"
         return text
 
-    def products(self, table: Any) -> dict[str, Product]:
+    def fields(self, table: Any) -> dict[str, str]:
+        rows = self.known("mandates", table, _MANDATE)
+        for key, value in rows.items():
+            if not isinstance(value, str | int) or isinstance(value, bool):
+                self.fault(f"mandates.{key}", repr(value), 'the id or name of a field, such as 5 or "custom_1"')
+        if rows and not {"iban", "reference", "signed_on"} <= rows.keys():
+            self.fault("mandates", ", ".join(rows), "the fields for iban, reference and signed_on")
+        return {key: str(value) for key, value in rows.items()}
+
+    def products(self, what: str, table: Any) -> dict[str, Product]:
         out: dict[str, Product] = {}
-        for name, row in self.known("products", table, set(table) if isinstance(table, dict) else set()).items():
-            key = f"products.{name}"
+        for name, row in self.known(what, table, set(table) if isinstance(table, dict) else set()).items():
+            key = f"{what}.{name}"
             row = self.known(key, row, {"plan", "kind", "cycles", "name"})
             cycles = row.get("cycles", {})
             if not isinstance(cycles, dict) or not all(isinstance(plan, str) for plan in cycles.values()):
@@ -153,7 +191,7 @@ class _Reader:
         out = {key: self.known(f"{name}.{key}", row, keys) for key, row in rows.items()}
         for key, row in out.items():
             for column, value in row.items():
-                wanted: type = {"billed_until": date, "billing_day": int, "quantity": int}.get(column, str)
+                wanted: type = _TYPES.get(column, str)
                 if type(value) is not wanted:
                     self.fault(f"{name}.{key}.{column}", repr(value), f"a {wanted.__name__}")
         return out
@@ -172,7 +210,7 @@ class _Reader:
     def reasons(self, table: Any) -> dict[str, str]:
         rows = self.known("leave_out", table, set(table) if isinstance(table, dict) else set())
         for key, why in rows.items():
-            if key.partition("/")[0] not in ("customer", "contact", "service", "invoice", "prepaid", "mandate"):
+            if key.partition("/")[0] not in _LEAVES:
                 self.fault(f"leave_out.{key}", "what it is, is not told", 'such as "invoice/1042" = "written off"')
             if not isinstance(why, str) or not why.strip():
                 self.fault(f"leave_out.{key}", repr(why), "why it stays behind")

@@ -26,6 +26,7 @@ from coulance_core.taking_over import (
     TakenMandate,
     TakenOpenItem,
     TakenPrepaid,
+    TakenPrice,
     TakenService,
     Where,
 )
@@ -36,6 +37,7 @@ COLUMNS = {
     "prepaid.csv": ("account currency amount", "source"),
     "mandates.csv": ("account reference iban holder signed_on", "scheme sequence last_used_on source"),
     "number-series.csv": ("series last", "year"),
+    "prices.csv": ("service currency amount", "months until words"),
     "clauses.csv": ("account agreed_on", "contact service charge highest_paid currency disputed text source"),
 }
 OVERAGE_PAID = Mapping[str, Mapping[str, Money]]
@@ -77,6 +79,8 @@ def read_supplements(folder: Path, gathered: Gathered, paid: OVERAGE_PAID) -> No
     _each(folder / "open-items.csv", gathered, _open_item)
     _each(folder / "prepaid.csv", gathered, _prepaid)
     _each(folder / "number-series.csv", gathered, _series)
+    priced: dict[str, Where] = {}
+    _each(folder / "prices.csv", gathered, lambda where, cells, into: _price(where, cells, into, priced))
     _each(folder / "clauses.csv", gathered, lambda where, cells, into: _clause(where, cells, into, paid))
 
 
@@ -265,6 +269,34 @@ def _series(where: Where, cells: _Cells, into: Gathered) -> None:
         into.find("bad-cell", where, f"last {numbers[0]!r} of year {numbers[1]!r}", "whole numbers")
         return
     into.series.append(SeriesEnd(where=where, series=cells["series"], year=int(numbers[1]), last=int(numbers[0])))
+
+
+def _price(where: Where, cells: _Cells, into: Gathered, priced: dict[str, Where]) -> None:
+    """What a service costs there: before what the source itself says of it."""
+    name = cells["service"]
+    where = Where(where.file, where.row, f"service {name}")
+    if name in priced:
+        into.find("duplicate-price", where, f"service {name!r} has a price at {priced[name]} too", "each once")
+        return
+    priced[name] = where
+    code = _code(cells["currency"], where, into)
+    amount = None if code is None else into.money(cells["amount"], code, where, "amount")
+    months = cells.get("months") or "1"
+    if not months.isdigit() or not 1 <= int(months) <= 120:
+        into.find("bad-cell", where, f"months: {months!r}", "1 to 120")
+        return
+    until = into.day(cells.get("until"), where, "until")
+    if amount is None:
+        return
+    if amount.minor < 0:
+        into.find("bad-amount", where, f"it costs {amount}", "0.00 or more")
+        return
+    words = into.text(cells.get("words"), where, 120) or into.mapping.price_words
+    price = TakenPrice(amount, int(months), words, until)
+    if all(row.service != name for row in into.services):
+        into.find("price-of-nobody", where, f"no service {name!r} is taken over", "a service that runs")
+        return
+    into.services = [replace(row, price=price) if row.service == name else row for row in into.services]
 
 
 def _clause(where: Where, cells: _Cells, into: Gathered, paid: OVERAGE_PAID) -> None:

@@ -38,6 +38,10 @@ class Answers:
     paymethods: list[Placed] = field(default_factory=list)
     transactions: list[Placed] = field(default_factory=list)
     currencies: dict[str, Record] = field(default_factory=dict)
+    addons: list[Placed] = field(default_factory=list)
+    domains: list[Placed] = field(default_factory=list)
+    promotions: dict[str, Placed] = field(default_factory=dict)
+    groups: dict[str, Placed] = field(default_factory=dict)
 
 
 _LISTS = (
@@ -45,6 +49,10 @@ _LISTS = (
     ("clients", "client", ""),
     ("contacts", "contact", "userid"),
     ("products", "product", "clientid"),
+    ("addons", "addon", "clientid"),
+    ("domains", "domain", "clientid"),
+    ("promotions", "promotion", ""),
+    ("groups", "group", ""),
     ("invoices", "invoice", "userid"),
     ("credits", "credit", "clientid"),
     ("paymethods", "paymethod", "clientid"),
@@ -123,6 +131,8 @@ def _keep(plural: str, singular: str, owner: str, records: Sequence[Record], pat
         placed = Placed(Where(path.name, row, f"{singular} {key}"), record)
         if plural == "currencies":
             out.currencies[key] = record
+        elif plural in ("promotions", "groups"):
+            (out.promotions if plural == "promotions" else out.groups)[key] = placed
         elif plural == "credits":
             out.credits.setdefault(owner or number_of(record.get("clientid")), []).append(placed)
         elif plural == "paymethods":
@@ -132,6 +142,8 @@ def _keep(plural: str, singular: str, owner: str, records: Sequence[Record], pat
                 "clients": out.clients,
                 "contacts": out.contacts,
                 "products": out.products,
+                "addons": out.addons,
+                "domains": out.domains,
                 "invoices": out.listed,
                 "transactions": out.transactions,
             }[plural]

@@ -16,7 +16,7 @@ import httpx
 
 READS = frozenset(
     "GetClients GetClientsDetails GetContacts GetClientsProducts GetInvoices GetInvoice GetCredits GetPayMethods "
-    "GetCurrencies".split()
+    "GetCurrencies GetClientsAddons GetClientsDomains GetPromotions GetClientGroups".split()
 )
 """The calls that are made, and no others."""
 _SECRET = frozenset(
@@ -155,6 +155,11 @@ def _answers(api: WhmcsApi, paid_since: str) -> Iterator[tuple[str, dict[str, An
         yield f"contacts-{page}", value
     for page, value in enumerate(api.pages("GetClientsProducts", "products"), 1):
         yield f"products-{page}", value
+    yield "addons", api.call("GetClientsAddons")
+    for page, value in enumerate(api.pages("GetClientsDomains", "domains"), 1):
+        yield f"domains-{page}", value
+    yield "promotions", api.call("GetPromotions")
+    yield "groups", api.call("GetClientGroups")
     for page, value in enumerate(api.pages("GetInvoices", "invoices"), 1):
         yield f"invoices-{page}", value
         for row in _rows(value.get("invoices")):

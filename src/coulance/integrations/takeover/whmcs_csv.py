@@ -36,8 +36,23 @@ _TRANSACTIONS = {
     "id": "id", "transaction id": "transid", "user id": "userid", "client id": "userid", "invoice id": "invoiceid",
     "date": "date", "amount in": "amountin", "amount out": "amountout", "currency": "currency",
 }  # fmt: skip
+_ADDONS = {
+    "id": "id", "addon id": "addonid", "user id": "userid", "client id": "userid", "service id": "serviceid",
+    "name": "name", "addon name": "name", "recurring": "recurring", "recurring amount": "recurring",
+    "billing cycle": "billingcycle", "status": "status", "registration date": "regdate", "next due date": "nextduedate",
+}  # fmt: skip
+_DOMAINS = {
+    "id": "id", "domain id": "id", "user id": "userid", "client id": "userid", "domain name": "domainname",
+    "domain": "domainname", "registration period": "regperiod", "period": "regperiod",
+    "recurring amount": "recurringamount", "registration date": "regdate", "next due date": "nextduedate",
+    "expiry date": "expirydate", "status": "status", "do not renew": "donotrenew", "promotion id": "promoid",
+}  # fmt: skip
+_OPTIONAL = {"addons": _ADDONS, "domains": _DOMAINS}
 KINDS = {"clients": _CLIENTS, "services": _SERVICES, "invoices": _INVOICES, "transactions": _TRANSACTIONS}
+KINDS |= _OPTIONAL
 _NEEDED = {
+    "addons": ("id", "addonid", "userid", "regdate", "billingcycle", "nextduedate", "status"),
+    "domains": ("id", "userid", "domainname", "regperiod", "regdate", "nextduedate", "status"),
     "clients": ("id", "country", "currency_code"),
     "services": ("id", "clientid", "regdate", "billingcycle", "nextduedate", "status"),
     "invoices": ("id", "userid", "date", "subtotal", "total", "status"),
@@ -49,13 +64,15 @@ def read_exports(paths: Sequence[Path], gathered: Gathered) -> Answers:
     """Gather the exports of these files, told by their names (`clients.csv`)."""
     out = Answers()
     here = {path.name.lower().rsplit(".", 1)[0] for path in paths}
-    for missing in sorted(KINDS.keys() - here):
+    for missing in sorted(KINDS.keys() - _OPTIONAL.keys() - here):
         expected = f"{missing}.csv, exported there"
         gathered.find("export-missing", Where(f"{missing}.csv"), "the export is not there", expected)
     for path in paths:
         kind = path.name.lower().rsplit(".", 1)[0]
         names = KINDS[kind]
-        rows = {"clients": out.clients, "services": out.products, "invoices": out.listed}.get(kind, out.transactions)
+        places = {"clients": out.clients, "services": out.products, "invoices": out.listed, "addons": out.addons,
+                  "domains": out.domains}  # fmt: skip
+        rows = places.get(kind, out.transactions)
         told = False
         for line, cells in csv_of(path, gathered):
             record: dict[str, str] = {}
