@@ -38,7 +38,7 @@ def settle(*, account: int, on: date, actor: str, reason: str, at: datetime) -> 
     done: list[Allocation] = []
     for found in reversed(queries.receipts(accounts=[account], with_left=True)):
         debts = queries.open_items(accounts=[account]).get(account, ())
-        if not any(item.open.minor > 0 and item.open.currency == found.left.currency for item in debts):
+        if not any(item.payable.minor > 0 and item.open.currency == found.left.currency for item in debts):
             continue
         allocation = allocate_receipt(receipt=found.id, on=on, actor=actor, reason=reason, at=at)
         if allocation is not None:
