@@ -173,6 +173,7 @@ PROCRASTINATE_IMPORT_PATHS = [
     "coulance.flows.tasks.overage_control",
     "coulance.flows.tasks.sending",
     "coulance.flows.tasks.settling_first",
+    "coulance.flows.tasks.disputing",
     "coulance.integrations.tasks.peppol",
 ]
 

@@ -39,6 +39,9 @@ EVENTS: dict[str, str] = {
     "overage.waiting": "an overage invoice waits for its customer's choice before it is issued",
     "restriction.placed": "a service's network is to be paused or throttled, or an address of it blackholed",
     "restriction.lifted": "a restriction of a service's network was lifted",
+    "dispute.opened": "a customer contests a bill, or a part of one: that part is held",
+    "dispute.changed": "something happened in a case: a question, an answer, a mediation",
+    "dispute.closed": "a case is decided, withdrawn or closed: nothing is held by it any more",
     "endpoint.test": "somebody asked for a test of this endpoint",
 }
 """Every event there is, and what it tells. Add yours here: an unknown one is refused."""
