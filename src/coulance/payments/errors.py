@@ -27,3 +27,11 @@ class UnableToTakeOverError(PaymentsError):
 
 class UnableToFindPaymentError(PaymentsError):
     """There is no such receipt, allocation, refund or item."""
+
+
+class UnableToCollectError(PaymentsError):
+    """What can't be collected, or not so: no mandate to do it by, claimed already, or its file went before."""
+
+
+class UnableToChargeError(PaymentsError):
+    """A payment at a gateway, a stored method or an agreement that can't be: too much, too little, or gone."""
