@@ -12,6 +12,7 @@ from coulance.integrations.peppol import HttpAccessPoint
 from coulance.invoicing import einvoice, queries, transmissions
 from coulance.invoicing.errors import UnableToFindDocumentError, UnableToSendError
 from coulance.invoicing.ports import AccessPointError, Answer, Outcome, Parcel
+from coulance.invoicing.restored import hold_what_was_queued
 from coulance.platform import alarms, audit
 from coulance_core.invoicing.en16931_codes import Identifier
 from tests.einvoice.access_point import TOKEN, FakeAccessPoint
@@ -187,6 +188,18 @@ def test_what_waits_can_be_taken_back_and_what_left_cannot(issued: Any, fake: Fa
     carry_on(fake, clock)
     with pytest.raises(UnableToSendError, match="can't be taken back"):
         transmissions.cancel(number=NUMBER, actor="cli:test", reason="too late", at=AT)
+
+
+def test_after_a_restore_what_was_queued_waits_for_a_person_and_what_was_taken_goes_on(
+    issued: Any, fake: FakeAccessPoint
+) -> None:
+    clock = Clock()
+    send()
+    assert hold_what_was_queued(why="restored from a backup", at=AT) == 1
+    assert (state(), carry_on(fake, clock), fake.requests) == ("stuck", {}, [])
+    assert send()  # a person asked the access point, and says so
+    carry_on(fake, clock)
+    assert (state(), hold_what_was_queued(why="again", at=AT)) == ("submitted", 0)
 
 
 def test_without_an_access_point_documents_wait(issued: Any) -> None:

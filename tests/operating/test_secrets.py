@@ -67,7 +67,8 @@ def test_a_file_that_others_can_read_is_not_used(here: Instance) -> None:
 @pytest.mark.parametrize(
     "name",
     ["", "A", "a b", "../x", "a/b", ".x", "-a", "a-", "a--b", "1a", "é", "x" * 61, "django_key", "home", "url",
-     "log-format", "database_password", "database_password.next", "webhook_key"],
+     "log-format", "database_password", "database_password.next", "webhook_key", "proxies",
+     "webhook-networks"],
 )  # fmt: skip
 def test_names_that_would_do_harm_are_refused(here: Instance, name: str) -> None:
     before = sorted(path.name for path in here.secrets_dir.iterdir())

@@ -56,12 +56,17 @@ def restore(file: Path, force: bool, check: bool, send_waiting: bool) -> None:
     here.prepare()
     with supervisor.sole_owner(here), working_database(migrated=False):
         backups.restore_backup(here=here, file=file, force=force)
-        held = 0 if send_waiting else _held_back(made)
+        held, waits = (0, 0) if send_waiting else _held_back(made)
     click.echo(f"Restored into {here.home}: {made}. Start it with: coulance up")
     if held:
         click.echo(
             f"{held:,} mails that waited are held back, since they may have left after the backup was made. "
             "Decide on each: coulance send status, coulance send resolve"
+        )
+    if waits:
+        click.echo(
+            f"{waits:,} e-invoices that waited for Peppol are held back, since they may have left after the backup was "
+            "made. Ask your access point of each; send again: coulance einvoice send NUMBER"
         )
     from coulance.platform import secret_store
 
@@ -81,12 +86,14 @@ def restore(file: Path, force: bool, check: bool, send_waiting: bool) -> None:
             click.echo(f"  {name}: coulance secret set {name}")
 
 
-def _held_back(made: str) -> int:
+def _held_back(made: str) -> tuple[int, int]:
     from django.db import connections
 
+    from coulance.invoicing.restored import hold_what_was_queued
     from coulance.notices.restored import hold_what_waits
     from coulance.platform import clock
 
     connections.close_all()  # they led to the database that was there before
     why = f"restored from a backup {made}: it waited then, and may have left since"
-    return hold_what_waits(why=why, at=clock.now())
+    at = clock.now()
+    return hold_what_waits(why=why, at=at), hold_what_was_queued(why=why, at=at)
