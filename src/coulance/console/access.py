@@ -17,12 +17,13 @@ from django.contrib.auth.views import redirect_to_login
 from django.core.exceptions import PermissionDenied, ValidationError
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import render
+from django.utils import translation
 from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.cache import never_cache
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_http_methods, require_POST
 
-from coulance.console import second_factor
+from coulance.console import second_factor, speaking
 from coulance.console.second_factor import Missing
 from coulance.platform import clock, operators
 from coulance.platform.roles import Permission, may
@@ -56,7 +57,8 @@ def operators_only(permission: Permission = Permission.SEE, *, fresh: bool = Fal
                 raise PermissionDenied(permission.value)
             if fresh and not second_factor.is_fresh(request, at=at):
                 return _again(request)
-            return _private(view(request, *args, **kwargs))
+            with translation.override(speaking.language(request)):
+                return _private(view(request, *args, **kwargs))
 
         guarded.permission = permission.value  # type: ignore[attr-defined]
         guarded.fresh = fresh  # type: ignore[attr-defined]

@@ -2,7 +2,7 @@
 
 from django.urls import URLPattern, path
 
-from coulance.console import access
+from coulance.console import access, speaking
 from coulance.console.views import (
     accounts,
     alarms,
@@ -10,9 +10,12 @@ from coulance.console.views import (
     bank,
     collectors,
     credit,
+    debit,
     documents,
     me,
     operators,
+    overage_acts,
+    overage_boards,
     overview,
     payments,
     periods,
@@ -44,6 +47,7 @@ urlpatterns: list[URLPattern] = [
     path("documents/<int:document>/pdf", documents.document_pdf, name="document-pdf"),
     path("documents/<int:document>/json", documents.document_json, name="document-json"),
     path("documents/<int:document>/credit", credit.give_credit, name="credit"),
+    path("documents/<int:document>/debit", debit.take_credit_back, name="debit"),
     path("documents/<int:document>/e-invoice/<str:form>", documents.document_einvoice, name="document-einvoice"),
     path("payments", payments.payment_list, name="payments"),
     path("payments/new", payments.payment_new, name="payment-new"),
@@ -66,11 +70,23 @@ urlpatterns: list[URLPattern] = [
     path("restrictions", restrictions.restriction_list, name="restrictions"),
     path("restrictions/new", restrictions.restriction_new, name="restriction-new"),
     path("restrictions/lift", restrictions.restriction_lift, name="restriction-lift"),
+    path("overage", overage_boards.near, name="overage-near"),
+    path("overage/unreached", overage_boards.unreached, name="overage-unreached"),
+    path("overage/unreached/called", overage_acts.called, name="overage-called"),
+    path("overage/approvals", overage_boards.approvals, name="overage-approvals"),
+    path("overage/approvals/decide", overage_acts.decide, name="overage-decide"),
+    path("overage/waiting", overage_boards.waiting, name="overage-waiting"),
+    path("overage/waiting/release", overage_acts.release, name="overage-release"),
+    path("overage/consents", overage_boards.consents, name="overage-consents"),
+    path("overage/pauses", overage_boards.pauses, name="overage-pauses"),
+    path("overage/goodwill", overage_boards.goodwill, name="overage-goodwill"),
+    path("overage/exposure", overage_boards.exposure, name="overage-exposure"),
     path("alarms", alarms.alarm_list, name="alarms"),
     path("alarms/clear", alarms.alarm_clear, name="alarm-clear"),
     path("audit", audit.audit_list, name="audit"),
     path("operators", operators.operator_list, name="operators"),
     path("operators/<str:name>", operators.operator_detail, name="operator"),
+    path("language", speaking.choose, name="language"),
     path("me", me.me, name="me"),
     path("me/second-factor", me.enrol, name="mfa_activate_totp"),
     path("me/second-factor/leave", me.leave, name="second-factor-leave"),

@@ -11,6 +11,7 @@ from django.db import transaction
 
 from coulance.catalog import queries as catalogs
 from coulance.customers import queries as customers
+from coulance.flows import deciding_consents
 from coulance.flows.overage_control import acting, evaluating
 from coulance.flows.overage_control.acting import Offer, UnableToActError
 from coulance.flows.overage_control.counted import counted
@@ -107,9 +108,12 @@ def withdraw(*, consent: int, actor: str, reason: str, at: datetime) -> None:
 
 
 def decide(*, consent: int, approve: bool, actor: str, reason: str, at: datetime) -> Given:
-    """Approve or refuse a consent that waits for the provider. Raises `UnableToConsentError`."""
+    """Approve or refuse a consent that waits for the provider; who set it is told. Raises `UnableToConsentError`."""
     with transaction.atomic():
         given = overage.decide_consent(consent=consent, approve=approve, actor=actor, reason=reason, at=at)
+        row = records.consent(consent=consent)
+        if row is not None:
+            deciding_consents.tell(row=row, approved=approve, reason=reason, at=at)
         _look_again(consent, actor, at)
         return given
 

@@ -4,6 +4,7 @@ from typing import Any, NamedTuple
 
 from django import template
 from django.template import Context
+from django.utils import translation
 from django.utils.translation import gettext as _
 
 from coulance.platform import alarms
@@ -61,6 +62,20 @@ def _groups() -> list[Group]:
             ],
         ),
         Group(
+            "overage",
+            _("Overage"),
+            [
+                Entry("overage", _("Near limits"), "/overage"),
+                Entry("unreached", _("Not reached"), "/overage/unreached"),
+                Entry("approvals", _("Approvals"), "/overage/approvals"),
+                Entry("waiting", _("Before the bill"), "/overage/waiting"),
+                Entry("consents", _("Consents"), "/overage/consents"),
+                Entry("pauses", _("Pauses"), "/overage/pauses"),
+                Entry("goodwill", _("Goodwill"), "/overage/goodwill"),
+                Entry("exposure", _("Exposure"), "/overage/exposure"),
+            ],
+        ),
+        Group(
             "metering",
             _("Metering"),
             [
@@ -102,6 +117,8 @@ def frame(context: Context, here: str = "") -> dict[str, Any]:
         "name": user.get_username(),
         "role": getattr(user, "role", ""),
         "csrf_token": context.get("csrf_token"),
+        "spoken": translation.get_language() or "en",
+        "path": context["request"].get_full_path() if "request" in context else "/",
     }
 
 

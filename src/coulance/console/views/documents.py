@@ -12,7 +12,7 @@ from coulance.console.paging import PER_PAGE, number_asked, page
 from coulance.flows import einvoicing
 from coulance.flows.einvoicing import FORMATS
 from coulance.flows.sending import status
-from coulance.invoicing import listing, pdf, queries
+from coulance.invoicing import debiting, listing, pdf, queries
 from coulance.invoicing.documents.view import view
 from coulance.invoicing.errors import UnableToFindDocumentError
 from coulance.invoicing.queries import StoredDocument
@@ -67,6 +67,7 @@ def document_detail(request: HttpRequest, document: int) -> HttpResponse:
             "account": _account(stored.snapshot),
             "deliveries": status.deliveries_of(document=document),
             "einvoices": FORMATS if stored.row.number and stored.row.kind != "usage_statement" else (),
+            "reversed_by": _reversed_by(stored),
             "creditable": stored.row.number and stored.row.kind in ("base_invoice", "overage_invoice"),
         },
     )
@@ -111,6 +112,11 @@ def _stored(document: int) -> StoredDocument:
         return queries.document_by_id(document=document)
     except UnableToFindDocumentError as fault:
         raise Http404(str(fault)) from fault
+
+
+def _reversed_by(stored: StoredDocument) -> StoredDocument | None:
+    number = debiting.reversed_by(credit_note=stored.row.id) if stored.row.kind == "credit_note" else None
+    return queries.document(number=number) if number else None
 
 
 def _account(snapshot: Mapping[str, Any]) -> str:

@@ -127,7 +127,7 @@ def payment_act(request: HttpRequest, receipt: int, act: str) -> HttpResponse:
     if act not in ACTS:
         raise Http404("no such act")
     today = _today().isoformat()
-    form = form_of(request, "numbers", "amount", "iban", "allocation", kind="bounced", on=today)
+    form = form_of(request, "numbers", "amount", "iban", "allocation", "refund", "reclaim", kind="bounced", on=today)
     if request.method == "POST":
         try:
             said, do = ACTS[act](found, form.values, who(request), reason_of(request), form.token)
@@ -146,7 +146,8 @@ def _page(request: HttpRequest, found: Receipt, form: Any, act: str = "") -> Htt
         "receipt": found,
         "owner": owner,
         "allocations": queries.allocations(receipts=[found.id], undone=True),
-        "refunds": queries.refunds(receipts=[found.id]),
+        "refunds": (refunds := queries.refunds(receipts=[found.id])),
+        "paid_back": [one for one in refunds if one.reversed_on is None],
         "open": queries.open_items(accounts=[found.account]).get(found.account, ()),
         "kinds": KINDS,
         "form": form,
@@ -186,9 +187,26 @@ def _unallocate(found: Receipt, typed: dict[str, str], actor: str, reason: str, 
 
 def _reverse(found: Receipt, typed: dict[str, str], actor: str, reason: str, _token: str) -> tuple[str, Act]:
     kind, on = ReversalKind(typed["kind"]), day_of(typed["on"], default=_today())
+    reclaim = typed["reclaim"] == "1"
     said = f"{shown_money(found.amount)} of {found.received_on:%-d %b %Y} is undone; what it paid is open again"
+    standing = [one for one in queries.refunds(receipts=[found.id]) if one.reversed_on is None]
+    if reclaim and standing:
+        back = sum((one.amount for one in standing[1:]), standing[0].amount)
+        said += f", and the {shown_money(back)} paid back is owed by the customer"
     return said, lambda: flow.reverse_payment(
-        receipt=found.id, kind=kind, on=on, actor=actor, reason=reason, at=clock.now()
+        receipt=found.id, kind=kind, on=on, actor=actor, reason=reason, at=clock.now(), reclaim=reclaim
+    )
+
+
+def _unrefund(found: Receipt, typed: dict[str, str], actor: str, reason: str, _token: str) -> tuple[str, Act]:
+    rows = {str(row.id): row for row in queries.refunds(receipts=[found.id]) if row.reversed_on is None}
+    row = rows.get(typed["refund"])
+    if row is None:
+        raise UnableToActError("Choose the refund that came back.")
+    kind, on = ReversalKind(typed["kind"]), day_of(typed["on"], default=_today())
+    said = f"the refund of {shown_money(row.amount)} is undone: its money is here again"
+    return said, lambda: flow.reverse_refund(
+        refund=row.id, kind=kind, on=on, actor=actor, reason=reason, at=clock.now()
     )
 
 
@@ -213,6 +231,7 @@ ACTS: dict[str, Callable[[Receipt, dict[str, str], str, str, str], tuple[str, Ac
     "unallocate": _unallocate,
     "reverse": _reverse,
     "refund": _refund,
+    "unrefund": _unrefund,
 }
 
 
