@@ -248,9 +248,9 @@ def settle_overruns(
         for one in ports:
             for part in one.parts:
                 terms = _terms(catalog, one, part, period, zone, tax_rate, tax_included)
-                port = _port(one, part, drawn[part.service, part.index], terms)
+                port = _port(one, part, drawn[part.service, part.index], terms, part.included * free)
                 done = settle_port(port, _less(ground.facts[one.unit], spent), attacks=attacks(one.unit))
-                absorbed = _port_reasons(done.clipped, done.absorbed)
+                absorbed = _port_reasons(done.clipped, done.absorbed, done.tolerated)
                 allowed = Allowed(done.overage, done.explanation)
                 parts[part.service, part.index] = allowed
                 by_part[part.service, part.index] = absorbed
@@ -347,7 +347,7 @@ def _draws(
     factor = part.use.figure.conversion.factor
     if one.pool and measure.unit.name != one.unit:
         factor *= measure.unit.size / _size(one)
-    cap = _cap(ground.caps.get(part.service, ()), terms) if one.pool else None
+    cap = cap_of(ground.caps.get(part.service, ()), terms) if one.pool else None
     return Draws.of(part.service, got.start, got.end, got.columns[0], factor, cap)
 
 
@@ -355,7 +355,7 @@ def _size(one: Overrun) -> Fraction:
     return unit(one.unit).size
 
 
-def _cap(consents: Sequence[Consent], terms: PriceTerms) -> Fraction | None:
+def cap_of(consents: Sequence[Consent], terms: PriceTerms) -> Fraction | None:
     """A member's own limit within its pool: the lowest that was in force."""
     caps: list[Fraction] = []
     for consent in consents:
@@ -368,22 +368,23 @@ def _cap(consents: Sequence[Consent], terms: PriceTerms) -> Fraction | None:
     return min(caps, default=None)
 
 
-def _port(one: Overrun, part: OverPart, got: Drawn, terms: PriceTerms) -> Port:
+def _port(one: Overrun, part: OverPart, got: Drawn, terms: PriceTerms, tolerance: Fraction) -> Port:
     measure = part.use.part.charge.measure
     if measure.percentile is None:
         raise UnableToLimitError(f"{one.key}: a percentile without its rank")
     return Port(
         part.service, one.unit, part.included, terms, measure.percentile, got.start, got.end, got.columns,
-        got.expected, part.use.figure.conversion.factor, got.added,
+        got.expected, part.use.figure.conversion.factor, got.added, tolerance,
     )  # fmt: skip
 
 
-def _port_reasons(clipped: Mapping[Absorbed, int], absorbed: Fraction) -> dict[Absorbed, Fraction]:
-    """A percentile's difference has one cause to be named: the reason of most samples that were lowered."""
-    if not absorbed:
-        return {}
-    reason = max(clipped, key=lambda one: clipped[one], default=Absorbed.ABOVE_LIMIT)
-    return {reason: absorbed}
+def _port_reasons(clipped: Mapping[Absorbed, int], absorbed: Fraction, tolerated: Fraction) -> dict[Absorbed, Fraction]:
+    """A percentile's difference has one cause to be named besides the tolerance: that of most samples lowered."""
+    out = {Absorbed.TOLERANCE: tolerated} if tolerated else {}
+    if absorbed > tolerated:
+        reason = max(clipped, key=lambda one: clipped[one], default=Absorbed.ABOVE_LIMIT)
+        out[reason] = absorbed - tolerated
+    return out
 
 
 def limit_in(limit: Limit, given: str, wanted: str) -> Limit:

@@ -68,31 +68,50 @@ def test_rhythm_is_no_news_and_a_runaway_is() -> None:
 SERIES = {
     # series: (labelled windows, windows hit, alarms raised, alarms inside a window)
     "ec2_network_in_257a54": (1, 1, 1, 1),
-    "elb_request_count_8c0756": (2, 1, 1, 1),
-    "iio_us-east-1_i-a2eb1cd9_NetworkIn": (2, 0, 0, 0),
+    "elb_request_count_8c0756": (2, 2, 2, 2),
+    "iio_us-east-1_i-a2eb1cd9_NetworkIn": (2, 0, 0, 0),  # both windows lie in the first two days: there is no past yet
 }
 
 
-@pytest.mark.data
-@pytest.mark.parametrize("name", SERIES)
-def test_labelled_series(name: str, cases: Path) -> None:
-    """Precision 2 of 2 alarms, recall 2 of 5 windows, on three series of the Numenta Anomaly Benchmark (MIT).
-
-    The figures are what the defaults reach: quiet rather than thorough. Some labelled windows are drops, which cost
-    nobody anything. Three series are few, and they were looked at when choosing the defaults.
-    """
-    folder = cases / "traffic" / "nab"
-    windows = next(v for k, v in json.loads((folder / "combined_windows.json").read_text()).items() if name in k)
-    spans = [(datetime.fromisoformat(a), datetime.fromisoformat(b)) for a, b in windows]
+def _hourly(rows: list[tuple[str, str]]) -> tuple[list[datetime], list[int]]:
     hourly: dict[datetime, int] = {}
-    with (folder / f"{name}.csv").open() as file:
-        for row in csv.DictReader(file):
-            hour = datetime.fromisoformat(row["timestamp"]).replace(minute=0, second=0)
-            hourly[hour] = hourly.get(hour, 0) + int(float(row["value"]))
+    for when, value in rows:
+        hour = datetime.fromisoformat(when).replace(minute=0, second=0)
+        hourly[hour] = hourly.get(hour, 0) + int(float(value))
     first = min(hourly)
     hours = [first + timedelta(hours=i) for i in range(int((max(hourly) - first).total_seconds() // 3600) + 1)]
-    flags = unusual([hourly.get(hour, 0) for hour in hours])
-    alarms = [hours[i] for i in range(len(hours)) if flags[i] and not (i and flags[i - 1])]
-    inside = [alarm for alarm in alarms if any(a <= alarm <= b for a, b in spans)]
-    hit = [s for s in spans if any(f and s[0] <= h <= s[1] for f, h in zip(flags, hours, strict=True))]
-    assert (len(spans), len(hit), len(alarms), len(inside)) == SERIES[name]
+    return hours, [hourly.get(hour, 0) for hour in hours]
+
+
+@pytest.mark.data
+def test_labelled_series(cases: Path) -> None:
+    """Precision 3 of 3 alarms, recall 3 of 5 windows (3 of the 3 that have two days before them), on the three network
+    and request series of the Numenta Anomaly Benchmark (MIT). They were looked at when choosing the defaults, and are
+    few; the other test says how quiet it is on traffic that nobody labelled."""
+    folder = cases / "traffic" / "nab"
+    whole = [0, 0, 0, 0]
+    for name, figures in SERIES.items():
+        windows = next(v for k, v in json.loads((folder / "combined_windows.json").read_text()).items() if name in k)
+        spans = [(datetime.fromisoformat(a), datetime.fromisoformat(b)) for a, b in windows]
+        with (folder / f"{name}.csv").open() as file:
+            hours, values = _hourly([(row["timestamp"], row["value"]) for row in csv.DictReader(file)])
+        flags = unusual(values)
+        alarms = [hours[i] for i in range(len(hours)) if flags[i] and not (i and flags[i - 1])]
+        inside = [alarm for alarm in alarms if any(a <= alarm <= b for a, b in spans)]
+        hit = [s for s in spans if any(f and s[0] <= h <= s[1] for f, h in zip(flags, hours, strict=True))]
+        found = (len(spans), len(hit), len(alarms), len(inside))
+        assert found == figures, name
+        whole = [a + b for a, b in zip(whole, found, strict=True)]
+    print(f"unusual hours on NAB: precision {whole[3]}/{whole[2]}, recall {whole[1]}/{whole[0]}")
+    assert whole == [5, 3, 3, 3]
+
+
+@pytest.mark.data
+def test_seven_weeks_of_a_providers_traffic_are_no_news(cases: Path) -> None:
+    """An ISP's transatlantic link, hour by hour, with its nights, mornings and weekends: nothing labelled, no alarm."""
+    path = cases / "traffic" / "isp_tsdl" / "isp_eu_hourly_internet-traffic-data-in-bits-fr.csv"
+    with path.open() as file:
+        rows = [(row[0], row[1]) for row in list(csv.reader(file))[1:] if len(row) == 2 and row[1]]
+    _, values = _hourly(rows)
+    assert len(values) > 1200
+    assert not any(unusual(values))
