@@ -33,6 +33,8 @@ EVENTS: dict[str, str] = {
     "payment.allocated": "money was allocated to documents",
     "payment.reversed": "a payment was taken back",
     "payment.refunded": "money was paid back",
+    "payment.disputed": "a payer's bank took a payment at a gateway back, or gave it back to us",
+    "collection.returned": "a collection by direct debit came back",
     "usage.assigned": "samples in quarantine were given to a service",
     "overage.warned": "use crossed a threshold that a customer is told of",
     "overage.stopped": "a service's limit on overage was reached: its network is to be paused or throttled",
