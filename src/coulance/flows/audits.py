@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from coulance.disputes.check import check_disputes
 from coulance.invoicing.check import check_documents
 from coulance.invoicing.check_laws import check_charges, check_statements
 from coulance.ledger.check import check_ledger
@@ -40,6 +41,7 @@ AUDITS: tuple[Audit, ...] = (
     Audit("charges", "First law: every amount has an explanation that recomputes to it", check_charges),
     Audit("statements", "First law: every settled period has a usage statement", check_statements),
     Audit("payments", "Payments: what is open, used and booked agrees with the journal", check_payments),
+    Audit("disputes", "Disputes: what is contested is held as long as its case is open, and no longer", check_disputes),
     Audit("evidence", "Evidence of sending: nothing was changed, removed or added", check_evidence),
 )
 """In the order in which they are printed. A room that has something to audit adds it here."""

@@ -237,7 +237,7 @@ def _open(row: DocumentRow) -> tuple[Money, Money]:
     zero = Money(0, row.gross.currency)
     for item in payments.items(account=row.account):
         if item.ref == f"document/{row.id}":
-            return max(item.open, zero), item.held or zero
+            return max(item.open, zero), zero if item.held is None else item.held
     return zero, zero
 
 
