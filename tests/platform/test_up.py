@@ -69,8 +69,17 @@ def test_a_part_killed_with_9_comes_back(up: Up, part: str) -> None:
     assert all(psutil.pid_exists(up.state()[other]) for other in others)
 
 
+def test_the_nursery_killed_with_9_comes_back_with_its_parts(up: Up) -> None:
+    before = up.state()
+    os.kill(before["nursery"], signal.SIGKILL)
+    for part in ("nursery", "web", "worker"):
+        up.await_new(part, before[part])
+    up.await_health()
+    assert up.state()["database"] == before["database"]
+
+
 def test_a_web_child_killed_with_9_comes_back(up: Up) -> None:
-    (child,) = [c for c in psutil.Process(up.state()["web"]).children() if "web_server" in " ".join(c.cmdline())]
+    (child,) = psutil.Process(up.state()["web"]).children()
     child.kill()
     _await(lambda: not child.is_running())
     up.await_health()

@@ -18,7 +18,7 @@ from typing import Any
 
 import psutil
 
-from coulance.platform.supervisor import OPTIONAL
+from coulance.cli.parts import OPTIONAL
 from tests.support.database import ROOT, run_dir
 
 _made = 0
@@ -181,7 +181,7 @@ class Up:
         """Wait until web, database and worker are all well."""
         give_up = time.monotonic() + within_s
         while not (seen := self.health()).get("ok"):
-            if time.monotonic() > give_up:
+            if time.monotonic() > give_up or self.process is None or self.process.poll() is not None:
                 raise AssertionError(f"not healthy within {within_s} s: {seen}\n{self.log.read_text()}")
             time.sleep(0.05)
 

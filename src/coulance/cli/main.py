@@ -8,6 +8,7 @@ the line there is the line of the command itself.
 import os
 import pkgutil
 import sys
+from collections.abc import Callable
 from typing import NamedTuple
 
 import click
@@ -73,6 +74,7 @@ COMMANDS: dict[str, _Entry] = {
     "credit": _Entry(
         "credit:credit", "Give a credit note on an invoice: all that is left of it, or some lines; asks before it does."
     ),
+    "debit": _Entry("debit:debit", "Take a credit note back, by a debit note that names it; asks before it does."),
     "einvoice": _Entry(
         "einvoice:einvoice",
         "Write a document as e-invoice (UBL, Peppol, CII, Factur-X); check files and documents; send over Peppol.",
@@ -161,11 +163,11 @@ def _is_refusal(fault: BaseException) -> bool:
     )
 
 
-def main() -> None:
+def main(run: Callable[[], object] = cli) -> None:
     """Entry point: refusals and interrupts end with one clear line and a status, not a traceback."""
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "coulance.config.settings")
     try:
-        cli()
+        run()
     except BrokenPipeError:
         # The reader (head, less) has gone; say nothing more, and keep Python from trying to flush at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -5,7 +5,7 @@ import sys
 
 import click
 
-from coulance.cli.session import set_django_up, wait_for_database
+from coulance.cli import parts
 from coulance.platform import instance, supervisor
 from coulance.platform.postgres import EmbeddedPostgres
 
@@ -23,7 +23,7 @@ def _say(line: str) -> None:
 @click.option(
     "--without",
     multiple=True,
-    type=click.Choice(supervisor.OPTIONAL),
+    type=click.Choice(parts.OPTIONAL),
     help="A part that runs elsewhere, or not at all; may be given several times.",
 )
 def up(host: str, port: int, workers: int, threads: int, collect: int | None, without: tuple[str, ...]) -> None:
@@ -40,6 +40,9 @@ def up(host: str, port: int, workers: int, threads: int, collect: int | None, wi
     with contextlib.ExitStack() as stack:
         stack.enter_context(supervisor.sole_owner(here))
         listening = stack.enter_context(supervisor.listen(host, port))
+        parts.forget_counts(here)
+        nursery = parts.load(here)  # it loads while the database starts
+        stack.callback(nursery.end)
         database: EmbeddedPostgres | None = None
         if here.embedded:
             database = EmbeddedPostgres(
@@ -47,28 +50,23 @@ def up(host: str, port: int, workers: int, threads: int, collect: int | None, wi
             )
             stack.callback(database.stop)
             database.start()
-        set_django_up()
-        from django.db import connections
-
-        from coulance.platform import schema
-
-        wait_for_database()
-        schema.require_supported_version()
-        if done := schema.migrate():
-            _say(f"applied {len(done)} migration(s)")
-        connections.close_all()
-        parts = supervisor.instance_parts(
+        supervisor.Supervisor(
             here=here,
-            host=host,
-            port=port,
-            workers=workers,
-            threads=threads,
-            collect=collect,
-            listening=listening if sys.platform == "linux" else None,
-            without=without,
-        )
-        supervisor.Supervisor(here=here, address=address, database=database, parts=parts, say=_say).run(
-            on_start=lambda: _say(f"running at {address} with its data in {here.home}; Ctrl-C stops it")
-        )
+            address=address,
+            database=database,
+            load=lambda: parts.load(here),
+            nursery=nursery,
+            first=parts.FIRST,
+            parts=parts.parts(
+                host=host,
+                port=port,
+                workers=workers,
+                threads=threads,
+                collect=collect,
+                listening=listening if sys.platform == "linux" else None,
+                without=without,
+            ),
+            say=_say,
+        ).run(on_start=lambda: _say(f"running at {address} with its data in {here.home}; Ctrl-C stops it"))
     _say("stopped")
     sys.stderr.flush()

@@ -169,8 +169,8 @@ def _processes(here: Instance) -> Iterator[Metric]:
     cpu = CounterMetricFamily("coulance_process_cpu_seconds", "Processor time of live processes.", labels=["part"])
     files = GaugeMetricFamily("coulance_process_open_files", "Open file descriptors.", labels=["part"])
     known = supervisor.state(here) or {"web": str(os.getpid())}
-    for part in ("web", "worker", "collector", "database"):
-        if not known.get(part, "None").isdigit():
+    for part in known:
+        if part in ("pid", "nursery", "reloads") or not known[part].isdigit():
             continue
         try:
             main = psutil.Process(int(known[part]))

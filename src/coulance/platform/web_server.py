@@ -1,4 +1,4 @@
-"""The web part, run by the supervisor: `python -m coulance.platform.web_server HOST PORT WORKERS THREADS`.
+"""The web server, a part of `coulance up`.
 
 It serves the socket that the supervisor listens on (COULANCE_LISTEN_FD), so that two web servers can overlap and no
 connection is lost between them; without one it listens itself.
@@ -8,7 +8,6 @@ import contextlib
 import multiprocessing
 import os
 import socket
-import sys
 from typing import Any
 
 from granian._granian import SocketHolder
@@ -74,10 +73,6 @@ def main(host: str, port: int, workers: int, threads: int) -> None:
     if inherited is None:
         Server(target, **given).serve()
     else:
-        # Processes are forked before anything of ours is loaded, and so inherit the descriptor.
+        # Forked, its processes inherit the descriptor, and what the nursery has loaded.
         multiprocessing.set_start_method("fork")
         _ServerOfSocket(target, listening=int(inherited), **given).serve()
-
-
-if __name__ == "__main__":
-    main(sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), int(sys.argv[4]))

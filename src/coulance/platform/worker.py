@@ -1,4 +1,4 @@
-"""The worker part, run by the supervisor: `python -m coulance.platform.worker`. Runs the rooms' tasks."""
+"""The worker, a part of `coulance up`: runs the rooms' tasks."""
 
 import asyncio
 import logging
@@ -32,7 +32,3 @@ def main() -> None:
     connector = cast(DjangoConnector, app.connector)
     with app.replace_connector(connector.get_worker_connector()):
         asyncio.run(run())
-
-
-if __name__ == "__main__":
-    main()
