@@ -165,7 +165,11 @@ def _messages(at: datetime) -> Iterator[Metric]:
 
 def _processes(here: Instance) -> Iterator[Metric]:
     """The parts that the supervisor runs, each with its children, so that several web processes add up."""
-    memory = GaugeMetricFamily("coulance_process_resident_bytes", "Memory in use, children too.", labels=["part"])
+    memory = GaugeMetricFamily(
+        "coulance_process_resident_bytes",
+        "Memory in use, children too; what parts share counts in each.",
+        labels=["part"],
+    )
     cpu = CounterMetricFamily("coulance_process_cpu_seconds", "Processor time of live processes.", labels=["part"])
     files = GaugeMetricFamily("coulance_process_open_files", "Open file descriptors.", labels=["part"])
     known = supervisor.state(here) or {"web": str(os.getpid())}
