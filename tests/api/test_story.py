@@ -185,8 +185,24 @@ def test_an_invoice_is_paid_credited_and_refunded(api: Api) -> None:
     note = api("POST", "/documents/V2026-0001/credit-notes", credit)
     assert note.status_code == 201, note.content
     assert (note.json()["gross"]["amount"], note.json()["credits"]) == ("-6.05", "V2026-0001")
+    back = api("POST", f"/documents/{note.json()['number']}/debit-notes", {"reason": "meant for another"})
+    assert back.status_code == 201, back.content
+    assert (back.json()["kind"], back.json()["gross"]["amount"]) == ("debit_note", "6.05")
+    assert api("POST", f"/documents/{note.json()['number']}/debit-notes", {"reason": "again"}).status_code == 409
+    bounced = {"kind": "bounced", "on": "2026-11-26", "reason": "the bank took it back"}
+    assert api("POST", f"/payments/{second['id']}/reverse", bounced).status_code == 409, "10.00 of it was refunded"
+    assert api("POST", f"/payments/{second['id']}/reverse", {**bounced, "reclaim": True}).status_code == 200
+    [owed] = [one for one in api.get("/accounts/acme/open-items") if one["number"].startswith("REFUND-")]
+    assert owed["open"]["amount"] == "10.00"
+    came_back = {"kind": "returned", "on": "2026-11-27", "reason": "account closed"}
+    refunds = f"/payments/{second['id']}/refunds"
+    assert api("POST", f"{refunds}/{given.json()['id'] + 1}/reverse", came_back).status_code == 404
+    assert api("POST", f"{refunds}/{given.json()['id']}/reverse", came_back).status_code == 200
+    assert not [one for one in api.get("/accounts/acme/open-items") if one["number"].startswith("REFUND-")]
     events = [event for event, _ in told()]
-    for event in ("payment.received", "payment.reversed", "payment.refunded", "credit_note.issued"):
+    for event in (
+        "payment.received", "payment.reversed", "payment.refunded", "credit_note.issued", "debit_note.issued",
+    ):  # fmt: skip
         assert event in events
 
 

@@ -73,6 +73,31 @@ def test_a_credit_note_shows_what_comes_back_then_is_given_once(browser: Any, bi
     assert (event.actor, event.reason) == ("operator:anna", "The meter was wrong")
 
 
+def test_a_credit_note_is_taken_back_after_a_look_and_once(browser: Any, billed: World) -> None:
+    sure = {"step": "do", "credit_type": "correction", "what": "all", "reason": "wrong"}
+    token = fields(body(browser.get(f"/documents/{overage().id}/credit")))["token"]
+    browser.post(f"/documents/{overage().id}/credit", {**sure, "token": token})
+    note = invoicing.document(number="C2026-0001").row.id
+    address = f"/documents/{note}/debit"
+    assert f'href="{address}"' in body(browser.get(f"/documents/{note}"))
+    first = fields(body(browser.get(address)))
+    assert "Say why" in body(browser.post(address, {**first, "reason": ""}), 422)
+    shown = body(browser.post(address, {**first, "reason": "Meant for another"}))
+    for said in ("€4.84", "“Meant for another”", "Give the debit note"):
+        assert said in shown, said
+    answers = [browser.post(address, fields(shown)) for _ in range(2)]
+    assert {answer.headers["Location"] for answer in answers} == {
+        f"/documents/{invoicing.document(number='C2026-0002').row.id}"
+    }
+    page = body(browser.get(f"/documents/{note}"))
+    assert "Taken back by" in page
+    assert f'href="{address}"' not in page
+    assert "taken back by C2026-0002 already" in body(
+        browser.post(address, {**fields(body(browser.get(address))), "reason": "again"}), 422
+    )
+    assert browser.get(f"/documents/{overage().id}/debit").status_code == 404
+
+
 def test_lines_are_credited_by_their_amounts_and_never_beyond_what_is_left(browser: Any, billed: World) -> None:
     address = f"/documents/{overage().id}/credit"
     token = fields(body(browser.get(address)))

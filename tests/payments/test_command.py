@@ -76,6 +76,7 @@ def test_a_payment_from_booking_to_bounce(desk: Desk) -> None:
     assert "79.00 EUR out of" in back
     assert "to NL91ABNA0417164300" in back
     (refund,) = queries.refunds(receipts=[receipt])
+    assert "or reclaim it" in str(pay("reverse", str(receipt), "--as", "bounced", "--reason", "R-message").exception)
     assert "Undone" in out(pay("reverse", f"refund/{refund.id}", "--as", "returned", "--reason", "account closed"))
     assert f"Undone: receipt/{receipt}" in out(pay("reverse", str(receipt), "--as", "bounced", "--reason", "R-message"))
     listed = out(pay("list", ref))

@@ -189,7 +189,7 @@ def undo_alone(receipt: int) -> None:
 
 def test_a_receipt_is_not_undone_under_its_allocations(scene: Any) -> None:
     one, _, receipt, _ = scene
-    with pytest.raises(DatabaseError, match="allocations or refunds of it are not"):
+    with pytest.raises(DatabaseError, match="allocations of it are not"):
         undo_alone(receipt)
     assert one.stands() == (2100, 5000, 0)
 
@@ -292,3 +292,78 @@ def test_two_hands_that_each_saw_enough_left_do_not_both_have_it(committed_db: A
 def ledger_party(one: Customer) -> bytes:
     with transaction.atomic():
         return ledger.parties_for(accounts=[one.id])[one.id]
+
+
+@pytest.fixture
+def bounced(db: Any) -> tuple[Customer, int, int, int]:
+    """A payment of 200.00 that bounced after 79.00 of it was refunded; receipt, refund and what reclaims it."""
+    one = customer()
+    one.invoice("a", 12100)
+    booked = one.pays(20000)
+    with transaction.atomic():
+        refund = operations.refund(
+            receipt=booked.receipt, amount=eur(7900), refunded_on=ON, source_key="g/1", method=Method.CASH, **ACT
+        )
+        operations.reverse_receipt(receipt=booked.receipt, kind=ReversalKind.BOUNCED, on=ON, reclaim=True, **ACT)
+    connection.check_constraints()
+    (item,) = queries.items_by_number(numbers=[f"REFUND-{refund}"])[f"REFUND-{refund}"]
+    return one, booked.receipt, refund, int(item.ref.split("/")[1])
+
+
+UNDO = "reversed_on = '2026-11-04', reversed_at = now(), reversed_kind = 'mistake', reversed_why = 'attack'"
+ITEM = (
+    "INSERT INTO payments_opening_item (id, account_id, kind, number, issued_on, due_on, gross, open, currency,"
+    " taken_on, refund_id, source_key, reason, actor, recorded_at) VALUES (900000, %s, 'other', 'X', '2026-11-04',"
+    " '2026-11-04', %s, %s, 'EUR', '2026-11-04', %s, 'attack', 'none', 'attacker', now())"
+)
+
+
+def undone_by_hand(source: str, table: str, row: int) -> None:
+    """A row undone with its entry, by whoever knows both."""
+    with transaction.atomic():
+        ledger.reverse_entry(source=source, effective_on=ON, at=AT)
+        sql(f"UPDATE {table} SET {UNDO} WHERE id = %s", row)
+
+
+def test_a_reclaim_does_not_go_while_its_refund_stands(bounced: tuple[Customer, int, int, int]) -> None:
+    _, _, refund, opening = bounced
+    with pytest.raises(DatabaseError, match="disagree on whether it is undone"):
+        sql(f"UPDATE payments_opening_item SET {UNDO} WHERE id = %s", opening)
+    with pytest.raises(DatabaseError, match="is not reclaimed"):
+        undone_by_hand(f"opening/{opening}", "payments_opening_item", opening)
+    with pytest.raises(DatabaseError, match="an opening item reclaims it"):
+        undone_by_hand(f"refund/{refund}", "payments_refund", refund)
+    assert faults() == []
+
+
+def test_nothing_is_reclaimed_of_a_payment_that_stands_nor_twice_nor_another_amount(
+    bounced: tuple[Customer, int, int, int],
+) -> None:
+    one, _, refund, _ = bounced
+    with pytest.raises(DatabaseError, match="opening_reclaims_once"):
+        sql(ITEM, one.id, 7900, 7900, refund)
+    with pytest.raises(DatabaseError, match="opening_reclaims_a_debt"):
+        sql(ITEM, one.id, -7900, -7900, refund)
+    fresh = one.pays(5000, "document/0", beyond_choice=False)
+    with transaction.atomic():
+        made = operations.refund(
+            receipt=fresh.receipt, amount=eur(5000), refunded_on=ON, source_key="g/2", method=Method.CASH, **ACT
+        )
+    connection.check_constraints()
+    for amount, said in ((5000, "is reclaimed"), (4999, "is reclaimed")):
+        with pytest.raises(DatabaseError, match=said):
+            with_entry(
+                one,
+                "opening/900000",
+                [("receivable", amount), ("unallocated", -amount)],
+                ITEM,
+                one.id,
+                amount,
+                amount,
+                made,
+            )
+    with pytest.raises(DatabaseError, match="is not in the journal"):
+        with_entry(
+            one, "opening/900000", [("receivable", 5000), ("equity:opening", -5000)], ITEM, one.id, 5000, 5000, made
+        )
+    assert faults() == []

@@ -52,6 +52,7 @@ class History(RuleBasedStateMachine):
         self.cards: dict[str, Item] = {}
         self.names: dict[str, str] = {}
         self.creditable: dict[str, int] = {}
+        self.reclaims: dict[int, str] = {}  # refunds whose payment bounced: the ref of what claims them back
         self.notes: dict[str, tuple[str, int]] = {}  # credit notes that stand: the invoice's ref and what they gave
         self.slips: dict[int, Slip] = {}
         self.turn = 0
@@ -177,10 +178,10 @@ class History(RuleBasedStateMachine):
         self.divide(booked.receipt, cents, None)
 
     @precondition(lambda self: any(not slip.undone for slip in self.slips.values()))
-    @rule(data=st.data(), kind=st.sampled_from(list(ReversalKind)))
-    def bounce(self, data: st.DataObject, kind: ReversalKind) -> None:
+    @rule(data=st.data(), kind=st.sampled_from(list(ReversalKind)), reclaim=st.booleans())
+    def bounce(self, data: st.DataObject, kind: ReversalKind, reclaim: bool) -> None:
         slip = data.draw(st.sampled_from([n for n, one in sorted(self.slips.items()) if not one.undone]))
-        refused = bool(self.slips[slip].refunds)
+        refused = bool(self.slips[slip].refunds) and not reclaim
         gone = [slip]
         short = self.slips[slip].prepaid - self.prepaid()
         if self.slips[slip].prepaid:
@@ -192,7 +193,7 @@ class History(RuleBasedStateMachine):
             refused = refused or short > 0
         try:
             with transaction.atomic():
-                undone = operations.reverse_receipt(receipt=slip, kind=kind, on=ON, **ACT)
+                undone = operations.reverse_receipt(receipt=slip, kind=kind, on=ON, reclaim=reclaim, **ACT)
         except operations.UnableToReverseError:
             assert refused
             return
@@ -200,6 +201,11 @@ class History(RuleBasedStateMachine):
         assert undone == gone
         for n in gone:
             self.undo(n)
+        for made, cents in self.slips[slip].refunds.items():
+            number = f"REFUND-{made}"
+            ref = queries.items_by_number(numbers=[number])[number][0].ref
+            self.reclaims[made] = ref
+            self.cards[ref] = Item((RANK["other"], ON, ON, number, ref), cents)
 
     @precondition(lambda self: any(self.left(n) > 0 for n in self.slips))
     @rule(data=st.data())
@@ -225,6 +231,8 @@ class History(RuleBasedStateMachine):
         with transaction.atomic():
             operations.reverse_refund(refund=made, kind=ReversalKind.RETURNED, on=ON, **ACT)
         del self.slips[slip].refunds[made]
+        if (ref := self.reclaims.pop(made, None)) is not None:
+            del self.cards[ref]  # and what was paid on it is left over
 
     @precondition(lambda self: any(card.paid for card in self.cards.values()))
     @rule(data=st.data())

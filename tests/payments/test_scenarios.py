@@ -6,10 +6,10 @@ from typing import Any
 import pytest
 from django.db import connection, transaction
 
-from coulance.payments import operations, queries
+from coulance.payments import operations, queries, statements
 from coulance.platform import audit
 from coulance_core.kernel import Money
-from coulance_core.payments import AllocationPolicy, Choice, ItemKind, Method, ReversalKind
+from coulance_core.payments import AllocationPolicy, Choice, ItemKind, Method, ReversalKind, RowKind
 from tests.payments.till import ACTOR, AT, DAY, ON, WHY, book, customer, eur, faults
 
 LATER = ON + 5 * DAY
@@ -325,6 +325,61 @@ def test_two_currencies_never_meet(db: Any) -> None:
     with pytest.raises(operations.UnableToBookError, match="cannot mix"), transaction.atomic():
         operations.allocate_receipt(receipt=booked.receipt, on=ON, choice=[Choice(a, dollars)], **ACT)
     assert one.stands() == (0, 7900, 0)
+
+
+def test_a_payment_that_bounces_after_its_refund_is_reclaimed_until_the_refund_comes_back(db: Any) -> None:
+    one = customer()
+    a = one.invoice("a", 12100)
+    booked = one.pays(20000)
+    with transaction.atomic():
+        refund = operations.refund(
+            receipt=booked.receipt, amount=eur(7900), refunded_on=ON, source_key="r/1", method=Method.CASH, **ACT
+        )
+    undo = {"receipt": booked.receipt, "kind": ReversalKind.BOUNCED, "on": LATER, **ACT}
+    with pytest.raises(operations.UnableToReverseError, match="or reclaim it"), transaction.atomic():
+        operations.reverse_receipt(**undo)
+    with transaction.atomic():
+        operations.reverse_receipt(**undo, reclaim=True)
+    (item,) = queries.items_by_number(numbers=[f"REFUND-{refund}"])[f"REFUND-{refund}"]
+    assert (item.kind, item.open, item.due_on) == (ItemKind.OTHER, eur(7900), LATER)
+    assert one.open() == {a: 12100, item.ref: 7900}
+    assert one.stands() == (20000, 0, 0)
+    assert faults() == []
+    with pytest.raises(operations.UnableToReverseError, match="reverse the refund"), transaction.atomic():
+        operations.reverse_opening(opening=int(item.ref.split("/")[1]), on=LATER, **ACT)
+    # They pay all of it; then the refund comes back after all: what was paid for it is theirs.
+    one.pays(20000, on=LATER, at=ACT["at"])
+    assert one.open() == {}
+    with transaction.atomic():
+        operations.reverse_refund(refund=refund, kind=ReversalKind.RETURNED, on=LATER, **ACT)
+    assert one.open() == {}
+    assert one.stands() == (0, 7900, 0)
+    assert queries.receipt(receipt=booked.receipt).left == eur(0)
+    told = statements.account_statement(account=one.id, currency="EUR", start=ON, end=LATER + DAY)
+    assert {RowKind.RECLAIMED, RowKind.RECLAIMED_REVERSED} <= {row.row.kind for row in told.rows}
+    assert told.closing == eur(-7900)
+    assert faults() == []
+
+
+def test_credit_that_was_paid_back_can_be_undone_with_its_refund_reclaimed(db: Any) -> None:
+    one = customer()
+    a = one.invoice("a", 12100)
+    one.pays(12100)
+    one.credit("a")
+    with transaction.atomic():
+        freed = operations.free_credit(account=one.id, amount=eur(12100), on=ON, source_key="f/1", **ACT)
+        refund = operations.refund(
+            receipt=freed.receipt, amount=eur(12100), refunded_on=ON, source_key="r/1", method=Method.CASH, **ACT
+        )
+    with transaction.atomic():
+        operations.reverse_receipt(receipt=freed.receipt, kind=ReversalKind.MISTAKE, on=ON, reclaim=True, **ACT)
+    assert sorted(one.open().values()) == [-12100, 12100]
+    assert a in one.open()
+    assert one.stands() == (0, 0, 0)
+    with transaction.atomic():
+        operations.reverse_refund(refund=refund, kind=ReversalKind.RETURNED, on=ON, **ACT)
+    assert one.open() == {a: -12100}
+    assert faults() == []
 
 
 BAD: list[tuple[str, dict[str, Any], str]] = [

@@ -66,6 +66,12 @@ class CreditLine(Given):
     net: Money | None = None
 
 
+class DebitNote(Given):
+    """A debit note to give: it takes the whole of a credit note back."""
+
+    reason: Annotated[Reason, Field(description="What the customer reads on it.")]
+
+
 class CreditNote(Given):
     """A credit note to give. Without `lines`, all that is left of the invoice."""
 
@@ -219,6 +225,23 @@ def give_credit_note(request: HttpRequest, response: HttpResponse, number: Numbe
             reason=given.reason,
             actor=actor_of(request),
             at=clock.now(),
+        )
+    except errors.UnableToFindDocumentError as fault:
+        raise Problem(404, "not-there", str(fault), where="number") from fault
+    except errors.UnableToCreditError as fault:
+        raise Problem(409, "refused", str(fault)) from fault
+    row = queries.document(number=made).row
+    response["Location"] = f"/api/v1/documents/{made}"
+    return Status(201, _shown(row))
+
+
+@operation(router, "POST", "/{number}/debit-notes", scope="invoices:write", summary="Take a credit note back",
+           response={201: Document})  # fmt: skip
+def give_debit_note(request: HttpRequest, response: HttpResponse, number: Number, given: DebitNote) -> Any:
+    """By a debit note that mirrors it, numbered and booked at once; 409 for one that was taken back before."""
+    try:
+        made = crediting.reverse_credit_note(
+            number=number, reason=given.reason, actor=actor_of(request), at=clock.now()
         )
     except errors.UnableToFindDocumentError as fault:
         raise Problem(404, "not-there", str(fault), where="number") from fault

@@ -25,6 +25,7 @@ router = Router(tags=["payments"])
 of_account = Router(tags=["payments"])
 
 ReceiptId = Annotated[int, Path(ge=1, lt=2**63, description="The id of a payment.", examples=[1])]
+RefundId = Annotated[int, Path(ge=1, lt=2**63, description="The id of a refund.", examples=[1])]
 _METHOD = Field(pattern="^(bank|cash|card|other)$", examples=["bank"])
 _SOURCE = Field(
     min_length=1,
@@ -101,6 +102,18 @@ class Reversal(Given):
     """Undo a payment: the bank took it back, it was sent back, or it never was so."""
 
     kind: Annotated[str, Field(pattern="^(bounced|returned|mistake)$", examples=["bounced"])]
+    on: Day
+    reason: Reason
+    reclaim: Annotated[
+        bool,
+        Field(description="What of it was refunded becomes a debt of the customer; without this, it is refused (409)."),
+    ] = False
+
+
+class RefundReversal(Given):
+    """Undo a refund: its money came back, or it never left."""
+
+    kind: Annotated[str, Field(pattern="^(bounced|returned|mistake)$", examples=["returned"])]
     on: Day
     reason: Reason
 
@@ -288,6 +301,7 @@ def reverse_payment(request: HttpRequest, payment: ReceiptId, given: Reversal) -
     flow.reverse_payment(
         receipt=payment,
         kind=ReversalKind(given.kind),
+        reclaim=given.reclaim,
         on=given.on,
         actor=actor_of(request),
         reason=given.reason,
@@ -314,6 +328,24 @@ def refund_payment(request: HttpRequest, payment: ReceiptId, given: RefundGiven)
         at=clock.now(),
     )
     return Status(201, {"id": made, "payment": payment, "amount": money(amount), "refunded_on": given.refunded_on})
+
+
+@operation(router, "POST", "/{payment}/refunds/{refund}/reverse", scope="payments:write", summary="Undo a refund",
+           response=PaymentWithParts)  # fmt: skip
+def reverse_refund(request: HttpRequest, payment: ReceiptId, refund: RefundId, given: RefundReversal) -> dict[str, Any]:
+    """Its money is here again, unallocated; a debt that reclaimed it is gone with it."""
+    _receipt(payment)
+    if refund not in {one.id for one in queries.refunds(receipts=[payment])}:
+        raise Problem(404, "not-there", f"payment {payment} has no refund {refund}", where="refund")
+    flow.reverse_refund(
+        refund=refund,
+        kind=ReversalKind(given.kind),
+        on=given.on,
+        actor=actor_of(request),
+        reason=given.reason,
+        at=clock.now(),
+    )
+    return _whole(payment)
 
 
 @operation(of_account, "GET", "/{account}/open-items", scope="payments:read", summary="What is open of an account",

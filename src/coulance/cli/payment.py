@@ -201,8 +201,9 @@ def allocate(
     help="The bank took it back, it was sent back, or it never was.",
 )
 @click.option("--on", type=DAY, help="The day it was undone; default: today.")
+@click.option("--reclaim", is_flag=True, help="What of a receipt was refunded becomes a debt of the customer.")
 @_reason
-def reverse(what: str, kind: str, on: datetime | None, reason: str) -> None:
+def reverse(what: str, kind: str, on: datetime | None, reclaim: bool, reason: str) -> None:
     """Undo WHAT: a receipt (its number), allocation/N, refund/N or opening/N. History stays."""
     matched = re.fullmatch(r"(?:(receipt|allocation|refund|opening)/)?(\d+)", what)
     if not matched:
@@ -218,7 +219,7 @@ def reverse(what: str, kind: str, on: datetime | None, reason: str) -> None:
         shared: dict[str, Any] = {"on": _day(on), "actor": actor(), "reason": reason, "at": clock.now()}
         undone = [number]
         if sort == "receipt":
-            undone = payments.reverse_payment(receipt=number, kind=ReversalKind(kind), **shared)
+            undone = payments.reverse_payment(receipt=number, kind=ReversalKind(kind), reclaim=reclaim, **shared)
         elif sort == "allocation":
             payments.reverse_allocation(allocation=number, **shared)
         elif sort == "refund":

@@ -23,12 +23,14 @@ from coulance.payments import queries as payments
 from coulance.payments.bank import AccountStatus, EntryRow, NewDecision, Stored
 from coulance.payments.operations import NewReceipt, PaymentsError
 from coulance.platform import audit
+from coulance.platform.db import advisory_lock
 from coulance_core.kernel import Money
 from coulance_core.payments import Method, ReversalKind
 from coulance_core.payments.bank import BankStatement, StatementKind
 from coulance_core.payments.candidates import CandidateIndex
-from coulance_core.payments.decisions import Decision, Flag, Outcome, Rule
+from coulance_core.payments.decisions import Decision, Outcome, Rule
 from coulance_core.payments.matching import match
+from coulance_core.payments.payers import pays_for_many
 
 CHUNK = 500
 """Entries judged in one transaction."""
@@ -95,18 +97,25 @@ def import_statements(*, files: Sequence[GivenFile], apply: bool, actor: str, at
     report = ImportReport()
     if apply:
         with transaction.atomic():
+            _alone()
             _store(files, report, actor, at)
         _judge_all(report, actor, at)
         _conclude(report)
         return report
     try:
         with transaction.atomic():
+            _alone()
             _store(files, report, actor, at)
             _judge_all(report, actor, at)
             _conclude(report)
             raise _TakenBackError
     except _TakenBackError:
         return report
+
+
+def _alone() -> None:
+    """One import at a time: a chunk books accounts in the order of its entries, and two would wait for each other."""
+    advisory_lock("payments", "bank import")
 
 
 def _store(files: Sequence[GivenFile], report: ImportReport, actor: str, at: datetime) -> None:
@@ -162,6 +171,7 @@ def _judge_all(report: ImportReport, actor: str, at: datetime) -> None:
     index: CandidateIndex | None = None
     while True:
         with transaction.atomic():
+            _alone()
             rows = bank.to_judge(limit=CHUNK)
             if not rows:
                 return
@@ -243,7 +253,9 @@ def _carry_out(decided: Sequence[tuple[EntryRow, Decision]], actor: str, at: dat
             what = ", ".join(decision.numbers) or "unallocated"
             why = f"matched by {decision.rule}"
             decisions.append(NewDecision(row.id, "booked", why, told, decision.account, booked[key]))
-            if decision.rule in _TEACHES and Flag.IBAN_OF_ANOTHER not in decision.flags and decision.account:
+            # Also where it is known as another's: an IBAN of several accounts proves nothing any more.
+            teaches = decision.rule in _TEACHES and not pays_for_many(row.entry.counterparty_name)
+            if teaches and decision.account:
                 learnt.append((decision.account, row.entry.counterparty_iban, f"bank_entry/{row.id}"))
             out.append(_judged(row, decision, "booked", who, what))
             continue
@@ -337,6 +349,7 @@ def _reverse(row: EntryRow, decision: Decision, actor: str, at: datetime) -> str
                 kind=ReversalKind.RETURNED if said.startswith("AC") else ReversalKind.BOUNCED,
                 on=row.entry.booked_on,
                 actor=actor,
+                reclaim=True,  # what the bank took is gone, whatever we refunded of it
                 reason=f"came back on bank statement {row.statement}" + (f": {said}" if said else ""),
                 at=at,
             )

@@ -19,6 +19,7 @@ from coulance.payments.operations import NewReceipt, PaymentsError
 from coulance.platform import audit
 from coulance_core.payments import Method, ReversalKind
 from coulance_core.payments.bank import StatementKind
+from coulance_core.payments.payers import pays_for_many
 
 
 class UnableToAssignEntryError(Exception):
@@ -85,7 +86,8 @@ def assign(
             account=owner.id,
             receipt=made.id,
         )
-        bank.learn_ibans(learnt=[(owner.id, row.entry.counterparty_iban, f"bank_entry/{row.id}")], at=at)
+        if not pays_for_many(row.entry.counterparty_name):
+            bank.learn_ibans(learnt=[(owner.id, row.entry.counterparty_iban, f"bank_entry/{row.id}")], at=at)
     what = ", ".join(numbers) or "by the account's policy"
     return Judged(row.id, "booked", "assigned", row.entry.amount, row.entry.booked_on, owner.external_id, what)
 
@@ -104,7 +106,13 @@ def _assign_return(row: EntryRow, receipt: int, actor: str, reason: str, at: dat
                 f"receipt {receipt} is {found.amount}, bank entry {row.id} takes {-row.entry.amount} back: not that one"
             )
         money.reverse_payment(
-            receipt=receipt, kind=ReversalKind.BOUNCED, on=row.entry.booked_on, actor=actor, reason=reason, at=at
+            receipt=receipt,
+            kind=ReversalKind.BOUNCED,
+            on=row.entry.booked_on,
+            actor=actor,
+            reason=reason,
+            at=at,
+            reclaim=True,
         )
     except PaymentsError as error:
         raise UnableToAssignEntryError(str(error)) from error

@@ -90,11 +90,18 @@ def allocate_payment(
     return done
 
 
-def reverse_payment(*, receipt: int, kind: ReversalKind, on: date, actor: str, reason: str, at: datetime) -> list[int]:
-    """Undo a receipt with all that was done with it: it bounced, was returned, or never was. Debts are open again."""
+def reverse_payment(
+    *, receipt: int, kind: ReversalKind, on: date, actor: str, reason: str, at: datetime, reclaim: bool = False
+) -> list[int]:
+    """Undo a receipt with all that was done with it: it bounced, was returned, or never was. Debts are open again.
+
+    What of it was refunded is reclaimed when asked (the refund has left; the customer owes it), refused otherwise.
+    """
     with transaction.atomic():
         found = queries.receipt(receipt=receipt)
-        undone = operations.reverse_receipt(receipt=receipt, kind=kind, on=on, actor=actor, reason=reason, at=at)
+        undone = operations.reverse_receipt(
+            receipt=receipt, kind=kind, on=on, actor=actor, reason=reason, at=at, reclaim=reclaim
+        )
         data = {"receipt": receipt, "amount": _money(found.amount), "kind": kind.value, "on": on.isoformat()}
         emit(event="payment.reversed", data=_of(found.account) | data, at=at)
     return undone

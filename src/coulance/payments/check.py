@@ -43,8 +43,9 @@ def _check_sums() -> Iterator[PaymentsFault]:
         "SELECT account_id, currency, sum(amount) FROM ("
         " SELECT account_id, currency, amount FROM payments_receipt WHERE reversed_on IS NULL"
         " UNION ALL SELECT account_id, currency, -amount FROM payments_allocation WHERE reversed_on IS NULL"
-        " UNION ALL SELECT account_id, currency, -amount FROM payments_refund WHERE reversed_on IS NULL) rows"
-        " GROUP BY 1, 2"
+        " UNION ALL SELECT account_id, currency, -amount FROM payments_refund WHERE reversed_on IS NULL"
+        " UNION ALL SELECT account_id, currency, open FROM payments_opening_item"
+        "  WHERE refund_id IS NOT NULL AND reversed_on IS NULL) rows GROUP BY 1, 2"
     )
     prepaid = _sums(
         "SELECT account_id, currency, sum(amount) FROM ("
@@ -73,7 +74,9 @@ def _check_uses() -> Iterator[PaymentsFault]:
         "SELECT r.id, CASE WHEN r.reversed_on IS NULL THEN r.amount ELSE 0 END, r.currency, sum(u.amount)::bigint"
         " FROM payments_receipt r JOIN ("
         "  SELECT receipt_id, amount FROM payments_allocation WHERE reversed_on IS NULL"
-        "  UNION ALL SELECT receipt_id, amount FROM payments_refund WHERE reversed_on IS NULL) u ON u.receipt_id = r.id"
+        "  UNION ALL SELECT receipt_id, amount FROM payments_refund WHERE reversed_on IS NULL"
+        "  UNION ALL SELECT f.receipt_id, -o.open FROM payments_opening_item o"
+        "   JOIN payments_refund f ON f.id = o.refund_id WHERE o.reversed_on IS NULL) u ON u.receipt_id = r.id"
         " GROUP BY r.id HAVING sum(u.amount) > CASE WHEN r.reversed_on IS NULL THEN r.amount ELSE 0 END ORDER BY 1"
     ):
         yield PaymentsFault(
@@ -90,6 +93,8 @@ _ACTS: LiteralString = (
     " FROM payments_refund"
     " UNION ALL SELECT 'opening/' || id, account_id, currency, 'receivable', open, reversed_on IS NOT NULL"
     " FROM payments_opening_item"
+    " UNION ALL SELECT 'opening/' || id, account_id, currency, 'unallocated', -open, reversed_on IS NOT NULL"
+    " FROM payments_opening_item WHERE refund_id IS NOT NULL"
 )
 
 

@@ -72,9 +72,10 @@ class Receipt(Undoable):
 
 
 class OpeningItem(Undoable):
-    """An invoice or credit note taken over from the system that was left, with what was open of it then.
+    """A debt (or credit, below zero) that no document of ours claims: taken over from the system that was left, with
+    what was open of it then; or, with `refund`, reclaimed: refunded out of a receipt that the bank took back since.
 
-    A credit note's amounts are below zero. `gross` is as it was issued, for people to recognise it by.
+    `gross` is as it was issued, for people to recognise it by.
     """
 
     account = models.ForeignKey("customers.Account", on_delete=models.PROTECT, related_name="+")
@@ -87,6 +88,8 @@ class OpeningItem(Undoable):
     currency = models.CharField(max_length=3)
     taken_on = models.DateField()
     """The day from which it counts in these books."""
+    refund = models.ForeignKey("payments.Refund", on_delete=models.PROTECT, related_name="+", null=True)
+    """The refund that it reclaims."""
     source_key = models.CharField(max_length=200, unique=True)
     reason = models.TextField()
     actor = models.CharField(max_length=100)
@@ -104,6 +107,10 @@ class OpeningItem(Undoable):
             models.CheckConstraint(condition=~Q(number="") & ~Q(source_key=""), name="opening_is_named"),
             models.CheckConstraint(condition=Q(due_on__gte=F("issued_on")), name="opening_due_after_issue"),
             models.CheckConstraint(condition=Q(taken_on__gte=F("issued_on")), name="opening_taken_after_issue"),
+            models.CheckConstraint(condition=Q(refund__isnull=True) | Q(open__gt=0), name="opening_reclaims_a_debt"),
+            models.UniqueConstraint(
+                fields=["refund"], condition=Q(reversed_on__isnull=True), name="opening_reclaims_once"
+            ),
             _undone("opening_undone_whole"),
         ]
 

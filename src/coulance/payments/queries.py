@@ -175,8 +175,8 @@ def open_items(*, accounts: Iterable[int] | None = None, on: date | None = None)
     """What is open of these accounts (none: of all), by account, in the order it falls due.
 
     Debts are above zero. An item below zero is credit: a credit note on what was paid, or one taken over. `held` is
-    what open disputes hold of an item (the ledger's holds about it), never more than is open. `on` gives the items as they
-    stood at the end of that day. Accounts with nothing open are left out.
+    what open disputes hold of an item (the ledger's holds about it), never more than is open. `on` gives the items as
+    they stood at the end of that day. Accounts with nothing open are left out.
     """
     out: dict[int, list[OpenItem]] = {}
     for found in items_since(accounts=accounts, on=on):
@@ -253,11 +253,11 @@ _RECEIPTS = """
 SELECT r.id, r.account_id, r.amount, r.currency, r.received_on, r.method, r.source_key, r.payer_ref, r.payer_iban,
        r.reversed_on, uses.unused
   FROM payments_receipt r CROSS JOIN LATERAL (
-    SELECT (CASE WHEN r.reversed_on IS NULL THEN r.amount ELSE 0 END
+    SELECT CASE WHEN r.reversed_on IS NOT NULL THEN 0 ELSE r.amount
             - coalesce((SELECT sum(a.amount) FROM payments_allocation a
                          WHERE a.receipt_id = r.id AND a.reversed_on IS NULL), 0)
             - coalesce((SELECT sum(f.amount) FROM payments_refund f
-                         WHERE f.receipt_id = r.id AND f.reversed_on IS NULL), 0))::bigint AS unused) uses
+                         WHERE f.receipt_id = r.id AND f.reversed_on IS NULL), 0) END::bigint AS unused) uses
 """
 
 

@@ -159,10 +159,13 @@ def _known(account: int) -> dict[str, _Told]:
         told[f"refund/{refund.id}"] = _Told(
             RowKind.REFUND, RowKind.REFUND_REVERSED, f"#{refund.id}", whence.reference if whence else ""
         )
-    for opening, number, due_on in _fetch(
-        "SELECT id, number, due_on FROM payments_opening_item WHERE account_id = %s", [account]
+    for opening, number, due_on, refund in _fetch(
+        "SELECT id, number, due_on, refund_id FROM payments_opening_item WHERE account_id = %s", [account]
     ):
-        told[f"opening/{opening}"] = _Told(RowKind.TAKEN_OVER, RowKind.TAKEN_OVER_REVERSED, number, due_on=due_on)
+        kinds = RowKind.TAKEN_OVER, RowKind.TAKEN_OVER_REVERSED
+        if refund is not None:
+            kinds = RowKind.RECLAIMED, RowKind.RECLAIMED_REVERSED
+        told[f"opening/{opening}"] = _Told(*kinds, number, due_on=due_on)
     return told
 
 

@@ -11,7 +11,7 @@ from django.db import connection
 
 from coulance.customers import queries as customers
 from coulance.ledger import operations as ledger
-from coulance.payments import booking, queries
+from coulance.payments import booking, queries, reclaiming
 from coulance.payments.errors import UnableToFindPaymentError, UnableToReverseError
 from coulance.platform import audit
 from coulance_core.kernel import require_aware
@@ -70,10 +70,13 @@ def reverse_allocation(*, allocation: int, on: date, kind: ReversalKind, actor: 
     )
 
 
-def reverse_receipt(*, receipt: int, kind: ReversalKind, on: date, actor: str, reason: str, at: datetime) -> list[int]:
+def reverse_receipt(
+    *, receipt: int, kind: ReversalKind, on: date, actor: str, reason: str, at: datetime, reclaim: bool = False
+) -> list[int]:
     """Undo a receipt with its allocations, and what was drawn from a prepaid balance that it had filled.
 
-    Gives the receipts undone, this one first. See `operations`.
+    What of it was refunded, and stays so, is reclaimed when asked: the customer owes it from then on. Without that,
+    such a receipt is not undone. Gives the receipts undone, this one first. See `operations`.
     """
     booking.require_transaction("reverse_receipt")
     why = booking.require_reason(reason)
@@ -81,22 +84,30 @@ def reverse_receipt(*, receipt: int, kind: ReversalKind, on: date, actor: str, r
     if found.reversed_on is not None:
         raise UnableToReverseError(f"receipt {receipt} was undone on {found.reversed_on}")
     standing = [refund for refund in queries.refunds(receipts=[receipt]) if refund.reversed_on is None]
-    if standing:
+    if standing and not reclaim:
         raise UnableToReverseError(
             f"receipt {receipt}: {standing[0].amount} of it was paid back (refund {standing[0].id}): "
-            "reverse the refund first, or claim it back"
+            "reverse the refund first, or reclaim it"
         )
     on = max(on, last_undone(receipt) or on)
     undone = [receipt]
     undone += _free_prepaid(found, on, kind, why, at)
     _undo_receipt(found, on, kind, why, at)
+    for refund in standing:
+        reclaiming.reclaim(refund, on=on, actor=actor, why=why, at=require_aware(at))
     audit.record(
         actor=actor,
         act="payment.reversed",
         subject=f"account:{external_id(found.account)}",
         at=at,
         reason=why,
-        detail={"receipt": receipt, "kind": kind.value, "amount": str(found.amount), "drawn": undone[1:]},
+        detail={
+            "receipt": receipt,
+            "kind": kind.value,
+            "amount": str(found.amount),
+            "drawn": undone[1:],
+            "reclaimed": [refund.id for refund in standing],
+        },
     )
     return undone
 
@@ -165,7 +176,7 @@ def _undo_allocations(ids: Sequence[int], on: date, kind: ReversalKind, why: str
 
 
 def reverse_refund(*, refund: int, kind: ReversalKind, on: date, actor: str, reason: str, at: datetime) -> None:
-    """Take a refund back: the money is here again, unallocated. See `operations`."""
+    """Take a refund back: the money is here again, unallocated. If it was reclaimed, that is undone with it."""
     booking.require_transaction("reverse_refund")
     why = booking.require_reason(reason)
     query: LiteralString = "SELECT account_id, receipt_id, refunded_on, reversed_on FROM payments_refund WHERE id = %s"
@@ -176,6 +187,7 @@ def reverse_refund(*, refund: int, kind: ReversalKind, on: date, actor: str, rea
         raise UnableToReverseError(f"refund {refund} was undone on {undone}")
     if on < refunded_on:
         raise UnableToReverseError(f"refund {refund} was paid on {refunded_on}: it isn't undone before, on {on}")
+    _undo_reclaim(refund, on, kind, why, at)
     _mark("UPDATE payments_refund SET", refund, on, kind, why, at)
     ledger.reverse_entry(source=booking.refund_source(refund), effective_on=on, at=at)
     audit.record(
@@ -188,19 +200,37 @@ def reverse_refund(*, refund: int, kind: ReversalKind, on: date, actor: str, rea
     )
 
 
+def _undo_reclaim(refund: int, on: date, kind: ReversalKind, why: str, at: datetime) -> None:
+    """Undo the debt that reclaims a refund, with what was allocated to it, if there is one."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT id, taken_on FROM payments_opening_item WHERE refund_id = %s AND reversed_on IS NULL", [refund]
+        )
+        row = cursor.fetchone()
+    if row is None:
+        return
+    opening, taken_on = row
+    _undo_allocations([one.id for one in queries.allocations(refs=[f"opening/{opening}"])], on, kind, why, at)
+    day = max(on, taken_on)
+    _mark("UPDATE payments_opening_item SET", opening, day, kind, why, at)
+    ledger.reverse_entry(source=booking.opening_source(opening), effective_on=day, at=at)
+
+
 def reverse_opening(*, opening: int, on: date, actor: str, reason: str, at: datetime) -> None:
     """Undo the taking over of an item, before anything was allocated to it. See `operations`."""
     booking.require_transaction("reverse_opening")
     why = booking.require_reason(reason)
     query: LiteralString = (
-        "SELECT account_id, number, taken_on, reversed_on, (SELECT count(*) FROM payments_allocation a"
+        "SELECT account_id, number, taken_on, reversed_on, refund_id, (SELECT count(*) FROM payments_allocation a"
         " WHERE a.opening_id = o.id AND a.reversed_on IS NULL) FROM payments_opening_item o WHERE id = %s"
     )
     account = _one(query, [opening], f"there is no item opening/{opening}")[0]
     ledger.lock_accounts(accounts=[account])
-    _, number, taken_on, undone, uses = _one(query, [opening], "")
+    _, number, taken_on, undone, refund, uses = _one(query, [opening], "")
     if undone is not None:
         raise UnableToReverseError(f"{number} (opening/{opening}) was undone on {undone}")
+    if refund is not None:
+        raise UnableToReverseError(f"{number} (opening/{opening}) reclaims refund {refund}: reverse the refund")
     if uses:
         raise UnableToReverseError(f"{number} (opening/{opening}): {uses} allocations go to it: reverse them first")
     if on < taken_on:

@@ -8,6 +8,7 @@ from coulance_core.payments.postings import (
     opening_entry,
     receipt_entry,
     receipt_journal,
+    reclaim_entry,
     refund_entry,
 )
 from coulance_core.payments.statement import (
@@ -59,6 +60,7 @@ __all__ = [
     "opening_entry",
     "receipt_entry",
     "receipt_journal",
+    "reclaim_entry",
     "refund_entry",
     "set_off",
     "statement_of_account",

@@ -19,6 +19,7 @@ from coulance_core.kernel.explanation import ExplanationBuilder
 from coulance_core.payments.bank import BankEntry
 from coulance_core.payments.candidates import CandidateIndex
 from coulance_core.payments.decisions import MOST_SUGGESTIONS, Decision, Flag, Outcome, Rule, Suggestion
+from coulance_core.payments.payers import pays_for_many
 from coulance_core.payments.terms import OpenItem
 
 
@@ -170,24 +171,17 @@ def _sure(entry: BankEntry, index: CandidateIndex, rule: Rule, items: list[OpenI
 
 def _by_iban(entry: BankEntry, index: CandidateIndex) -> Decision | None:
     accounts = index.accounts_of(entry.counterparty_iban)
-    if not accounts:
+    # From an IBAN that several accounts pay by, or a provider of payments, an amount is no proof of whose it is.
+    if len(accounts) != 1 or pays_for_many(entry.counterparty_name):
         return None
-    exact = [
-        item
-        for account in accounts
-        for item in index.debts(account, entry.amount.currency)
-        if item.open.minor == entry.amount.minor
-    ]
+    debts = index.debts(accounts[0], entry.amount.currency)
+    exact = [item for item in debts if item.open.minor == entry.amount.minor]
     if len(exact) == 1:
         return _sure(entry, index, Rule.IBAN_AND_AMOUNT, exact)
     if exact:
         return None
-    whole = []
-    for account in accounts:
-        debts = index.debts(account, entry.amount.currency)
-        if len(debts) > 1 and sum(item.open.minor for item in debts) == entry.amount.minor:
-            whole.append(debts)
-    return _sure(entry, index, Rule.IBAN_AND_ALL, whole[0]) if len(whole) == 1 else None
+    whole = len(debts) > 1 and sum(item.open.minor for item in debts) == entry.amount.minor
+    return _sure(entry, index, Rule.IBAN_AND_ALL, list(debts)) if whole else None
 
 
 def _suggest(entry: BankEntry, index: CandidateIndex) -> Decision:

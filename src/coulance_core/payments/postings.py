@@ -66,6 +66,18 @@ def refund_entry(method: Method, amount: Money, *, party: bytes, source: str, on
     return Entry(party, EntryKind.PAYMENT, source, on, legs)
 
 
+def reclaim_entry(amount: Money, *, party: bytes, source: str, on: date) -> Entry:
+    """The entry of a refund reclaimed, as what it refunded was taken back: owed, where `unallocated` lacks it.
+
+    >>> e = reclaim_entry(Money(500, "EUR"), party=bytes(16), source="opening/1", on=date(2026, 11, 1))
+    >>> [(p.account, p.amount) for p in e.postings]
+    [('receivable', 500), ('unallocated', -500)]
+    """
+    code = amount.currency
+    legs = (Posting(RECEIVABLE, amount.minor, code), Posting(UNALLOCATED, -amount.minor, code))
+    return Entry(party, EntryKind.ADJUSTMENT, source, on, legs)
+
+
 def opening_entry(open_amount: Money, *, party: bytes, source: str, on: date) -> Entry:
     """The entry of an item taken over: owed here from `on`, its other side in `equity:opening`."""
     code = open_amount.currency

@@ -43,6 +43,9 @@ class RowKind(StrEnum):
     CREDIT_FREED = "credit_freed"
     """A memo: credit on an item becomes money on hand, or pays another."""
     CREDIT_FREED_REVERSED = "credit_freed_reversed"
+    RECLAIMED = "reclaimed"
+    """A memo: what was refunded out of a payment that was taken back since became a debt."""
+    RECLAIMED_REVERSED = "reclaimed_reversed"
     OTHER = "other"
     """An adjustment booked by hand."""
 

@@ -23,6 +23,8 @@ _MEMOS = (
     RowKind.ALLOCATION_REVERSED,
     RowKind.CREDIT_FREED,
     RowKind.CREDIT_FREED_REVERSED,
+    RowKind.RECLAIMED,
+    RowKind.RECLAIMED_REVERSED,
 )
 
 
