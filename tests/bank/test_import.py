@@ -1,10 +1,12 @@
 """Statements imported: what is booked, once, and what waits for a person; everything undone and done again."""
 
+import threading
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.db import connection
 
 from coulance.customers import queries as customers
 from coulance.flows import bank_queue
@@ -16,7 +18,7 @@ from coulance.platform import audit
 from coulance_core.invoicing.references import creditor_reference
 from coulance_core.kernel import Money
 from coulance_core.payments import Method
-from coulance_core.payments.bank import StatementKind
+from coulance_core.payments.bank import BankStatement, StatementKind
 from tests.bank.scene import ACT, AT, DAY, OURS, brought, notification, outcomes, pays, receipts, statement
 from tests.payments.till import Customer, customer, faults
 
@@ -157,8 +159,60 @@ def test_a_reference_goes_before_an_iban(db: Any) -> None:
     report = brought(told)
     assert report.judged[0].flags == ("iban_of_another",)
     assert b not in ben.open()
-    # Nobody else's IBAN is learnt from it.
-    assert [one.account for one in payments.known_ibans(ibans=[IBAN])] == [anna.id]
+    # From then on the IBAN is several accounts': an amount from it proves nothing, and a person decides.
+    assert {one.account for one in payments.known_ibans(ibans=[IBAN])} == {anna.id, ben.id}
+    ben.invoice("c", 4840)
+    later = replace(statement([pays(4840, "nota", counterparty_iban=IBAN)], 3, 112_200), opened_on=DAY)
+    assert outcomes(brought(later)) == ["queued"]
+
+
+def test_the_account_of_a_provider_of_payments_teaches_nothing(db: Any) -> None:
+    anna = customer("anna")
+    anna.invoice("a", 12100)
+    anna.invoice("b", 6050)
+    known = {"counterparty_iban": OTHER_IBAN, "counterparty_name": "Stichting Mollie Payments"}
+    told = [pays(12100, structured_reference=rf(anna, "a"), **known), pays(6050, "settlement", **known)]
+    assert outcomes(brought(statement(told))) == ["booked reference", "queued"]
+    assert payments.known_ibans(ibans=[OTHER_IBAN]) == []
+
+
+def test_two_imports_at_once_wait_for_each_other(committed_db: Any) -> None:
+    """What came in is booked before what came back is undone: two imports meet the same customers in other orders."""
+    people = [customer(f"c{number}") for number in range(12)]
+    for one in people:
+        one.invoice("a", 1210)
+        one.invoice("b", 2420)
+    brought(statement([pays(1210, one.numbers["a"], end_to_end_id=f"E-{one.id}") for one in people]))
+
+    def day(number: int, opening: int, come: list[Customer], gone: list[Customer]) -> BankStatement:
+        told = [pays(2420, one.numbers["b"]) for one in come]
+        told += [pays(-1210, "", end_to_end_id=f"E-{one.id}", return_reason="MD06") for one in gone]
+        return statement(told, number, opening, opened_on=DAY)
+
+    told = [day(2, 114_520, people[:6], people[6:]), day(3, 121_780, people[6:], people[:6])]
+    reports: list[Any] = []
+    wrong: list[BaseException] = []
+    barrier = threading.Barrier(2)
+
+    def run(given: Any) -> None:
+        try:
+            barrier.wait(20)
+            reports.append(brought(given))
+        except BaseException as error:
+            wrong.append(error)
+        finally:
+            connection.close()
+
+    threads = [threading.Thread(target=run, args=(one,)) for one in told]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert wrong == []
+    assert sum(report.count("booked") for report in reports) == 12
+    assert sum(report.count("reversed") for report in reports) == 12
+    assert {sum(one.open().values()) for one in people} == {1210}
+    assert faults() == []
 
 
 def test_what_comes_back_undoes_its_receipt_on_the_same_statement_too(db: Any) -> None:
