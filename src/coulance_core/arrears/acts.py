@@ -119,7 +119,7 @@ NATURES: Mapping[Act, Nature] = {
     ),
     Act.NOTICE_OF_NON_RENEWAL: _WITHDRAWN,
     Act.NOT_RENEW: Nature(claims=True, inverse="renew", reversal=Reversal.AT_ONCE, each_service=True),
-    Act.OFFER_RETRIEVAL: Nature(notice=True, each_service=True),
+    Act.OFFER_RETRIEVAL: Nature(each_service=True),
     Act.HAND_OVER: Nature(claims=True, inverse="recall", reversal=Reversal.AT_ONCE),
 }
 
