@@ -158,6 +158,11 @@ STATICFILES_FINDERS = ["django.contrib.staticfiles.finders.AppDirectoriesFinder"
 WHITENOISE_AUTOREFRESH = False
 
 # Who renders what is attached to a kind of message, and hears what became of it (notices.ports).
+# Where customers may pay at once: adapters of payments' port.
+GATEWAYS = {
+    "stripe": "coulance.integrations.gateways.stripe.Stripe",
+    "mollie": "coulance.integrations.gateways.mollie.Mollie",
+}
 MESSAGE_HANDLERS = {"document": "coulance.flows.sending.documents.Documents"}
 # Further ways to settle an overage invoice before it is issued (flows.settling_first.ways.Source), by their class.
 SETTLE_FIRST_WAYS: list[str] = []
@@ -170,6 +175,7 @@ PROCRASTINATE_IMPORT_PATHS = [
     "coulance.flows.tasks.alarms",
     "coulance.flows.tasks.audits",
     "coulance.flows.tasks.closing",
+    "coulance.flows.tasks.on_hand",
     "coulance.flows.tasks.overage_control",
     "coulance.flows.tasks.sending",
     "coulance.flows.tasks.settling_first",
