@@ -14,7 +14,7 @@ from coulance.customers import queries as customers
 from coulance.flows import deciding_consents
 from coulance.flows.overage_control import acting, evaluating
 from coulance.flows.overage_control.acting import Offer, UnableToActError
-from coulance.flows.overage_control.counted import counted
+from coulance.flows.overage_control.everything import controlled
 from coulance.flows.overage_control.judging import Judged, cost, judge
 from coulance.overage import operations as overage
 from coulance.overage import queries as records
@@ -33,8 +33,8 @@ def charge_of(*, service: str, charge: str = "", at: datetime) -> Judged:
     catalog = catalogs.catalog()
     mine = [
         one
-        for one in judge(counted(accounts=[row.account_id], catalog=catalog, at=at), catalog=catalog, at=at)
-        if one.counted.service.id == row.id and charge in ("", one.counted.charge.key)
+        for one in judge(controlled(accounts=[row.account_id], catalog=catalog, at=at), catalog=catalog, at=at)
+        if row.id in one.services and charge in ("", one.counted.charge.key)
     ]
     if len(mine) != 1:
         keys = ", ".join(one.counted.charge.key for one in mine)
@@ -164,7 +164,7 @@ def exposure(*, at: datetime) -> list[Exposed]:
     catalog = catalogs.catalog()
     lag = catalog.overage.lag_s
     out = []
-    for one in judge(counted(accounts=customers.account_ids(), catalog=catalog, at=at), catalog=catalog, at=at):
+    for one in judge(controlled(accounts=customers.account_ids(), catalog=catalog, at=at), catalog=catalog, at=at):
         rate = catalog.meter(one.counted.charge.measure.meter).max_rate
         scale = catalog.meter(one.counted.charge.measure.meter).scale
         bound = None

@@ -35,6 +35,21 @@ def same_address(text: str) -> str:
     return text.casefold()
 
 
+def phone_number(text: str) -> str:
+    """A telephone number as it is dialled from anywhere: +, country and number, digits only.
+
+    >>> phone_number("+31 (0)6 12 34 56 78"), phone_number("0031 6 12345678")
+    ('+31612345678', '+31612345678')
+    """
+    plain = re.sub(r"[\s./-]", "", text.strip().replace("(0)", ""))
+    plain = plain.replace("(", "").replace(")", "")
+    if plain.startswith("00"):
+        plain = "+" + plain[2:]
+    if not re.fullmatch(r"\+[1-9][0-9]{6,14}", plain):
+        raise AddressFormError(f"{text!r}: expected a telephone number with its country, such as +31 6 12345678")
+    return plain
+
+
 def header_text(text: str, *, most: int = 300) -> str:
     """One line of text for a header: control characters and line breaks become spaces, and it is cut to `most`.
 

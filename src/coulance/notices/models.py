@@ -40,9 +40,7 @@ class Message(models.Model):
     class Meta:
         db_table = "notices_message"
         constraints: ClassVar = [
-            models.CheckConstraint(
-                condition=~Q(key="") & ~Q(subject="") & ~Q(text=""), name="notices_message_says_something"
-            ),
+            models.CheckConstraint(condition=~Q(key="") & ~Q(text=""), name="notices_message_says_something"),
         ]
         indexes: ClassVar = [models.Index(fields=["about"], name="notices_message_by_about")]
 
@@ -79,6 +77,8 @@ class Delivery(models.Model):
     contact_ref = models.CharField(max_length=100, blank=True, default="", db_default="")
     name = models.CharField(max_length=200, blank=True, default="", db_default="")
     address = models.CharField(max_length=254)
+    channel = models.CharField(max_length=10, default="email", db_default="email")
+    """`email`, or `sms`, whose address is a telephone number as in +31612345678."""
     copy = models.BooleanField(default=False, db_default=False)
     state = models.CharField(max_length=10, default="waiting", db_default="waiting")
     header_id = models.CharField(max_length=320, unique=True)
@@ -116,6 +116,11 @@ class Delivery(models.Model):
                 name="notices_delivery_failed",
             ),
             models.Index(fields=["provider_ref"], condition=~Q(provider_ref=""), name="notices_delivery_by_ref"),
+            models.Index(
+                fields=["state", "next_attempt_at"],
+                condition=Q(channel="sms", state__in=["waiting", "accepted"]),
+                name="notices_texts_open",
+            ),
         ]
 
 
@@ -213,3 +218,21 @@ class DeadAddress(models.Model):
                 name="notices_release_says_why",
             ),
         ]
+
+
+class PhoneCode(models.Model):
+    """A code that was sent to a telephone, to learn that somebody of the account holds it. Kept as a salted hash."""
+
+    account = models.ForeignKey("customers.Account", on_delete=models.PROTECT, related_name="+", db_index=False)
+    phone = models.CharField(max_length=20)
+    code_hash = models.BinaryField(max_length=32)
+    salt = models.BinaryField(max_length=16)
+    sent_at = models.DateTimeField()
+    expires_at = models.DateTimeField()
+    attempts = models.PositiveSmallIntegerField(default=0, db_default=0)
+    used_at = models.DateTimeField(null=True)
+
+    class Meta:
+        db_table = "notices_phone_code"
+        constraints: ClassVar = [models.CheckConstraint(condition=Q(attempts__lte=5), name="notices_code_tries")]
+        indexes: ClassVar = [models.Index(fields=["account", "phone", "sent_at"], name="notices_code_by_phone")]

@@ -11,7 +11,7 @@ from procrastinate.exceptions import AlreadyEnqueued
 
 from coulance.catalog import queries as catalog
 from coulance.notices import evidence, outcomes
-from coulance.notices.addresses import AddressFormError, header_text, mail_address, same_address
+from coulance.notices.addresses import AddressFormError, header_text, mail_address, phone_number, same_address
 from coulance.notices.bounces import BouncesRead, read_bounces
 from coulance.notices.errors import (
     NoticesError,
@@ -25,12 +25,13 @@ from coulance.notices.errors import (
 )
 from coulance.notices.models import DeadAddress, Delivery, Message, MessageFile, Verification
 from coulance.notices.outcomes import Known
+from coulance.notices.phone_codes import UnableToVerifyPhoneError, confirm_phone, send_phone_code
 from coulance.notices.sender import Sent, clear_up, send_due
 from coulance.notices.states import State
 from coulance.notices.terms import Attachment, File, NewMessage, Recipient
 from coulance.platform import audit
 from coulance_core.kernel import require_aware
-from coulance_core.notices import EvidenceKind, MessageKind
+from coulance_core.notices import Channel, EvidenceKind, MessageKind
 
 __all__ = [
     "Attachment",
@@ -47,8 +48,11 @@ __all__ = [
     "UnableToReachServerError",
     "UnableToReadBouncesError",
     "UnableToReadTransportError",
+    "UnableToVerifyPhoneError",
     "clear_up",
+    "confirm_phone",
     "nudge",
+    "nudge_texts",
     "queue_message",
     "queue_messages",
     "read_bounces",
@@ -56,12 +60,15 @@ __all__ = [
     "release_address",
     "send_again",
     "send_due",
+    "send_phone_code",
     "settle_as_arrived",
     "verify_address",
     "withdraw",
 ]
 
 _MOST_BYTES = 20 * 1024 * 1024
+MOST_OF_A_TEXT = 1000
+"""Letters of a text message: some seven parts."""
 
 
 def queue_message(
@@ -150,11 +157,14 @@ def queue_messages(new: Sequence[NewMessage], *, at: datetime, actor: str = "wor
                     at=at,
                     fact={"by": actor, "copy": row.copy, "language": one.new.language, "contact": row.contact_ref},
                     personal={"to": row.address, "name": row.name},
+                    channel=Channel(row.channel),
                 )
             )
         evidence.record(pieces, at=at)
-        if deliveries:
+        if any(row.channel == Channel.EMAIL for row in deliveries):
             nudge()
+        if any(row.channel == Channel.SMS for row in deliveries):
+            nudge_texts()
         keys = [one.new.key for one in ready]
         known = dict(Message.objects.filter(key__in=keys).values_list("key", "id"))
     return {key: known[key] for key in keys}
@@ -175,6 +185,9 @@ class _Checked:
             raise refuse(f"kind {new.kind!r}: expected {', '.join(MessageKind)}")
         if not new.to:
             raise refuse("it goes to nobody")
+        if new.channel != Channel.EMAIL:
+            self._as_text(new)
+            return
         self.subject = header_text(new.subject)
         if not self.subject or not new.text.strip():
             raise refuse("it needs a subject and a text")
@@ -197,14 +210,37 @@ class _Checked:
             self.bounces_to = mail_address(self.bounces_to) if self.bounces_to else ""
             found = {same_address(address := mail_address(one.address)): (one, address) for one in reversed(new.to)}
             self.to = list(found.values())[::-1]
-            self.copies = [a for a in dict.fromkeys(map(mail_address, new.copies)) if same_address(a) not in found]
+            self.copies: list[str] = [
+                a for a in dict.fromkeys(map(mail_address, new.copies)) if same_address(a) not in found
+            ]
         except AddressFormError as error:
             raise refuse(str(error)) from error
+
+    def _as_text(self, new: NewMessage) -> None:
+        """A text message: a telephone number, and few enough words."""
+
+        def refuse(what: str) -> UnableToQueueError:
+            return UnableToQueueError(f"message {new.key}: {what}")
+
+        if new.channel != Channel.SMS:
+            raise refuse(f"channel {new.channel!r}: expected email or sms")
+        if not new.text.strip() or len(new.text) > MOST_OF_A_TEXT:
+            raise refuse(f"a text message has 1 to {MOST_OF_A_TEXT} letters, not {len(new.text)}")
+        if new.html or new.attachments or new.copies:
+            raise refuse("a text message has no html, attachments or copies")
+        self.subject = header_text(new.subject)
+        self.sender = self.sender_name = self.reply_to = self.bounces_to = ""
+        self.copies = []
+        try:
+            found = {number: (one, number) for one in reversed(new.to) for number in [phone_number(one.address)]}
+        except AddressFormError as error:
+            raise refuse(str(error)) from error
+        self.to = list(found.values())[::-1]
 
     @property
     def domain(self) -> str:
         """The domain of its Message-IDs."""
-        return self.sender.rpartition("@")[2]
+        return self.sender.rpartition("@")[2] or self.new.channel
 
 
 def _providers_own(new: NewMessage) -> tuple[str, str, str, str]:
@@ -252,7 +288,8 @@ def _delivery(one: _Checked, message: int, address: str, recipient: Recipient, a
         address=address,
         copy=copy,
         header_id=f"<{secrets.token_hex(16)}@{one.domain}>",
-        next_attempt_at=at,
+        channel=one.new.channel,
+        next_attempt_at=at if one.new.not_before is None else max(at, one.new.not_before),
         changed_at=at,
         resend_of_id=None if copy else one.new.resend_of,
     )
@@ -263,6 +300,17 @@ def nudge() -> None:
     try:
         with transaction.atomic():
             app.configure_task("coulance.notices.tasks.send", queueing_lock="notices.send", lock="notices.send").defer()
+    except AlreadyEnqueued:
+        pass
+
+
+def nudge_texts() -> None:
+    """The same of text messages."""
+    try:
+        with transaction.atomic():
+            app.configure_task(
+                "coulance.notices.tasks.send_texts", queueing_lock="notices.texts", lock="notices.texts"
+            ).defer()
     except AlreadyEnqueued:
         pass
 

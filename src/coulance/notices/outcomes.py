@@ -17,7 +17,7 @@ from coulance.notices.models import Delivery
 from coulance.notices.ports import About, handler_of
 from coulance.notices.states import State
 from coulance.notices.transport import Answer, Outcome
-from coulance_core.notices import EvidenceKind, next_attempt
+from coulance_core.notices import Channel, EvidenceKind, next_attempt
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +36,7 @@ class Known:
     state: str
     attempts: int
     first_attempt_at: datetime | None
+    channel: str = "email"
 
     def told(self) -> About:
         """As a handler is told."""
@@ -70,6 +71,7 @@ def known(ids: Sequence[int], *, lock: bool = False) -> list[Known]:
             state=row.state,
             attempts=row.attempts,
             first_attempt_at=row.first_attempt_at,
+            channel=row.channel,
         )
         for row in rows
     ]
@@ -110,6 +112,7 @@ def piece(
         at=at,
         fact=fact or {},
         personal=personal,
+        channel=Channel(of.channel),
         lasting=lasting,
         source=source,
     )

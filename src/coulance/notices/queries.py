@@ -10,7 +10,16 @@ from django.db import connection
 from coulance.notices.addresses import same_address
 from coulance.notices.models import DeadAddress, Delivery, Evidence, Message, MessageFile, Verification
 from coulance.notices.states import State
-from coulance_core.notices import Channel, DeemedRule, Event, EvidenceKind, Judgement, delivered_spells, judge
+from coulance_core.notices import (
+    VOIDS_WITHIN,
+    Channel,
+    DeemedRule,
+    Event,
+    EvidenceKind,
+    Judgement,
+    delivered_spells,
+    judge,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -287,7 +296,7 @@ def mail_state(*, at: datetime) -> MailState:
         " count(*) FILTER (WHERE state = 'bounced' AND NOT resent)"
         " FROM (SELECT d.state, d.next_attempt_at, EXISTS ("
         "   SELECT 1 FROM notices_delivery r WHERE r.resend_of_id = d.id) AS resent"
-        "  FROM notices_delivery d WHERE d.state IN ("
+        "  FROM notices_delivery d WHERE d.channel = 'email' AND d.state IN ("
         "   'waiting', 'claimed', 'sending', 'uncertain', 'held', 'refused', 'bounced') AND NOT d.copy) AS open",
         {"at": at},  # type: ignore[arg-type]
     )[0]
@@ -361,3 +370,26 @@ def verified_since(accounts: Collection[int]) -> dict[tuple[int, str], datetime]
 def compared(address: str) -> str:
     """The form by which addresses are compared."""
     return same_address(address)
+
+
+def texts_open(*, at: datetime) -> tuple[int, int]:
+    """(text messages that are due, those that were taken and may be asked about now)."""
+    row = _rows(
+        "SELECT count(*) FILTER (WHERE state = 'waiting'), count(*) FILTER (WHERE state = 'accepted' AND"
+        " accepted_at > %s AND provider_ref <> '') FROM notices_delivery WHERE channel = 'sms'"
+        " AND state IN ('waiting', 'accepted') AND next_attempt_at <= %s",
+        [at - VOIDS_WITHIN, at],
+    )[0]
+    return int(row[0]), int(row[1])
+
+
+def returned(*, keys: Collection[str]) -> dict[str, datetime]:
+    """When it was last recorded that one of these messages came back, was refused or unwanted; by key."""
+    rows = Evidence.objects.filter(
+        message__key__in=list(keys),
+        kind__in=[EvidenceKind.BOUNCED, EvidenceKind.REFUSED, EvidenceKind.COMPLAINED],
+    ).values_list("message__key", "recorded_at")
+    out: dict[str, datetime] = {}
+    for key, recorded in rows:
+        out[key] = max(recorded, out.get(key, recorded))
+    return out

@@ -60,7 +60,7 @@ def send_due(
     """
     begun = clock()
     job = _Job(transport, clock)
-    with _alive() as claim:
+    with alive() as claim:
         job.claim = claim
         clear_up(at=begun)
         tried = 0
@@ -82,7 +82,7 @@ def claim_due(*, claim: int, most: int, at: datetime, only: str = "") -> list[in
     with connection.cursor() as cursor:
         cursor.execute(
             "UPDATE notices_delivery SET state = 'claimed', claim = %s, changed_at = %s WHERE id IN ("
-            " SELECT id FROM notices_delivery WHERE state = 'waiting' AND next_attempt_at <= %s"
+            " SELECT id FROM notices_delivery WHERE state = 'waiting' AND channel = 'email' AND next_attempt_at <= %s"
             " AND (%s = '' OR message_id = (SELECT m.id FROM notices_message m WHERE m.key = %s))"
             " ORDER BY next_attempt_at, id LIMIT %s FOR UPDATE SKIP LOCKED) RETURNING id",
             [claim, at, at, only, only, most],
@@ -111,7 +111,7 @@ def clear_up(*, at: datetime) -> tuple[int, int]:
 
 
 @contextmanager
-def _alive() -> Iterator[int]:
+def alive() -> Iterator[int]:
     """A number for this sender, and its lock until the block ends; by the connection of this thread."""
     with connection.cursor() as cursor:
         cursor.execute("SELECT nextval('notices_claim_seq')")

@@ -62,3 +62,46 @@ def check(timestamp: int) -> None:  # noqa: ARG001 - periodic
         raise_alarm(key="notices.check", severity="critical", what=what, at=clock.now())
         raise RuntimeError(f"{len(faults)} faults in the evidence; first: {faults[0]}")
     clear_alarm(key="notices.check", at=clock.now())
+
+
+TEXT_ALARM = "sms.gateway"
+
+
+@app.task(queueing_lock="notices.texts", lock="notices.texts", retry=RetryStrategy(max_attempts=3, wait=30))
+def send_texts() -> None:
+    """Send text messages that are due."""
+    from coulance.notices import operations, texting
+
+    try:
+        gateway = texting.configured()
+    except operations.UnableToReadTransportError as fault:
+        raise_alarm(key=TEXT_ALARM, severity="critical", what=f"No text message goes out: {fault}", at=clock.now())
+        return
+    if gateway is None:
+        raise_alarm(
+            key=TEXT_ALARM, severity="warning", at=clock.now(),
+            what="Text messages wait: there is no gateway (secret `sms`)",
+        )  # fmt: skip
+        return
+    done = texting.send_texts_due(gateway=gateway, clock=clock.now, lasts=_LASTS)
+    if done.stopped:
+        what = f"No text message goes out: {done.stopped}"
+        raise_alarm(key=TEXT_ALARM, severity="critical", what=what, at=clock.now())
+    else:
+        clear_alarm(key=TEXT_ALARM, at=clock.now())
+
+
+@app.periodic(cron="*/2 * * * *", periodic_id="look_at_texts")
+@app.task(queueing_lock="notices.look_texts")
+def look_at_texts(timestamp: int) -> None:  # noqa: ARG001 - periodic
+    """Have due texts sent, and ask what became of those that were taken."""
+    from coulance.notices import operations, queries, texting
+
+    now = clock.now()
+    waiting, taken = queries.texts_open(at=now)
+    if waiting:
+        operations.nudge_texts()
+    if taken:
+        gateway = texting.configured()
+        if gateway is not None:
+            texting.ask_after(gateway=gateway, at=now)

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +41,8 @@ class NewMessage:
 
     `kind` is a `MessageKind`; `about` what it is about (`document/17`). `copies` are blind copies for the provider.
     `sender` and the others empty: as the applied provider file says. `resend_of` is the delivery it makes good.
+    `channel` is `email`, or `sms` for a text to telephones, which has no subject, no html and nothing attached. It is
+    not sent before `not_before`.
     """
 
     key: str
@@ -59,6 +62,8 @@ class NewMessage:
     copies: Sequence[str] = ()
     reason: str = ""
     resend_of: int | None = None
+    channel: str = "email"
+    not_before: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,6 +27,7 @@ from coulance.overage.recording import (
     record_warning,
     withdraw_attack,
 )
+from coulance.overage.standings import keep as keep_standings
 
 __all__ = [
     "Given",
@@ -44,6 +45,7 @@ __all__ = [
     "close_phone_task",
     "decide_consent",
     "give_consent",
+    "keep_standings",
     "lapse_provisional",
     "open_phone_task",
     "record_attack",

@@ -28,6 +28,7 @@ __all__ = [
     "WarningRow",
     "attacks",
     "budget_spent",
+    "budgets_spent",
     "consent",
     "consent_in_force",
     "consents",
@@ -186,18 +187,25 @@ def settlements(
 def budget_spent(*, account: int, at: datetime) -> Money | None:
     """What was absorbed for an account in the 12 months before an instant that draws on its budget; None: nothing.
 
-    Our own delays and attacks never draw on it.
+    Our own delays and attacks never draw on it, nor what was only observed.
     """
+    return budgets_spent(accounts=[account], at=at).get(account)
+
+
+def budgets_spent(*, accounts: Collection[int], at: datetime) -> dict[int, Money]:
+    """The same of many, by account; those of whom nothing was absorbed are not in it."""
     rows = (
-        Settlement.objects.filter(account=account, settled_at__gt=at - timedelta(days=365), settled_at__lte=at)
-        .order_by("period_name", "meter", "-revision")
-        .distinct("period_name", "meter")
+        Settlement.objects.filter(
+            account__in=list(accounts), settled_at__gt=at - timedelta(days=365), settled_at__lte=at, observed=False
+        )
+        .order_by("account_id", "period_name", "meter", "-revision")
+        .distinct("account_id", "period_name", "meter")
     )
-    total: Money | None = None
-    for amount, code in rows.values_list("on_budget", "currency"):
+    out: dict[int, Money] = {}
+    for account, amount, code in rows.values_list("account_id", "on_budget", "currency"):
         one = Money(amount, code)
-        total = one if total is None else total + one
-    return total
+        out[account] = out[account] + one if account in out else one
+    return out
 
 
 def _settlement(row: Settlement) -> SettlementRow:

@@ -21,9 +21,11 @@ from coulance.customers.queries import ContactRow
 from coulance.enforcement import operations as enforcement
 from coulance.enforcement import queries as register
 from coulance.flows.overage_control import evaluating
-from coulance.flows.overage_control.counted import counted
+from coulance.flows.overage_control.counted import Counted
+from coulance.flows.overage_control.everything import controlled
 from coulance.flows.overage_control.judging import Judged, cost, judge
 from coulance.flows.overage_control.outlook import Outlook, outlook
+from coulance.flows.overage_control.telling import short_hash
 from coulance.flows.sending.wording import language_of
 from coulance.invoicing.documents.words import Words
 from coulance.notices import operations as notices
@@ -87,15 +89,13 @@ class Seen:
 def seen(*, account: int, at: datetime, service: int | None = None) -> list[Seen]:
     """Every charge with an allowance of an account (of one service), by service and charge."""
     catalog = catalog_room.catalog()
-    found = judge(counted(accounts=[account], catalog=catalog, at=at), catalog=catalog, at=at)
-    mine = [one for one in found if service is None or one.counted.service.id == service]
-    held = register.restrictions(services=[one.counted.service.id for one in mine])
+    found = judge(controlled(accounts=[account], catalog=catalog, at=at), catalog=catalog, at=at)
+    mine = [one for one in found if service is None or service in one.services]
+    held = register.restrictions(services=sorted({number for one in mine for number in one.services}))
     out = []
     for one in mine:
         sources = frozenset(
-            row.restriction.source
-            for row in held
-            if row.service == one.counted.service.id and not row.restriction.observe
+            row.restriction.source for row in held if row.service in one.services and not row.restriction.observe
         )
         out.append(
             Seen(
@@ -112,9 +112,9 @@ def seen(*, account: int, at: datetime, service: int | None = None) -> list[Seen
 def one_of(*, account: int, service: int, charge: str, at: datetime) -> Judged:
     """One charge where it stands. Raises `UnableToActError` when there is none."""
     catalog = catalog_room.catalog()
-    found = judge(counted(accounts=[account], catalog=catalog, at=at), catalog=catalog, at=at)
+    found = judge(controlled(accounts=[account], catalog=catalog, at=at), catalog=catalog, at=at)
     for one in found:
-        if one.counted.service.id == service and one.counted.charge.key == charge:
+        if service in one.services and one.counted.charge.key == charge:
             return one
     raise UnableToActError(_("This service has no such allowance now."))
 
@@ -206,7 +206,7 @@ def give(*, by: Customer, judged: Judged, offered: Offer, at: datetime) -> overa
                 new=overage.NewConsent(
                     account=by.account,
                     contact=by.contact.external_id,
-                    scope=overage.Scope(service=one.service.id, charge=one.charge.key),
+                    scope=_scope(one),
                     limit=offered.limit,
                     unit=offered.unit,
                     shown=overage.Shown(judged.terms.version, offered.rate, offered.text),
@@ -222,6 +222,13 @@ def give(*, by: Customer, judged: Judged, offered: Offer, at: datetime) -> overa
             raise UnableToActError(_refusal(error)) from error
 
     return _act(by, judged, at, act)
+
+
+def _scope(one: Counted) -> overage.Scope:
+    """Consent sits where the allowance sits."""
+    if one.pool is not None:
+        return overage.Scope(pool=one.pool.key, group=one.group)
+    return overage.Scope(service=one.service.id, charge=one.charge.key)
 
 
 def acknowledge(*, by: Customer, judged: Judged, at: datetime) -> None:
@@ -319,7 +326,7 @@ def _told_them(by: Customer, judged: Judged) -> list[int]:
 
 def _source(by: Customer, judged: Judged) -> str:
     whole = f"{by.how}/{by.account}/{judged.ref.key}/{judged.counted.period_name}/{by.contact.external_id}/{by.message}"
-    return whole if len(whole) <= 200 else whole[:150] + evaluating.short_hash(whole)
+    return whole if len(whole) <= 200 else whole[:150] + short_hash(whole)
 
 
 def _refusal(error: UnableToConsentError) -> str:

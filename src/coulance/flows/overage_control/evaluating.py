@@ -5,41 +5,35 @@ happened or it didn't, and the next look finds what is missing. Each threshold i
 refuses a second. An account is looked at by one at a time, so that nobody acts on what somebody else just changed.
 """
 
-import os
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from hashlib import sha256
+from fractions import Fraction
 from math import ceil
 
 from django.db import connection, transaction
 
 from coulance.catalog import queries as catalog_room
-from coulance.customers import queries as customers
-from coulance.customers.queries import ContactRow
 from coulance.enforcement import operations as enforcement
 from coulance.enforcement import queries as register
-from coulance.flows.overage_control import links
-from coulance.flows.overage_control.counted import counted
-from coulance.flows.overage_control.judging import Judged, is_warning_that_counts, judge
-from coulance.flows.overage_control.outlook import Outlook, outlook, outlooks
-from coulance.flows.overage_control.wording import Situation, write
-from coulance.notices import operations as notices
-from coulance.notices import queries as sent
-from coulance.notices.terms import NewMessage, Recipient
+from coulance.flows.overage_control.everything import controlled
+from coulance.flows.overage_control.foreseen import foreseen
+from coulance.flows.overage_control.judging import Judged, judge
+from coulance.flows.overage_control.telling import Evaluated, Teller, answered, contacts_of, emit
 from coulance.overage import arming
 from coulance.overage import operations as overage
 from coulance.overage import queries as records
-from coulance.overage.arming import Armed
-from coulance.platform import alarms, webhooks
+from coulance.overage.arming import Armed, ArmedPool
+from coulance.overage.queries import StandingRow
+from coulance.platform import alarms
 from coulance.platform.db import lock_key
 from coulance_core.catalog.terms import Action, Catalog, Control, Direction
 from coulance_core.enforcement.restrictions import Action as Restricting
 from coulance_core.enforcement.restrictions import Source
-from coulance_core.kernel import require_aware, show
-from coulance_core.notices import Choice, MessageKind, Person, choose
+from coulance_core.kernel import require_aware
 from coulance_core.overage.standing import Stop
-from coulance_core.usage.job import direction_of
+
+__all__ = ["CHUNK", "Evaluated", "answered", "evaluate", "is_on", "lock_account"]
 
 CHUNK = 50
 """Accounts a transaction."""
@@ -50,23 +44,9 @@ REASONS = {
     Stop.EXPOSURE: "overage ran up and nobody has acknowledged it",
 }
 LIFTED = "use may go on"
-
-
-@dataclass(slots=True)
-class Evaluated:
-    """What a look came to: charges judged, thresholds told, messages, restrictions placed and lifted."""
-
-    judged: int = 0
-    warned: int = 0
-    messages: int = 0
-    placed: int = 0
-    lifted: int = 0
-    unreached: int = 0
-
-    def add(self, other: "Evaluated") -> None:
-        """Count another's with one's own."""
-        for name in ("judged", "warned", "messages", "placed", "lifted", "unreached"):
-            setattr(self, name, getattr(self, name) + getattr(other, name))
+EARLIER = "; earlier by what a line carries until it is paused, since what was absorbed in 12 months is past the budget"
+OWN = "/own limit"
+"""The end of a cause: a pool's member that has drawn what its own limit allows."""
 
 
 def is_on() -> bool:
@@ -116,64 +96,122 @@ def _lock(accounts: Sequence[int]) -> None:
 def _look(owners: Sequence[tuple[int, int]], catalog: Catalog, at: datetime, actor: str, escalate: bool) -> Evaluated:
     accounts, services = sorted({account for account, _ in owners}), {service for _, service in owners}
     # An account's own consent binds all its services together: they are judged together too.
-    found = judge(counted(accounts=accounts, catalog=catalog, at=at), catalog=catalog, at=at)
-    mine = [one for one in found if one.counted.service.id in services]
-    look = _Look(catalog, at, actor, contacts_of(accounts), _restricted(services))
-    due = [one for one in mine if one.due] if catalog.overage.control is Control.ENFORCE else []
-    look.outlooks = {one.ref.key: out for one, out in zip(due, outlooks(due, catalog=catalog, at=at), strict=True)}
+    found = judge(controlled(accounts=accounts, catalog=catalog, at=at), catalog=catalog, at=at)
+    mine = [one for one in found if services.intersection(one.services)]
+    # A pool stops for all its members, whichever of them was looked at.
+    restricted, rates = _restricted(services.union(*(one.services for one in mine)))
+    teller = Teller(catalog, at, actor, contacts_of(accounts), restricted)
+    look = _Look(catalog, at, actor, restricted, rates, teller)
+    enforcing = catalog.overage.control is Control.ENFORCE
+    due = [one for one in mine if one.due] if enforcing else []
+    if escalate and enforcing:
+        foretold = foreseen(mine, catalog=catalog, at=at)
+        teller.outlooks.update(foretold.outlooks)
+        mine = [foretold.added(one) for one in mine]
+    teller.look_ahead(due)
     for one in mine:
         look.act(one, escalate=escalate)
     look.lift_rest(mine, services)
-    new = [_armed(one, catalog) for one in mine]
-    none = set(services) - {one.service for one in new}
-    owner = {service: account for account, service in owners}
-    # A service without a controlled charge is looked at again in a day, not at every sample.
-    new += [Armed(owner[s], s, "", at, at + timedelta(days=1), (), Direction.OUT.value, None) for s in sorted(none)]
-    arming.arm(new=new, services=services)
+    _arm(mine, {service: account for account, service in owners}, at)
+    overage.keep_standings(rows=[_standing(one, look) for one in mine], services=services)
+    if escalate:
+        _close_calls(mine, at)
     return look.done
 
 
-def _restricted(services: Collection[int]) -> dict[int, dict[str, bool]]:
-    """What overage imposes on services now: causes, and whether they are only observed."""
-    out: dict[int, dict[str, bool]] = {}
-    for row in register.restrictions(services=services, limit=100_000):
-        if row.restriction.source is Source.OVERAGE:
-            out.setdefault(row.service, {})[row.restriction.ref] = row.restriction.observe
-    return out
+def _arm(mine: Sequence[Judged], owner: Mapping[int, int], at: datetime) -> None:
+    """Arm what was looked at. A pool is armed once, and its members lead to it."""
+    new: list[Armed] = []
+    pools: list[ArmedPool] = []
+    for one in mine:
+        c, next_at = one.counted, None if one.ahead is None else one.counted.raw + one.ahead
+        if c.pool is None:
+            new.append(
+                Armed(
+                    c.account.id, c.service.id, c.charge.key, c.part.active.start, c.part.active.end, c.series,
+                    c.direction, next_at,
+                )
+            )  # fmt: skip
+            continue
+        capped = [ceil(member.left / c.factor) for member in one.capped if member.left > 0]
+        if capped and c.used >= c.included:  # no member reaches its own limit before the pool has gone on as far
+            least = c.raw + max(min(capped), 1)
+            next_at = least if next_at is None else min(next_at, least)
+        pools.append(ArmedPool(c.account.id, one.ref.key, c.period.start, c.period.end, c.series, c.direction, next_at))
+        new += [
+            Armed(
+                c.account.id, drawing.service.id, one.ref.key, drawing.part.active.start, drawing.part.active.end, (),
+                c.direction, None, one.ref.key,
+            )
+            for drawing in c.drawings
+            if drawing.now and drawing.service.id in owner
+        ]  # fmt: skip
+    # A service without a controlled charge is looked at again in a day, not at every sample.
+    none = sorted(set(owner) - {one.service for one in new})
+    new += [Armed(owner[s], s, "", at, at + timedelta(days=1), (), Direction.OUT.value, None) for s in none]
+    arming.arm(new=new, services=set(owner), pools=pools)
 
 
-def _armed(one: Judged, catalog: Catalog) -> Armed:
-    counted_ = one.counted
-    meter = catalog.meter(counted_.charge.measure.meter)
-    return Armed(
-        account=counted_.account.id,
-        service=counted_.service.id,
-        charge=counted_.charge.key,
-        start=counted_.part.active.start,
-        until=counted_.part.active.end,
-        series=counted_.series,
-        direction=direction_of(counted_.charge.measure, meter).value,
-        next_at=None if one.next_at is None else ceil(one.next_at / counted_.factor),
+def _standing(one: Judged, look: "_Look") -> StandingRow:
+    """How boards and lists see it."""
+    c, s = one.counted, one.standing
+    point = one.decision.point if one.decision is not None else None
+    ahead = look.teller.outlooks.get(one.ref.key)
+    if one.port is not None:
+        burst = one.port.burst
+        share = Fraction(burst.above, burst.free) if burst.free else Fraction(min(burst.above, 1))
+    else:
+        whole = c.included if point is None else point.at
+        share = c.used / whole if whole else Fraction(1 if c.used else 0)
+    told = bool(one.told) or bool(one.due)
+    return StandingRow(
+        account=c.account.id,
+        meter=one.ref.key,
+        kind=c.kind,
+        services=one.services,
+        period_name=c.period_name,
+        until=c.part.active.end,
+        unit=c.unit,
+        used=c.used,
+        included=c.included,
+        stop_at=None if point is None else point.at,
+        stop_why="" if point is None else point.why.value,
+        share=min(share, Fraction(10**6)),
+        minutes_left=None if one.port is None else int(one.port.burst.minutes_left),
+        cost=one.cost_now,
+        passes_at=None if ahead is None else ahead.passes_at,
+        stopped=any(one.cause in refs for refs in (look.restricted.get(n, {}) for n in one.services)),
+        told=told,
+        delivered=s.warned,
+        acknowledged=s.acknowledged,
+        judged_at=look.at,
     )
 
 
-def contacts_of(accounts: Collection[int]) -> dict[int, list[ContactRow]]:
-    """The contacts of accounts."""
-    out: dict[int, list[ContactRow]] = {}
-    for row in customers.contacts(accounts):
-        out.setdefault(row.account_id, []).append(row)
-    return out
+Rates = dict[tuple[int, str], int | None]
 
 
-def people(contacts: Iterable[ContactRow]) -> list[Person]:
-    """Contacts as whom notices may be sent to."""
-    return [
-        Person(
-            c.external_id, c.name, c.email, c.language, tuple(c.roles), tuple(c.channels), c.mailbox_service,
-            c.may_incur_cost,
-        )
-        for c in contacts
-    ]  # fmt: skip
+def _restricted(services: Collection[int]) -> tuple[dict[int, dict[str, bool]], Rates]:
+    """What overage imposes on services now: causes, and whether they are only observed; and to which rates."""
+    out: dict[int, dict[str, bool]] = {}
+    rates: Rates = {}
+    for row in register.restrictions(services=services, limit=100_000):
+        one = row.restriction
+        if one.source is Source.OVERAGE:
+            out.setdefault(row.service, {})[one.ref] = one.observe
+            rates[row.service, one.ref] = one.rate_bps
+    return out, rates
+
+
+def _close_calls(mine: Sequence[Judged], at: datetime) -> None:
+    """Whom nobody needs to call any more: their period is over."""
+    running = {(one.ref.account, one.ref.key): one for one in mine}
+    accounts = {account for account, _ in running}
+    open_ = [task for account in sorted(accounts) for task in records.phone_tasks(account=account)]
+    for task in open_:
+        one = running.get((task.account, task.meter))
+        if one is not None and task.period_name != one.counted.period_name:
+            overage.settle_phone_tasks(meter=one.ref, period_name=one.counted.period_name, outcome="over", at=at)
 
 
 @dataclass(slots=True)
@@ -183,71 +221,116 @@ class _Look:
     catalog: Catalog
     at: datetime
     actor: str
-    contacts: Mapping[int, Sequence[ContactRow]]
     restricted: dict[int, dict[str, bool]]
+    rates: Rates
+    teller: Teller
     done: Evaluated = field(default_factory=Evaluated)
-    outlooks: Mapping[str, Outlook] = field(default_factory=dict)
 
     @property
     def observing(self) -> bool:
         return self.catalog.overage.control is Control.OBSERVE
 
     def act(self, one: Judged, *, escalate: bool) -> None:
-        """What follows for one charge."""
+        """What follows for one allowance."""
         self.done.judged += 1
         key = f"overage-unjudged:{one.ref.key}"
         if one.problem:
             alarms.raise_alarm(key=key, severity="warning", what=f"{one.ref.key}: {one.problem}", at=self.at)
+        was = self._stopped(one)
         newly = self._decide(one)
+        capped = self._cap_members(one)
+        teller = self.teller
         if self.observing:
             for threshold, _where in one.due:
-                self._record(one, threshold.key, counts=False, message="")
+                self.done.warned += teller.record(one, threshold.key, counts=False, message="")
             return
         if one.due:
-            self._warn(one)
+            teller.warn(one)
         elif newly:
-            self._tell(one, f"paused at {self.at.isoformat()}", again=False)
+            teller.tell(one, f"paused at {self.at.isoformat()}", again=False)
+        for service in capped:
+            teller.tell(one, f"{service} at its own limit {self.at.isoformat()}", again=False)
+        if was and not self._stopped(one):
+            teller.resumed(one)
         if escalate:
-            self._escalate(one)
+            teller.escalate(one)
+        self.done.add(teller.taken())
+
+    def _stopped(self, one: Judged) -> bool:
+        """Whether it is paused or throttled by this, and not only observed."""
+        return any(self.restricted.get(service, {}).get(one.cause) is False for service in one.services)
 
     def _decide(self, one: Judged) -> bool:
-        """Place or lift; whether something was placed now."""
-        open_ = self.restricted.get(one.counted.service.id, {})
+        """Place or lift, of a pool for every member; whether something was placed now."""
         decision = one.decision
         wanted = decision is not None and decision.act in (Action.PAUSE, Action.THROTTLE)
         if not wanted or decision is None or decision.point is None:
-            if one.cause in open_:
-                self._lift(one.counted.service.id, one.cause)
+            for service in one.services:
+                if one.cause in self.restricted.get(service, {}):
+                    self._lift(service, one.cause)
             return False
-        if open_.get(one.cause) == self.observing:
-            return False
-        if one.cause in open_:  # it was observed, and is enforced now, or the other way round
-            self._lift(one.counted.service.id, one.cause)
         throttle = decision.act is Action.THROTTLE
-        rate = self.catalog.overage.throttle_to
+        to = self.catalog.overage.throttle_to
+        rate = one.rate_bps if one.port is not None else None if to is None else int(to)
+        reason = f"{one.counted.charge.name}: {REASONS[decision.point.why]}"
+        if one.budget_spent and one.standing.used < decision.point.at:
+            reason += EARLIER
+        placed = [self._place(service, one.cause, reason, rate if throttle else None) for service in one.services]
+        if any(placed):
+            emit("overage.stopped", one, {"why": decision.point.why.value, "observed": self.observing}, self.at)
+        return any(placed) and not self.observing
+
+    def _cap_members(self, one: Judged) -> list[str]:
+        """Members of a pool that have drawn what their own limit allows are paused by themselves; those paused now."""
+        cause = one.cause + OWN
+        past = one.counted.used > one.standing.included + one.standing.tolerance
+        absorbs = self.catalog.overage.action in (Action.ABSORB, Action.WARN)
+        out = []
+        held = {member.service for member in one.capped if past and not member.left and not absorbs}
+        for service in one.services:
+            if service in held:
+                name = next(member.external_id for member in one.capped if member.service == service)
+                to = self.catalog.overage.throttle_to
+                reason = f"{one.counted.charge.name}: its own limit within the pool is reached"
+                if self._place(service, cause, reason, None if to is None else int(to)) and not self.observing:
+                    out.append(name)
+            elif cause in self.restricted.get(service, {}):
+                self._lift(service, cause)
+        return out
+
+    def _place(self, service: int, cause: str, reason: str, rate: int | None) -> bool:
+        """Pause, or throttle to a rate; whether it was placed now."""
+        open_ = self.restricted.get(service, {})
+        if cause in open_ and (open_[cause] != self.observing or self._changed(service, cause, rate)):
+            # It was observed and is enforced now, or the other way round; or the rate that a limit reaches is another.
+            self._lift(service, cause)
+        elif cause in open_:
+            return False
         placed = enforcement.place(
-            service=one.counted.service.id,
+            service=service,
             source=Source.OVERAGE,
-            ref=one.cause,
-            reason=f"{one.counted.charge.name}: {REASONS[decision.point.why]}",
-            action=Restricting.THROTTLE if throttle else Restricting.PAUSE,
-            rate_bps=int(rate) if throttle and rate is not None else None,
+            ref=cause,
+            reason=reason,
+            action=Restricting.PAUSE if rate is None else Restricting.THROTTLE,
+            rate_bps=rate,
             actor=self.actor,
             at=self.at,
             observe=self.observing,
         )
-        self.restricted.setdefault(one.counted.service.id, {})[one.cause] = self.observing
-        if placed.new:
-            self.done.placed += 1
-            self._emit("overage.stopped", one, {"why": decision.point.why.value, "observed": self.observing})
-        return placed.new and not self.observing
+        self.restricted.setdefault(service, {})[cause] = self.observing
+        self.rates[service, cause] = rate
+        self.done.placed += placed.new
+        return placed.new
+
+    def _changed(self, service: int, cause: str, rate: int | None) -> bool:
+        return self.rates.get((service, cause), rate) != rate
 
     def lift_rest(self, found: Sequence[Judged], services: Collection[int]) -> None:
         """What an earlier period, or a charge that is no more, still imposes."""
-        causes = {(one.counted.service.id, one.cause) for one in found}
+        causes = {(service, one.cause) for one in found for service in one.services}
         for service in services:
             for ref in list(self.restricted.get(service, {})):
-                if (service, ref) not in causes:
+                if (service, ref.removesuffix(OWN)) not in causes:
                     self._lift(service, ref)
 
     def _lift(self, service: int, ref: str) -> None:
@@ -255,155 +338,3 @@ class _Look:
         self.done.lifted += enforcement.lift(
             service=service, source=Source.OVERAGE, ref=ref, actor=self.actor, reason=LIFTED, at=self.at
         )
-
-    def _emit(self, event: str, one: Judged, more: Mapping[str, object]) -> None:
-        c = one.counted
-        data = {
-            "account": c.account.external_id, "service": c.service.external_id, "charge": c.charge.key,
-            "period": c.period_name, "used": show(c.used), "included": show(c.included), "unit": c.unit,
-        }  # fmt: skip
-        webhooks.emit(event=event, data=data | dict(more), at=self.at)
-
-    def _warn(self, one: Judged) -> None:
-        """Tell of every threshold that was crossed, in one message to each who is told of such things."""
-        highest = one.due[-1][0]
-        keys = self._tell(one, highest.key, again=False)
-        for threshold, _where in one.due:
-            counts = is_warning_that_counts(threshold, one.counted.included)
-            # A warning that counts must have been told at or before the whole allowance, or tell that it was passed.
-            if self._record(one, threshold.key, counts=counts, message=keys[0] if keys else ""):
-                self._emit("overage.warned", one, {"threshold": threshold.key, "told": bool(keys)})
-            for number, key in enumerate(keys[1:], 2):
-                self._record(one, f"{threshold.key} #{number}", counts=counts, message=key)
-        self._unreached(one, told=bool(keys))
-
-    def _record(self, one: Judged, threshold: str, *, counts: bool, message: str) -> bool:
-        new = overage.record_warning(
-            meter=one.ref, period_name=one.counted.period_name, threshold=threshold[:60], counts=counts,
-            used=one.counted.used, at=self.at, message=message,
-        )  # fmt: skip
-        self.done.warned += new
-        return new
-
-    def _unreached(self, one: Judged, *, told: bool) -> None:
-        key = f"overage-unreached:{one.ref.key}"
-        if told:
-            alarms.clear_alarm(key=key, at=self.at)
-            return
-        self.done.unreached += 1
-        c = one.counted
-        alarms.raise_alarm(
-            key=key,
-            severity="warning",
-            what=f"{c.service.external_id} of {c.account.external_id} crossed a threshold and nobody can be told by "
-            f"mail: call them, and record it (console, account {c.account.external_id})",
-            at=self.at,
-        )
-
-    def _tell(self, one: Judged, what: str, *, again: bool, to: Sequence[Person] | None = None) -> list[str]:
-        """Queue a message to each reader, with their own link; their keys."""
-        c = one.counted
-        readers = self.choice(one).recipients if to is None else to
-        if not readers:
-            return []
-        provider = self.catalog.provider
-        stopped = any(not observed for observed in self.restricted.get(c.service.id, {}).values())
-        situation = Situation(
-            judged=one,
-            outlook=self.outlooks.get(one.ref.key) or outlook(one, catalog=self.catalog, at=self.at),
-            seller=provider.name,
-            contact=tuple(part for part in (provider.email, provider.phone) if part),
-            action=self.catalog.overage.action,
-            stopped=stopped,
-            at=self.at,
-            again=again,
-        )
-        until = c.period.end  # afterwards there is nothing left to decide
-        new: list[NewMessage] = []
-        for person in readers:
-            key = f"overage/{c.account.id}/{c.period_name}/{c.service.id}/{c.charge.key}/{what}/{person.ref}"
-            key = key if len(key) <= 160 else key[:120] + short_hash(key)
-            answerer = links.Answerer(c.account.id, person.ref, c.service.id, c.charge.key, c.period_name, key)
-            words = write(
-                situation,
-                language=person.language,
-                name=person.name,
-                link=address_of(links.make(answerer, until=until)),
-                until=until,
-            )
-            new.append(
-                NewMessage(
-                    key=key,
-                    account=c.account.id,
-                    kind=MessageKind.WARNING.value,
-                    to=[Recipient(person.address, person.name, person.ref)],
-                    language=words.language,
-                    subject=words.subject,
-                    text=words.text,
-                    html=words.html,
-                    about=f"service/{c.service.external_id}",
-                )
-            )
-        try:
-            notices.queue_messages(new, at=self.at, actor=self.actor)
-        except notices.UnableToQueueError as fault:
-            alarms.raise_alarm(key=f"overage-unsent:{one.ref.key}", severity="warning", what=str(fault), at=self.at)
-            return []
-        self.done.messages += len(new)
-        return [message.key for message in new]
-
-    def choice(self, one: Judged) -> Choice:
-        """Who is told: never only a mailbox that the service itself hosts, where there is another."""
-        own = people(self.contacts.get(one.counted.account.id, ()))
-        dead = sent.dead_among([person.address for person in own if person.address])
-        return choose(own, MessageKind.WARNING, about=[one.counted.service.external_id], dead=list(dead))
-
-    def _escalate(self, one: Judged) -> None:
-        """Nobody answered for a day what tells of the whole allowance: others are told, then an operator calls."""
-        standing = one.standing
-        if standing.acknowledged or one.counted.used < one.counted.included or one.due:
-            return
-        told = [
-            row
-            for row in records.warnings(account=one.counted.account.id, period_name=one.counted.period_name)
-            if row.meter == one.ref.key
-        ]
-        counting = [row for row in told if row.counts]
-        if not counting or max(row.at for row in told) > self.at - timedelta(hours=24):
-            return
-        times = sum(row.threshold.startswith("again ") for row in told)
-        own = people(self.contacts.get(one.counted.account.id, ()))
-        before = {row.message.rpartition("/")[2] for row in told if row.message}
-        dead = sent.dead_among([person.address for person in own if person.address])
-        usable = [p for p in own if p.address and "email" in p.channels and p.address.casefold() not in dead]
-        to = [p for p in usable if p.ref not in before] or usable
-        keys = self._tell(one, f"again {times + 1}", again=True, to=to)
-        self._record(one, f"again {times + 1}", counts=True, message=keys[0] if keys else "")
-        for number, key in enumerate(keys[1:], 2):
-            self._record(one, f"again {times + 1} #{number}", counts=True, message=key)
-        if times >= 1 or not keys:
-            c = one.counted
-            alarms.raise_alarm(
-                key=f"overage-unanswered:{one.ref.key}",
-                severity="warning",
-                what=f"{c.service.external_id} of {c.account.external_id}: nobody has answered since the allowance was "
-                f"used up; call them, and record it (console, account {c.account.external_id})",
-                at=self.at,
-            )
-
-
-def answered(meter: records.MeterRef, *, at: datetime) -> None:
-    """Somebody acted: nobody needs to be called."""
-    for name in ("overage-unreached", "overage-unanswered"):
-        alarms.clear_alarm(key=f"{name}:{meter.key}", at=at)
-
-
-def short_hash(text: str) -> str:
-    """40 letters that stand for a text."""
-    return sha256(text.encode()).hexdigest()[:40]
-
-
-def address_of(token: str) -> str:
-    """Where an answer is given."""
-    base = os.environ.get("COULANCE_URL", "").rstrip("/") or "http://127.0.0.1:8000"
-    return f"{base}/answer/{token}"

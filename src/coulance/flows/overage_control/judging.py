@@ -1,37 +1,62 @@
-"""Where each controlled charge stands at an instant, and what follows: reads records, asks core, and writes nothing."""
+"""Where each controlled allowance stands at an instant, and what follows: reads records, asks core, writes nothing."""
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from fractions import Fraction
+from math import ceil
 
-import numpy as np
-
-from coulance.flows.closing.measuring import lead_seconds, trail_seconds
+from coulance.customers.queries import AccountRow
 from coulance.flows.closing.paper import buyer_of
 from coulance.flows.overage_control.counted import Counted
+from coulance.flows.overage_control.porting import with_terms
+from coulance.flows.overage_control.samples import draws_of
 from coulance.overage import queries as overage
 from coulance.overage.meters import MeterRef
-from coulance.usage import queries as usage
-from coulance_core.catalog.terms import Catalog, Control, Direction, Of, OverageTerms, PriceBasis, Threshold
+from coulance.overage.queries import Group
+from coulance_core.catalog.terms import Action, Catalog, Control, MeterKind, Of, OverageTerms, PriceBasis, Threshold
 from coulance_core.invoicing import BuyerKind, Seller
 from coulance_core.invoicing.tax import decide_tax
-from coulance_core.kernel import Money, Period, Rounding
+from coulance_core.kernel import Dimension, Money, Period, Rounding
+from coulance_core.kernel import unit as unit_of
+from coulance_core.overage.bursts import settle_port
+from coulance_core.overage.closing import cap_of
+from coulance_core.overage.frozen import at_most_in
 from coulance_core.overage.limit import UnableToLimitError, payable
-from coulance_core.overage.settle import Attack, Draws, Meter, settle
-from coulance_core.overage.standing import Decision, Policy, Standing, arm, crossed, decide
+from coulance_core.overage.ports import (
+    PortDecision,
+    PortStanding,
+    arm_port,
+    crossed_port,
+    decide_port,
+    held_to,
+    in_unit,
+)
+from coulance_core.overage.settle import Attack, Meter, settle
+from coulance_core.overage.standing import Decision, Policy, Standing, StopPoint, arm, crossed, decide
 from coulance_core.overage.terms import Consent, Facts, Limit, PriceTerms, Span
-from coulance_core.usage.job import direction_of, read_deltas
-from coulance_core.usage.samples import Ints, Samples
 
 ZERO = Fraction(0)
 
 
 @dataclass(frozen=True, slots=True)
-class Judged:
-    """A controlled charge, where it stands, and what follows: warnings due, the decision, and what to watch for next.
+class Capped:
+    """A member of a pool with a limit of its own: how much of the pool's overage it may still draw, in its unit."""
 
-    `told` are the thresholds that were told of in this period, as recorded. `problem` says why nothing could be judged.
+    service: int
+    external_id: str
+    left: Fraction
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """A controlled allowance, where it stands, and what follows: warnings due, the decision, what to watch for next.
+
+    `told` are the thresholds that were told of in this period, as recorded. `next_at` is the next position of use to
+    look at, `ahead` the same as stored units that must still be counted. Of a port `port` has its burst, and `rate_bps`
+    what it is held to when it must be; of a pool `capped` are its members with limits of their own. `budget_spent`:
+    what was absorbed for the customer is past the budget, so it stops a reserve earlier. `problem` says why nothing
+    could be judged.
     """
 
     counted: Counted
@@ -44,6 +69,11 @@ class Judged:
     decision: Decision | None
     next_at: Fraction | None
     problem: str = ""
+    ahead: int | None = None
+    port: PortStanding | None = None
+    rate_bps: int | None = None
+    capped: tuple[Capped, ...] = ()
+    budget_spent: bool = False
 
     @property
     def cause(self) -> str:
@@ -55,6 +85,11 @@ class Judged:
         """What is payable for what may be charged so far."""
         return cost(self.standing.billable, self.terms)
 
+    @property
+    def services(self) -> tuple[int, ...]:
+        """Ids of the services that draw on it."""
+        return self.ref.services
+
 
 def cost(quantity: Fraction, terms: PriceTerms) -> Money:
     """What a quantity past the allowance costs, payable, in whole cents."""
@@ -63,40 +98,51 @@ def cost(quantity: Fraction, terms: PriceTerms) -> Money:
 
 def meter_of(counted: Counted) -> MeterRef:
     """How consents, warnings and settlements name it."""
+    if counted.pool is not None:
+        return MeterRef.of_pool(counted.account.id, counted.pool.key, counted.group, counted.services)
     service = counted.service
     return MeterRef.of_service(counted.account.id, service.id, service.external_id, counted.charge.key)
 
 
 def price_terms(counted: Counted, catalog: Catalog) -> PriceTerms:
-    """What overage of a charge costs its account, with the tax that a consumer's limit includes."""
+    """What overage of an allowance costs its account, with the tax that a consumer's limit includes."""
     version, charge, account = counted.part.version, counted.charge, counted.account
+    pool = counted.pool
+    tax_class = account.tax_class or (version.tax_class_of(charge) if pool is None else pool.tax_class)
     rate = ZERO
     consumer = account.kind == BuyerKind.CONSUMER
     if consumer and catalog.provider.prices is PriceBasis.NET:
-        found = decide_tax(
-            seller=Seller.of(catalog.provider),
-            buyer=buyer_of(account),
-            tax_class=account.tax_class or version.tax_class_of(charge),
-            tax_point=counted.period.start.astimezone(counted.zone).date(),
-            table=catalog.tax,
-        )
-        rate = found.rate or ZERO
+        rate = _tax_rate(account, tax_class, counted, catalog)
+    if pool is not None:
+        return PriceTerms(pool.version, pool.price, pool.currency, rate, consumer)
     return PriceTerms(version.version, charge.price, version.currency, rate, consumer, charge.maximum_spend)
 
 
-def judge(found: Sequence[Counted], *, catalog: Catalog, at: datetime) -> list[Judged]:
-    """Judge charges, in the order given. Consents that bind several of an account are one limit for all of them here.
+def _tax_rate(account: AccountRow, tax_class: str, counted: Counted, catalog: Catalog) -> Fraction:
+    found = decide_tax(
+        seller=Seller.of(catalog.provider),
+        buyer=buyer_of(account),
+        tax_class=tax_class,
+        tax_point=counted.period.start.astimezone(counted.zone).date(),
+        table=catalog.tax,
+    )
+    return found.rate or ZERO
 
-    Hand over all charges of an account that may share a consent.
+
+def judge(found: Sequence[Counted], *, catalog: Catalog, at: datetime) -> list[Judged]:
+    """Judge allowances, in the order given. Consents that bind several of an account are one limit for all of them.
+
+    Hand over everything of an account that may share a consent.
     """
     terms = catalog.overage
     out: dict[int, Judged] = {}
     told = _told(found)
+    spent = _budgets_spent({one.account.id for one in found}, terms, at)
     by_period: dict[tuple[str, Period], list[int]] = {}
     for i, one in enumerate(found):
         by_period.setdefault((one.period_name, one.period), []).append(i)
     for (name, period), members in by_period.items():
-        refs = {meter_of(found[i]).key: i for i in members}
+        refs = {(found[i].account.id, meter_of(found[i]).key): i for i in members}
         groups = overage.groups_for(
             meters=[meter_of(found[i]) for i in members],
             period=period,
@@ -105,8 +151,8 @@ def judge(found: Sequence[Counted], *, catalog: Catalog, at: datetime) -> list[J
             exposure=terms.exposure,
         )
         for group in groups:
-            own = [refs[meter.key] for meter in group.meters]
-            judged = _group([found[i] for i in own], group.facts, catalog, at, told)
+            own = [refs[meter.account, meter.key] for meter in group.meters]
+            judged = _Together([found[i] for i in own], group, catalog, at).judged(told, spent)
             out.update(zip(own, judged, strict=True))
     return [out[i] for i in range(len(found))]
 
@@ -120,58 +166,210 @@ def _told(found: Sequence[Counted]) -> Mapping[tuple[int, str, str], frozenset[s
     return {key: frozenset(keys) for key, keys in out.items()}
 
 
-def _group(
-    found: Sequence[Counted],
-    facts: Facts,
-    catalog: Catalog,
-    at: datetime,
-    told: Mapping[tuple[int, str, str], frozenset[str]],
-) -> Iterable[Judged]:
-    terms = catalog.overage
-    prices = [price_terms(one, catalog) for one in found]
-    consent = next((c for c in reversed(facts.consents) if _holds(c.in_force, at)), None)
-    exposure = terms.exposure
-    if exposure is not None and any(p.currency != exposure.currency for p in prices):
-        exposure = None
-    billable = [ZERO] * len(found)
-    tolerances = [one.included * terms.tolerance / 100 for one in found]
-    problem = ""
-    if facts.consents and any(one.used > one.included for one in found):
-        try:
-            billable = _billable(found, prices, tolerances, replace(facts, exposure=exposure), catalog, at)
-        except UnableToLimitError as error:
-            problem = str(error)
-    for i, one in enumerate(found):
-        own = consent
-        if consent is not None and len(found) > 1:
-            others = [j for j in range(len(found)) if j != i]
-            own = _less(consent, others, billable, prices, found, one.unit)
-        standing = Standing(
-            used=one.used,
-            included=one.included,
-            terms=prices[i],
-            billable=billable[i],
-            tolerance=tolerances[i],
-            consent=own,
-            verified=own is not None and any(_holds(span, at) for span in own.verified),
-            warned=any(_holds(span, at) for span in facts.warned),
-            acknowledged=any(instant <= at for instant in facts.acknowledged),
-            exposure=exposure,
+def _budgets_spent(accounts: Iterable[int], terms: OverageTerms, at: datetime) -> frozenset[int]:
+    """The accounts for whom as much was absorbed in 12 months as the provider's budget allows."""
+    if terms.budget is None:
+        return frozenset()
+    found = overage.budgets_spent(accounts=set(accounts), at=at)
+    return frozenset(
+        account for account, sum_ in found.items() if sum_.currency == terms.budget.currency and sum_ >= terms.budget
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Together:
+    """Allowances that share their consents, and so their limits."""
+
+    found: Sequence[Counted]
+    group: Group
+    catalog: Catalog
+    at: datetime
+
+    def judged(self, told: Mapping[tuple[int, str, str], frozenset[str]], spent: frozenset[int]) -> Iterable[Judged]:
+        """Each of them, in order."""
+        terms, facts, at = self.catalog.overage, self.group.facts, self.at
+        prices = [price_terms(one, self.catalog) for one in self.found]
+        exposure = terms.exposure
+        if exposure is not None and any(p.currency != exposure.currency for p in prices):
+            exposure = None
+        tolerances = [one.included * terms.tolerance / 100 for one in self.found]
+        billable = [ZERO] * len(self.found)
+        drawn_by: dict[int, Mapping[str, Fraction]] = {}
+        problem = ""
+        if facts.consents and any(one.used > one.included for one in self.found):
+            try:
+                billable, drawn_by = self._billable(prices, tolerances, exposure)
+            except UnableToLimitError as error:
+                problem = str(error)
+        for i, one in enumerate(self.found):
+            own_facts = self.group.by_unit.get(one.unit, facts)
+            consent = next((c for c in reversed(own_facts.consents) if _holds(c.in_force, at)), None)
+            if consent is not None and len(self.found) > 1:
+                others = [j for j in range(len(self.found)) if j != i]
+                consent = _less(consent, others, billable, prices, self.found, one.unit)
+            standing = Standing(
+                used=one.used,
+                included=one.included,
+                terms=prices[i],
+                billable=billable[i],
+                tolerance=tolerances[i],
+                consent=consent,
+                verified=consent is not None and any(_holds(span, at) for span in consent.verified),
+                warned=any(_holds(span, at) for span in facts.warned),
+                acknowledged=any(instant <= at for instant in facts.acknowledged),
+                exposure=exposure,
+                unit=one.unit,
+            )
+            ref = meter_of(one)
+            said = told.get((one.account.id, one.period_name, ref.key), frozenset())
+            past = one.account.id in spent
+            judged = Judged(one, ref, prices[i], own_facts, standing, said, (), None, None, problem, budget_spent=past)
+            try:
+                yield self._decided(judged, drawn_by.get(i, {}))
+            except UnableToLimitError as error:
+                yield replace(judged, problem=str(error))
+
+    def _decided(self, judged: Judged, drawn_by: Mapping[str, Fraction]) -> Judged:
+        """With warnings, decision and what to watch."""
+        one, standing, said, terms = judged.counted, judged.standing, judged.told, self.catalog.overage
+        rule = policy(terms, one, self.catalog, budget_spent=judged.budget_spent)
+        if one.port is not None:
+            return _port_decided(judged, one, terms, rule, self.catalog)
+        next_at = arm(terms.warn_at, standing, told=said, policy=rule)
+        capped = self._capped(judged, drawn_by) if one.pool is not None else ()
+        top = standing.included + standing.tolerance
+        if capped and one.used < top:  # where the members' own limits begin to count
+            next_at = top if next_at is None else min(next_at, top)
+        return replace(
+            judged,
+            due=crossed(terms.warn_at, standing, told=said),
+            decision=decide(standing, rule),
+            next_at=next_at,
+            ahead=None if next_at is None else max(ceil((next_at - one.used) / one.factor), 1),
+            capped=capped,
         )
-        ref = meter_of(one)
-        said = told.get((one.account.id, one.period_name, ref.key), frozenset())
-        try:
-            yield Judged(
-                one, ref, prices[i], facts, standing, said, crossed(terms.warn_at, standing, told=said),
-                decide(standing, policy(terms)), arm(terms.warn_at, standing, told=said), problem,
-            )  # fmt: skip
-        except UnableToLimitError as error:
-            yield Judged(one, ref, prices[i], facts, standing, said, (), None, None, str(error))
+
+    def _capped(self, judged: Judged, drawn_by: Mapping[str, Fraction]) -> tuple[Capped, ...]:
+        names = {one.service.id: one.service.external_id for one in judged.counted.drawings}
+        out = []
+        for service, consents in sorted(self.group.caps.items()):
+            held = [c for c in consents if _holds(c.in_force, self.at)]
+            cap = cap_of(held, judged.terms)
+            if cap is not None and service in names:
+                out.append(Capped(service, names[service], max(cap - drawn_by.get(names[service], ZERO), ZERO)))
+        return tuple(out)
+
+    def _billable(
+        self, prices: Sequence[PriceTerms], tolerances: Sequence[Fraction], exposure: Money | None
+    ) -> tuple[list[Fraction], dict[int, Mapping[str, Fraction]]]:
+        """What settling up to now says may be charged of each, from their samples, as the closing will; of a pool also
+        by member. Sums of a unit are settled together, then ports, each with the limit that is left."""
+        found, at = self.found, self.at
+        ids = {drawing.service.id: drawing.service.external_id for one in found for drawing in one.drawings}
+        rows = overage.attacks(services=list(ids), period=found[0].period)
+
+        def attacks(named: str) -> list[Attack]:
+            return [
+                Attack(
+                    ids[row.service], Span(row.start, row.until), row.evidence,
+                    None if row.at_most is None else at_most_in(row.at_most, row.unit, named),
+                )
+                for row in rows
+            ]  # fmt: skip
+
+        billable = [ZERO] * len(found)
+        by_member: dict[int, Mapping[str, Fraction]] = {}
+        spent: Money | None = None
+        sums = [i for i, one in enumerate(found) if one.port is None]
+        caps = self.group.caps
+        for named in dict.fromkeys(found[i].unit for i in sums):
+            members = [i for i in sums if found[i].unit == named]
+            meters = []
+            for i in members:
+                draws = draws_of(found[i], self.catalog, at)
+                if found[i].pool is not None:
+                    of = {name: number for number, name in ids.items()}
+                    draws = tuple(replace(d, cap=cap_of(caps.get(of[d.service], ()), prices[i])) for d in draws)
+                meters.append(Meter(meter_of(found[i]).key, named, found[i].included, prices[i], draws, tolerances[i]))
+            facts = replace(_less_spent(self.group.by_unit[named], spent), exposure=exposure)
+            for i, settled in zip(members, settle(meters, facts, attacks=attacks(named)), strict=True):
+                billable[i] = settled.billable
+                by_member[i] = settled.by_service
+                if settled.billable:
+                    due = cost(settled.billable, prices[i])
+                    spent = due if spent is None else spent + due
+        for i, one in enumerate(found):
+            if one.port is None:
+                continue
+            port = with_terms(one.port, prices[i], tolerances[i])
+            facts = replace(_less_spent(self.group.by_unit[one.unit], spent), exposure=exposure)
+            billable[i] = settle_port(port, facts, attacks=attacks(one.unit)).overage
+            if billable[i]:
+                due = cost(billable[i], prices[i])
+                spent = due if spent is None else spent + due
+        return billable, by_member
 
 
-def policy(terms: OverageTerms) -> Policy:
-    """The provider's part of a decision."""
-    return Policy(action=terms.action, observe=terms.control is Control.OBSERVE)
+def _port_decided(judged: Judged, one: Counted, terms: OverageTerms, rule: Policy, catalog: Catalog) -> Judged:
+    assert one.port is not None
+    s = judged.standing
+    meter = catalog.meter(one.charge.measure.meter)
+    port = PortStanding(
+        port=with_terms(one.port, judged.terms, s.tolerance),
+        coming=one.coming,
+        interval_s=meter.interval_s,
+        consent=s.consent,
+        verified=s.verified,
+        acknowledged=s.acknowledged,
+        exposure=s.exposure,
+    )
+    found = decide_port(port, rule, lag_s=terms.lag_s)
+    act, rate = _held(found, one.unit)
+    ahead = arm_port(terms.warn_at, port, lag_s=terms.lag_s, told=judged.told)
+    if ahead is not None and meter.kind is MeterKind.GAUGE:
+        ahead = 1  # what a gauge's readings add up to bounds nothing
+    point = None if found.point is None else StopPoint(found.point.rate, found.point.why)
+    return replace(
+        judged,
+        due=crossed_port(terms.warn_at, port, told=judged.told),
+        decision=Decision(act, point, None, found.observe, found.explanation),
+        ahead=ahead,
+        port=port,
+        rate_bps=rate,
+    )
+
+
+def _held(found: PortDecision, unit_name: str) -> tuple[Action | None, int | None]:
+    """What is done, and the rate of a throttle: where nothing would be left of it a pause, and of what is no rate
+    nothing."""
+    if found.act is not Action.THROTTLE or found.point is None:
+        return found.act, None
+    rate = held_to(found.point.rate, unit_name)
+    if rate is not None:
+        return Action.THROTTLE, rate
+    return (Action.PAUSE if is_rate(unit_name) else Action.ABSORB), None
+
+
+def is_rate(unit_name: str) -> bool:
+    """Whether a unit is one of a line's speed."""
+    return unit_of(unit_name).dimension is Dimension.RATE
+
+
+def policy(terms: OverageTerms, one: Counted, catalog: Catalog, *, budget_spent: bool) -> Policy:
+    """The provider's part of a decision, with the reserve of a line that nothing more is absorbed for."""
+    action = terms.ports or terms.action if one.port is not None else terms.action
+    if one.kind == "level":
+        action = terms.levels
+    return Policy(action, reserve(one, terms, catalog), budget_spent, terms.control is Control.OBSERVE)
+
+
+def reserve(one: Counted, terms: OverageTerms, catalog: Catalog) -> Fraction:
+    """What may still run through while a pause takes effect: line rate x lag; 0 where the meter names no line rate."""
+    meter = catalog.meter(one.charge.measure.meter)
+    if meter.max_rate is None or one.kind not in ("charge", "pool"):
+        return ZERO
+    whole: Fraction = meter.max_rate * 10**meter.scale * one.factor * terms.lag_s * max(len(one.services), 1)
+    return whole
 
 
 def _holds(span: Span, at: datetime) -> bool:
@@ -199,108 +397,29 @@ def _less(
     return replace(consent, limit=Limit(amount, quantity, limit.typed))
 
 
-def _billable(
-    found: Sequence[Counted],
-    prices: Sequence[PriceTerms],
-    tolerances: Sequence[Fraction],
-    facts: Facts,
-    catalog: Catalog,
-    at: datetime,
-) -> list[Fraction]:
-    """What settling up to now says may be charged of each: from their samples, as the closing will."""
-    meters = [
-        Meter(
-            key=meter_of(one).key,
-            unit=one.unit,
-            included=one.included,
-            terms=prices[i],
-            draws=(draws_of(one, catalog, at),),
-            tolerance=tolerances[i],
-        )
-        for i, one in enumerate(found)
-    ]
-    ids = {one.service.id: one.service.external_id for one in found}
-    attacks = [
-        Attack(ids[row.service], Span(row.start, row.until), row.evidence, row.at_most)
-        for row in overage.attacks(services=list(ids), period=found[0].period)
-    ]
-    return [settled.billable for settled in settle(meters, facts, attacks=attacks)]
+def _less_spent(facts: Facts, spent: Money | None) -> Facts:
+    """The same facts, with amounts lowered by what is payable for others of another unit."""
+    if spent is None:
+        return facts
+    return replace(
+        facts,
+        consents=tuple(
+            replace(c, limit=replace(c.limit, amount=Money(max(c.limit.amount.minor - spent.minor, 0), spent.currency)))
+            if c.limit.amount is not None and c.limit.amount.currency == spent.currency
+            else c
+            for c in facts.consents
+        ),
+    )
 
 
-def draws_of(one: Counted, catalog: Catalog, at: datetime) -> Draws:
-    """What a charge drew in the period up to an instant, sample by sample."""
-    period = Period(one.part.active.start, min(one.part.active.end, at))
-    start, end, value = samples_of(one, catalog, period)
-    inside = (end > int(period.start.timestamp())) & (end <= int(one.part.active.end.timestamp()))
-    order = np.argsort(end[inside], kind="stable")
-    return Draws.of(one.service.external_id, start[inside][order], end[inside][order], value[inside][order], one.factor)
-
-
-def samples_of(one: Counted, catalog: Catalog, period: Period) -> tuple[Ints, Ints, Ints]:
-    """(start, end, amount) of every interval of a charge's series, in the direction that counts, in stored units."""
-    return samples_together([one], catalog, period)[0]
-
-
-def samples_together(found: Sequence[Counted], catalog: Catalog, period: Period) -> list[tuple[Ints, Ints, Ints]]:
-    """The same of many, read at once for each meter."""
-    by_meter: dict[str, list[int]] = {}
-    for i, one in enumerate(found):
-        by_meter.setdefault(one.charge.measure.meter, []).append(i)
-    out: dict[int, tuple[Ints, Ints, Ints]] = {}
-    for key, members in by_meter.items():
-        meter = catalog.meter(key)
-        series = sorted({series for i in members for series in found[i].series})
-        place = {number: at for at, number in enumerate(series)}
-        whole = usage.series_samples(
-            series=series,
-            period=period,
-            lead_s=lead_seconds(meter, found[members[0]].charge.measure),
-            trail_s=trail_seconds(meter) and 300,
-        ).samples
-        for i in members:
-            out[i] = _directed(found[i], catalog, _part(whole, [place[number] for number in found[i].series]))
-    return [out[i] for i in range(len(found))]
-
-
-def _part(whole: Samples, places: Sequence[int]) -> Samples:
-    """The samples of some of its series."""
-    spans = [slice(int(whole.offsets[i]), int(whole.offsets[i + 1])) for i in places]
-    offsets = np.cumsum([0, *(span.stop - span.start for span in spans)]).astype(np.int64)
-
-    def column(values: Ints) -> Ints:
-        return np.concatenate([values[span] for span in spans]) if spans else values[:0]
-
-    d = whole.discontinuity
-    return Samples(
-        column(whole.at), column(whole.v_in), column(whole.v_out), offsets,
-        discontinuity=None if d is None else column(d),
-    )  # fmt: skip
-
-
-def _directed(one: Counted, catalog: Catalog, block: Samples) -> tuple[Ints, Ints, Ints]:
-    meter = catalog.meter(one.charge.measure.meter)
-    into, out = read_deltas(meter, block, block.v_in), read_deltas(meter, block, block.v_out)
-    match direction_of(one.charge.measure, meter):
-        case Direction.IN:
-            value = into.value
-        case Direction.OUT:
-            value = out.value
-        case Direction.BOTH | Direction.SUM_OF_BOTH:
-            value = into.value + out.value
-        case Direction.GREATER:
-            value = into.value if into.value.sum() > out.value.sum() else out.value
-        case Direction.SAMPLE_MAX:
-            value = np.maximum(into.value, out.value)
-    return out.start, out.at, value
-
-
-def is_warning_that_counts(threshold: Threshold, included: Fraction) -> bool:
+def is_warning_that_counts(threshold: Threshold, included: Fraction, unit_name: str = "") -> bool:
     """Whether a threshold lies at or before the whole allowance: its message is the warning that overage needs."""
-    if threshold.of is Of.ALLOWANCE:
-        return threshold.value <= 1
-    return threshold.of is Of.QUANTITY and threshold.value <= included
-
-
-def chosen(found: Iterable[Judged], services: Collection[int]) -> list[Judged]:
-    """Those of these services."""
-    return [one for one in found if one.counted.service.id in services]
+    match threshold.of:
+        case Of.ALLOWANCE:
+            return threshold.value <= 1
+        case Of.QUANTITY:
+            value = in_unit(threshold.value, threshold.unit if unit_name else "", unit_name)
+            return value is not None and value <= included
+        case Of.BURST:
+            return True
+    return False

@@ -1,18 +1,21 @@
 """What a warning can say beyond where use stands: when the allowance is passed at this pace, and what days brought."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
 from fractions import Fraction
 from math import ceil, floor
 
 import numpy as np
 
-from coulance.flows.overage_control.judging import Judged, cost, samples_together
+from coulance.flows.overage_control.judging import Judged, cost
+from coulance.flows.overage_control.samples import samples_together
 from coulance_core.catalog.terms import Catalog
 from coulance_core.kernel import Money, Period, civil_midnight
+from coulance_core.overage.bursts import figure_of
 from coulance_core.overage.limit import UnableToLimitError, most
 from coulance_core.overage.pace import forecast
+from coulance_core.overage.ports import PortStanding
 from coulance_core.usage.samples import Ints
 
 _WEEKS = timedelta(days=28)
@@ -24,7 +27,8 @@ class Outlook:
     """At this pace: when the allowance is passed (None: not in this period, or it was), and what is used by the end.
 
     `cost_at_end` is what use past the allowance would come to if all of it were allowed; `charged_at_end` what of it
-    the consent in force allows. `days` are the civil days of the period so far with what each brought.
+    the consent in force allows. `days` are the civil days of the period so far with what each brought; of a port each
+    day's busiest sample. `history` is what each hour brought up to now, in stored units, from the first use on.
     """
 
     passes_at: datetime | None
@@ -32,15 +36,45 @@ class Outlook:
     cost_at_end: Money
     charged_at_end: Money
     days: tuple[tuple[date, Fraction], ...]
+    history: Ints = field(default_factory=lambda: np.zeros(0, np.int64), compare=False)
 
 
 def outlooks(found: Sequence[Judged], *, catalog: Catalog, at: datetime) -> list[Outlook]:
     """By the last four weeks, hour by hour; the samples of all are read together."""
     if not found:
         return []
-    since = min(min(at - _WEEKS, one.counted.part.active.start) for one in found)
-    read = samples_together([one.counted for one in found], catalog, Period(since, at))
-    return [_outlook(one, end, value, at) for one, (_, end, value) in zip(found, read, strict=True)]
+    sums = [one for one in found if one.port is None]
+    read: Iterator[tuple[Ints, Ints, Ints]] = iter(())
+    if sums:
+        since = min(min(at - _WEEKS, one.counted.part.active.start) for one in sums)
+        read = iter(samples_together([one.counted for one in sums], catalog, Period(since, at)))
+    out = []
+    for one in found:
+        if one.port is not None:
+            out.append(_of_port(one, one.port, at))
+        else:
+            _, end, value = next(read)
+            out.append(_outlook(one, end, value, at))
+    return out
+
+
+def _of_port(judged: Judged, standing: PortStanding, at: datetime) -> Outlook:
+    """A percentile doesn't grow with the days: at this pace means that the rest of the period is as what was so far."""
+    one, port = judged.counted, standing.port
+    so_far = replace(port, expected=int(port.end.size))
+    at_end = max(figure_of(so_far), one.used)
+    over = max(at_end - standing.top, Fraction(0))
+    passes = None
+    burst, gone = standing.burst, at - one.part.active.start
+    if burst.above and one.used < one.included:
+        left = max(burst.free - burst.above, 0)
+        seconds = left * (gone // timedelta(seconds=1)) // burst.above
+        runs_out = at + timedelta(seconds=seconds)
+        passes = runs_out if runs_out < one.part.active.end else None
+    highest = np.maximum.reduce([*port.columns]) if port.end.size else port.end
+    return Outlook(
+        passes, at_end, cost(over, judged.terms), _charged(judged, over), _by_day(judged, port.end, highest, at, max)
+    )
 
 
 def outlook(judged: Judged, *, catalog: Catalog, at: datetime) -> Outlook:
@@ -50,7 +84,7 @@ def outlook(judged: Judged, *, catalog: Catalog, at: datetime) -> Outlook:
 
 def _outlook(judged: Judged, end: Ints, value: Ints, at: datetime) -> Outlook:
     one = judged.counted
-    began = max(at - _WEEKS, civil_midnight(one.service.started_on, one.zone))
+    began = max(at - _WEEKS, civil_midnight(min(drawing.service.started_on for drawing in one.drawings), one.zone))
     now = int(at.timestamp())
     past = (end > int(began.timestamp())) & (end <= now)
     hours = max((now - int(began.timestamp())) // _HOUR, 0)
@@ -67,7 +101,14 @@ def _outlook(judged: Judged, end: Ints, value: Ints, at: datetime) -> Outlook:
         passes = at + timedelta(hours=found.crosses_in)
     at_end = found.at_end * one.factor
     over = max(at_end - one.included - judged.standing.tolerance, Fraction(0))
-    return Outlook(passes, at_end, cost(over, judged.terms), _charged(judged, over), _days(judged, end, value, at))
+    return Outlook(
+        passes,
+        at_end,
+        cost(over, judged.terms),
+        _charged(judged, over),
+        _days(judged, end, value, at),
+        _trimmed(history),
+    )
 
 
 def _trimmed(history: np.ndarray) -> np.ndarray:
@@ -88,6 +129,12 @@ def _charged(judged: Judged, over: Fraction) -> Money:
 
 
 def _days(judged: Judged, end: np.ndarray, value: np.ndarray, at: datetime) -> tuple[tuple[date, Fraction], ...]:
+    return _by_day(judged, end, value, at, sum)
+
+
+def _by_day(
+    judged: Judged, end: np.ndarray, value: np.ndarray, at: datetime, take: Callable[[list[int]], int]
+) -> tuple[tuple[date, Fraction], ...]:
     one = judged.counted
     first, last = one.part.active.start.astimezone(one.zone).date(), at.astimezone(one.zone).date()
     days = [first + timedelta(days=n) for n in range((last - first).days + 1)]
@@ -95,5 +142,6 @@ def _days(judged: Judged, end: np.ndarray, value: np.ndarray, at: datetime) -> t
     place = np.searchsorted(edges, end, side="left") - 1  # what ends at midnight belongs to the day before
     out = []
     for n, day in enumerate(days):
-        out.append((day, sum(value[place == n].tolist()) * one.factor))
+        own = value[place == n].tolist()
+        out.append((day, (take(own) if own else 0) * one.factor))
     return tuple(out)

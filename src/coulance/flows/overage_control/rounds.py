@@ -16,7 +16,7 @@ from coulance.flows.overage_control.counted import used_by
 from coulance.flows.overage_control.evaluating import Evaluated, evaluate, is_on
 from coulance.overage import arming
 from coulance.overage import operations as overage
-from coulance.overage.arming import Armed
+from coulance.overage.arming import Armed, ArmedPool
 from coulance.services import queries as services
 from coulance.usage import operations as usage
 from coulance.usage import queries as samples
@@ -26,6 +26,7 @@ _AT_ONCE = 2000
 """Services whose counters are added up together."""
 _TURNED = 1000
 _T = TypeVar("_T")
+Watched = Armed | ArmedPool
 
 
 def round_of(*, at: datetime) -> Evaluated:
@@ -68,23 +69,33 @@ def sweep(*, at: datetime, escalate: bool = True) -> Evaluated:
 
 
 def passed(owners: Sequence[tuple[int, int]], *, at: datetime) -> list[tuple[int, int]]:
-    """Those of these services of which a charge passed its armed position, whose period is over, or with none armed."""
+    """Those of these services of which a charge, or whose pool, passed its armed position, whose period is over, or
+    with none armed."""
     found = arming.armed(services=[service for _, service in owners])
     known = {one.service for one in found}
     due = {owner for owner in owners if owner[1] not in known}
-    current: dict[Period, list[Armed]] = {}
+    current: dict[Period, list[tuple[Watched, tuple[tuple[int, int], ...]]]] = {}
+    members: dict[tuple[int, str], list[tuple[int, int]]] = {}
     for one in found:
+        owner = (one.account, one.service)
         if one.until <= at or at < one.start:
-            due.add((one.account, one.service))
+            due.add(owner)
+        elif one.pool:
+            members.setdefault((one.account, one.pool), []).append(owner)
         elif one.next_at is not None and one.series:
-            current.setdefault(Period(one.start, one.until), []).append(one)
-    for period, members in current.items():
-        totals = used_by([(one.series, one.direction) for one in members], period)
-        due.update(
-            (one.account, one.service)
-            for one, used in zip(members, totals, strict=True)
-            if one.next_at is not None and used >= one.next_at
-        )
+            current.setdefault(Period(one.start, one.until), []).append((one, (owner,)))
+    pools = {(one.account, one.pool): one for one in arming.armed_pools(pools=members)} if members else {}
+    for key, drawing in members.items():
+        pool = pools.get(key)
+        if pool is None or pool.until <= at or at < pool.start:
+            due.update(drawing)
+        elif pool.next_at is not None and pool.series:
+            current.setdefault(Period(pool.start, pool.until), []).append((pool, tuple(drawing)))
+    for period, watched in current.items():
+        totals = used_by([(one.series, one.direction) for one, _ in watched], period)
+        for (position, of), used in zip(watched, totals, strict=True):
+            if position.next_at is not None and used >= position.next_at:
+                due.update(of)
     return sorted(due)
 
 

@@ -17,7 +17,7 @@ from coulance.flows.overage_control.judging import Judged
 from coulance.flows.overage_control.outlook import Outlook
 from coulance.flows.sending.wording import STYLE, Written, language_of
 from coulance.invoicing.documents.words import Words
-from coulance_core.catalog.terms import Action
+from coulance_core.catalog.terms import Action, Of
 from coulance_core.kernel import Money
 from coulance_core.overage.standing import Stop, stop_point
 
@@ -29,7 +29,8 @@ _WIDTH = 110
 class Situation:
     """What a warning is about. `stopped` is whether the network is paused or throttled by it now, and how.
 
-    `again` when it was told before and nobody has answered; `late` days ago.
+    `again` when it was told before and nobody has answered; `resumed` when it runs again. `of` is the kind of threshold
+    that is told of.
     """
 
     judged: Judged
@@ -40,6 +41,8 @@ class Situation:
     stopped: bool
     at: datetime
     again: bool = False
+    resumed: bool = False
+    of: Of | None = None
 
 
 def write(situation: Situation, *, language: str, name: str, link: str, until: datetime) -> Written:
@@ -47,6 +50,15 @@ def write(situation: Situation, *, language: str, name: str, link: str, until: d
     own = language_of(language)
     with translation.override(own):
         return _Mail(situation, own, name, link, until).written()
+
+
+def short(situation: Situation, *, language: str, link: str) -> str:
+    """The text message to one reader."""
+    own = language_of(language)
+    with translation.override(own):
+        mail = _Mail(situation, own, "", link, situation.at)
+        said = {"seller": situation.seller, "what": mail.subject(), "link": link}
+        return (_("%(seller)s: %(what)s. Answer: %(link)s") % said).replace("\u00a0", " ")
 
 
 def facts(situation: Situation, *, language: str) -> list[str]:
