@@ -119,3 +119,27 @@ def test_one_that_fails_on_the_way_leaves_nothing_and_can_be_sent_again(
     assert credit_notes() == 0
     assert lasting_api("POST", PATH, CREDIT, Idempotency_Key="k1").status_code == 201
     assert credit_notes() == 1
+
+
+PAID = {"account": "acme", "amount": {"amount": "500.00", "currency": "EUR"}, "received_on": "2026-11-20",
+        "method": "bank", "source": "psp/tr_1", "reason": "iDEAL"}  # fmt: skip
+
+
+def test_a_source_is_of_its_account_whatever_token_sends_it(api: Api) -> None:
+    """A system that was given a new token sends what it sent before: it is told of it, and nothing is booked twice."""
+    from coulance.payments import queries
+    from tests.api.conftest import make_token
+
+    first = api("POST", "/payments", PAID)
+    assert (first.status_code, api("POST", "/payments", PAID).status_code) == (201, 200)
+    new = f"Bearer {make_token('payments:write', 'payments:read')}"
+    other = api("POST", "/payments", PAID, Authorization=new)
+    assert (other.status_code, other.json()["where"]) == (409, "body.source")
+    assert f"payment {first.json()['id']}" in other.json()["detail"]
+    assert api("POST", "/payments", {**PAID, "source": "psp/tr_2"}, Authorization=new).status_code == 201
+    refund = {"amount": {"amount": "0.40", "currency": "EUR"}, "refunded_on": "2026-11-21", "source": "r1",
+              "reason": "x", "iban": "NL91ABNA0417164300"}  # fmt: skip
+    back = f"/payments/{first.json()['id']}/refunds"
+    answers = [api("POST", back, refund, Authorization=auth).status_code for auth in (f"Bearer {api.token}", new)]
+    assert answers == [201, 409]
+    assert len(queries.refunds(receipts=[first.json()["id"]])) == 1

@@ -30,7 +30,8 @@ _METHOD = Field(pattern="^(bank|cash|card|other)$", examples=["bank"])
 _SOURCE = Field(
     min_length=1,
     max_length=150,
-    description="Your own name of it: the same again is the same payment, and is booked once.",
+    description="Your own name of it, of its account: the same again is the same payment, and is booked once. Another "
+    "token's is refused (409).",
     examples=["psp/tr_4711"],
 )
 
@@ -209,9 +210,21 @@ def _choices(account: int, parts: list[Part]) -> Any:
     return flow.choices(account=account, named=named)
 
 
-def _source(request: HttpRequest, given: str) -> str:
-    """The key that books once; under the token's name, so that no token can meet another's or a bank file's."""
-    return f"api:{token_of(request).prefix}:{given}"
+def _source(request: HttpRequest, account: int, given: str, *, refund: bool = False) -> str:
+    """The key that books once: of the account and its source, whatever token sends it.
+
+    What another token booked under it is a conflict (409) that names it: a new token of the same system would book it
+    again, and one of another system means other money by the same name.
+    """
+    actor = actor_of(request)
+    there = queries.booked_elsewhere(account=account, source=given, actor=actor, refunds=refund)
+    if there is not None:
+        what = f"refund {there}" if refund else f"payment {there}, at /api/v1/payments/{there}"
+        detail = f"another token booked {given!r} for this account already, as {what}; expected a source of its own"
+        raise Problem(409, "refused", detail, where="body.source")
+    old = f"api:{token_of(request).prefix}:{given}"
+    # Keys were of tokens once: what was booked so is still known by that.
+    return old if queries.is_source_used(source_key=old, refunds=refund) else f"api:{account}:{given}"
 
 
 @operation(router, "GET", "", scope="payments:read", summary="Payments, the newest first", response=Page[Payment],
@@ -245,7 +258,7 @@ def list_payments(
 def book_payment(request: HttpRequest, response: HttpResponse, given: PaymentGiven) -> Any:
     """Book money that came in (201); the same `source` again is the payment that is there (200)."""
     account = account_row(given.account)
-    source = _source(request, given.source)
+    source = _source(request, account.id, given.source)
     # Of one that is booked, what it was for need not be open any more; whether the rest is the same, the flow judges.
     there = queries.receipt_by_source(source_key=source) is not None
     booked = flow.book_payment(
@@ -314,13 +327,13 @@ def reverse_payment(request: HttpRequest, payment: ReceiptId, given: Reversal) -
            response={201: Refund})  # fmt: skip
 def refund_payment(request: HttpRequest, payment: ReceiptId, given: RefundGiven) -> Any:
     """Money paid back out of what is left of a payment. It books; it moves no money."""
-    _receipt(payment)
+    found = _receipt(payment)
     amount = amount_of(given.amount, "body.amount")
     made = flow.refund_payment(
         receipt=payment,
         amount=amount,
         refunded_on=given.refunded_on,
-        source_key=_source(request, given.source),
+        source_key=_source(request, found.account, given.source, refund=True),
         method=Method(given.method) if given.method else None,
         iban=given.iban,
         actor=actor_of(request),

@@ -284,6 +284,23 @@ def receipt(*, receipt: int) -> Receipt:
     return _receipt(rows[0])
 
 
+def booked_elsewhere(*, account: int, source: str, actor: str, refunds: bool = False) -> int | None:
+    """The receipt (or refund) of an account that somebody else than `actor` booked by the API under that source."""
+    table = "payments_refund" if refunds else "payments_receipt"
+    rows = _fetch(
+        f"SELECT id FROM {table} WHERE account_id = %s AND actor <> %s AND source_key LIKE 'api:%%'"  # noqa: S608
+        " AND substr(source_key, strpos(substr(source_key, 5), ':') + 5) = %s ORDER BY id LIMIT 1",
+        [account, actor, source],
+    )
+    return rows[0][0] if rows else None
+
+
+def is_source_used(*, source_key: str, refunds: bool = False) -> bool:
+    """Whether a receipt (or refund) of exactly that source is booked."""
+    table = "payments_refund" if refunds else "payments_receipt"
+    return bool(_fetch(f"SELECT 1 FROM {table} WHERE source_key = %s", [source_key]))  # noqa: S608
+
+
 def receipt_by_source(*, source_key: str) -> Receipt | None:
     """The receipt booked from that source, undone or not; none when there is none."""
     rows = _fetch(_RECEIPTS + " WHERE r.source_key = %s", [source_key])
