@@ -83,6 +83,7 @@ def demo(ctx: click.Context, no_serve: bool, data: Path | None, port: int, worke
         documents = _write_pdfs(show, here.home / "documents")
         if data is None:
             _live_end(show, live)
+            _control(show, here.home, port)
         _summary(show, documents, here.home)
         link = _sign_in()
     if no_serve:
@@ -289,6 +290,38 @@ def _live_end(show: Show, before: list[str]) -> None:
         live.read(clock.now())
     for line in live.told(clock.now()):
         show.done(line)
+
+
+def _control(show: Show, home: Path, port: int) -> None:
+    """The running month under control: who was warned, reached, paused; and one customer's page to open."""
+    from coulance.drivers.record import RecordOnly
+    from coulance.enforcement import executing
+    from coulance.integrations.demo import control, story
+    from coulance.platform import clock
+
+    paper = RecordOnly()
+    began = time.monotonic()
+    told = control.tell(
+        CHECKOUT / "examples" / "provider.toml",
+        home,
+        now=clock.now(),
+        actor=story.ACTOR,
+        execute=lambda at: executing.round_of({"paper": paper}, worker="demo", now=lambda: at),
+    )
+    if told is None:
+        show.done("this month has only just begun: the story of its limits needs an hour of it")
+        return
+    show.done(
+        f"this month, {told.watched} customers decide how far overage goes ({time.monotonic() - began:.1f} s): "
+        f"{told.warned} were warned, {told.reached} of them reached, {told.answered} allowed more up to a limit, "
+        f"{told.paused} are paused, {told.to_call} to be called"
+    )
+    show.done(
+        f"past the allowances, {told.charged} may be charged by those limits; {told.absorbed} ran on and is absorbed"
+    )
+    if told.page:
+        show.say(f"          {told.whose} is at its limit; their page, as they see it by the link in the mail:")
+        show.say(f"          http://127.0.0.1:{port}{told.page}", "cyan")
 
 
 def _summary(show: Show, documents: list[Path], home: Path) -> None:

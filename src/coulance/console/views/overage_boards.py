@@ -10,6 +10,7 @@ from django.shortcuts import render
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET
 
+from coulance.catalog.queries import UnableToFindCatalogError
 from coulance.console.access import operators_only
 from coulance.console.acts import new_token
 from coulance.console.tables import Act, Cell, Field, Row, Table
@@ -258,7 +259,10 @@ def pauses(request: HttpRequest) -> HttpResponse:
 @require_GET
 def exposure(request: HttpRequest) -> HttpResponse:
     """What the provider stands to absorb while pauses take effect."""
-    rows = overage_by_hand.exposure(at=clock.now())
+    try:
+        rows = overage_by_hand.exposure(at=clock.now())
+    except UnableToFindCatalogError:
+        rows = []
     sums: dict[str, int] = {}
     for row in rows:
         if row.bound is not None:

@@ -76,14 +76,14 @@ def mail(period: str, folder: Path, *, actor: str, at: datetime, lanes: int = 4)
     third = max(len(addresses) // 3, 1)
     lost = dict(zip(addresses[third::third], BOUNCES, strict=False))
     box = folder.with_name("bounces.mbox")
-    reports = [_report(row, *lost[row.address], at + timedelta(minutes=9)) for row in rows if row.address in lost]
+    reports = [report_of(row, *lost[row.address], at + timedelta(minutes=9)) for row in rows if row.address in lost]
     box.write_bytes(b"".join(b"From MAILER-DAEMON\n" + report + b"\n" for report in reports))
     notices.read_bounces(path=box, at=at + timedelta(hours=1))
     back = tuple(sorted(one.document.number or "" for one in status.undelivered_documents()))
     return Mailed(len({row.about for row in rows}), len(addresses), back)
 
 
-def _report(row: sent.DeliveryRow, code: str, said: str, at: datetime) -> bytes:
+def report_of(row: sent.DeliveryRow, code: str, said: str, at: datetime) -> bytes:
     """A delivery report (RFC 3464) as the customer's server writes it."""
     host = row.address.rpartition("@")[2]
     outer = EmailMessage()
