@@ -35,7 +35,17 @@ from coulance.catalog.fields import (
     Zone,
 )
 from coulance.catalog.toml_tree import Node
-from coulance.catalog.values import Amount, Amounts, CreditorId, CurrencyCode, Percent, Price, UnitName, WarnAt
+from coulance.catalog.values import (
+    Amount,
+    Amounts,
+    CreditorId,
+    CurrencyCode,
+    Percent,
+    Price,
+    QuietHours,
+    UnitName,
+    WarnAt,
+)
 from coulance.platform.roles import Role
 from coulance_core.catalog.overage import Action, Control
 from coulance_core.catalog.paying import AllocationPolicy, DebitFile, GatewayName
@@ -415,8 +425,17 @@ OVERAGE = Table(
         Field("action", Choice(Action), "what happens when use must stop"),
         Field("throttle_to", Amounts((Dimension.RATE,)), 'the rate that is left when throttled, such as "10 Mbit/s"'),
         Field("tolerance", Percent(), "how much above the allowance is free, as a share of it"),
+        Field("ports", Choice(Action), "the same of percentile ports; a throttle holds one to its commit"),
+        Field("levels", Choice(Action), "the same of levels, such as stored data: absorb or warn"),
         Field("exposure", Amount(), "accrued overage above which somebody must acknowledge, or use stops"),
-        Field("warn_at", ListOf(WarnAt()), 'when customers are warned: "80 %", "90 % of limit", "1200 GB", "5.00 EUR"'),
+        Field(
+            "warn_at",
+            ListOf(WarnAt()),
+            'when customers are warned: "80 %", "90 % of limit", "1200 GB", "5.00 EUR" of overage, '
+            '"6 h of burst" left, "100 % at this pace", "unusual"',
+        ),
+        Field("remind_hours", Whole(1, 168), "how long nobody may have answered before they are told again"),
+        Field("quiet", QuietHours(), "when nobody is disturbed for what can wait, by the customer's own clock"),
         Field("reachable_above", Amount(), "limits above this want a contact who is reachable at once"),
         Field("approval_above", Amount(), "limits above this want the provider's approval"),
         Field("budget", Amount(), "what is absorbed for a customer in 12 months before pauses come earlier"),
@@ -459,6 +478,7 @@ PAYMENTS = Table(
     "how money is allocated, and by which rails it comes",
     (
         Field("allocation", Choice(AllocationPolicy), "the order in which debts are paid where the payer says nothing"),
+        Field("apply_on_hand", Flag(), "money left over, credit and prepaid balances pay new debts by themselves"),
         Field("creditor_id", CreditorId(), "your SEPA creditor identifier; without one nothing is collected"),
         Field("notice_days", Whole(1, 60), "how many days ahead a collection is announced"),
         Field("lead_days", Whole(1, 10), "how many days of business before its day a file is at the bank"),

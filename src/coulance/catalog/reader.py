@@ -191,11 +191,14 @@ class _Builder(PriceBuilder):
                 values[key] = Money.of(amount, named)
         if "warn_at" in values:
             values["warn_at"] = tuple(values["warn_at"])
+        if "quiet" in values:
+            values["quiet_from"], values["quiet_until"] = values.pop("quiet")
         if "throttle_to" in values:
             values["throttle_to"] = values["throttle_to"].to(unit("bit/s")).value
         if "lag" in values:
             values["lag_s"] = int(values.pop("lag").to(unit("s")).value)
-        return self.made(record.node, {"lag_s": "lag"}, lambda: core.OverageTerms(**values))
+        names = {"lag_s": "lag", "quiet_until": "quiet"}
+        return self.made(record.node, names, lambda: core.OverageTerms(**values))
 
     def _advice(self) -> core.AdviceTerms | None:
         record = self.root.get("advice")

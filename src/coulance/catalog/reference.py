@@ -146,6 +146,8 @@ def _plain(kind: f.Kind | None) -> str:
             return '"NL79ZZZ999999990000"'
         case v.Percent():
             return '"21 %"'
+        case v.QuietHours():
+            return '"22:00-07:30"'
         case v.Price():
             return '"0.10 EUR/GB"'
         case v.Amount():

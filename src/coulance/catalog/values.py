@@ -8,7 +8,7 @@ from coulance.catalog.faults import listed, nearest
 from coulance.catalog.fields import FAULTY, NUMBER, Faulty, Json, Reading
 from coulance.catalog.toml_tree import Node
 from coulance_core.catalog.faults import TermsError
-from coulance_core.catalog.overage import Of, Threshold
+from coulance_core.catalog.overage import Of, Threshold, civil_time
 from coulance_core.catalog.paying import CREDITOR_ID
 from coulance_core.kernel import Currency, Dimension, Quantity, Unit, UnitError, UnitPrice, currency, unit
 from coulance_core.kernel.quantity import unit_names
@@ -194,17 +194,27 @@ class Amounts:
 
 @dataclass(frozen=True, slots=True)
 class WarnAt:
-    """A point at which a customer is warned: `"80 %"` of the allowance, `"90 % of limit"`, `"1200 GB"`, `"25.00 EUR"`.
+    """A point at which a customer is warned: `"80 %"` of the allowance, `"90 % of limit"`, `"1200 GB"`, `"25.00 EUR"`,
+    `"6 h of burst"` left of a port, `"100 % at this pace"` by the period's end, and `"unusual"` use.
 
     Gives a `Threshold` whose key is the text.
     """
 
     def read(self, node: Node, reading: Reading) -> "Threshold | Faulty":
-        expected = 'a share such as "80 %" or "90 % of limit", a quantity such as "1200 GB", or an amount of overage'
+        expected = (
+            'a share such as "80 %" or "90 % of limit", a quantity such as "1200 GB", an amount of overage, '
+            '"6 h of burst", "100 % at this pace" or "unusual"'
+        )
         if not isinstance(node.value, str):
             return reading.wrong(node, expected)
         text = node.value
-        if found := re.fullmatch(rf"({NUMBER}) ?%( of limit)?", text):
+        if text == "unusual":
+            of, value, unit_name = Of.UNUSUAL, Fraction(1), ""
+        elif found := re.fullmatch(rf"({NUMBER}) ?% at this pace", text):
+            of, value, unit_name = Of.FORECAST, Fraction(found[1]) / 100, ""
+        elif found := re.fullmatch(rf"({NUMBER}) (min|h) of burst", text):
+            of, value, unit_name = Of.BURST, Fraction(found[1]) * (60 if found[2] == "h" else 1), ""
+        elif found := re.fullmatch(rf"({NUMBER}) ?%( of limit)?", text):
             of, value, unit_name = (Of.LIMIT if found[2] else Of.ALLOWANCE), Fraction(found[1]) / 100, ""
         elif found := re.fullmatch(rf"({NUMBER}) ([A-Z]{{3}})", text):
             money = _money(found[1], found[2], False, node, reading)
@@ -224,4 +234,23 @@ class WarnAt:
             return reading.fault(node, repr(text), error.faults[0].message)
 
     def schema(self) -> Json:
-        return {"type": "string", "pattern": rf"^{NUMBER} ?(%( of limit)?|[A-Z]{{3}}|\S+)$"}
+        kinds = r"%( of limit| at this pace)?|(min|h) of burst|[A-Z]{3}|\S+"
+        return {"type": "string", "pattern": rf"^(unusual|{NUMBER} ?({kinds}))$"}
+
+
+@dataclass(frozen=True, slots=True)
+class QuietHours:
+    """Civil times between which nobody is disturbed: `"22:00-07:30"`. Gives both."""
+
+    def read(self, node: Node, reading: Reading) -> tuple[str, str] | Faulty:
+        expected = 'civil times such as "22:00-07:30"'
+        if not isinstance(node.value, str):
+            return reading.wrong(node, expected)
+        first, _, last = node.value.replace(" ", "").partition("-")
+        if civil_time(first) is None or civil_time(last) is None:
+            return reading.fault(node, repr(node.value), expected)
+        return first, last
+
+    def schema(self) -> Json:
+        clock = "([01][0-9]|2[0-3]):[0-5][0-9]"
+        return {"type": "string", "pattern": f"^{clock} ?- ?{clock}$"}
