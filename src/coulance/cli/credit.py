@@ -26,8 +26,8 @@ def credit(number: str, credit_type: str, reason: str, lines: tuple[str, ...], y
     from coulance.cli.session import working_database
 
     with working_database():
-        from coulance.catalog import queries as catalog
-        from coulance.invoicing import operations, queries
+        from coulance.flows import crediting
+        from coulance.invoicing import queries
         from coulance.platform import clock
         from coulance_core.invoicing import CreditRequest, CreditType
         from coulance_core.kernel import Money
@@ -51,17 +51,13 @@ def credit(number: str, credit_type: str, reason: str, lines: tuple[str, ...], y
         question = f"Credit {what} on {number} of {stored.snapshot['buyer']['name']} ({credit_type}: {reason})?"
         if not yes and not click.confirm(question):
             raise click.Abort
-        at = clock.now()
-        provider = catalog.catalog().provider
-        given = operations.issue_credit_note(
+        given = crediting.give_credit_note(
             number=number,
             lines=asked,
             credit_type=CreditType(credit_type),
             reason=reason,
-            at=at,
-            issued_on=at.astimezone(provider.zone_info).date(),
             actor=actor(),
-            series=catalog.catalog().series["credit"],
+            at=clock.now(),
         )
         totals = queries.document(number=given).snapshot["totals"]
     gross, net = (totals[name].removeprefix("-") for name in ("gross", "net"))

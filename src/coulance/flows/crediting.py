@@ -4,8 +4,11 @@ from collections.abc import Sequence
 from datetime import date, datetime
 from typing import NamedTuple
 
+from django.db import transaction
+
 from coulance.catalog import queries as catalog
-from coulance.invoicing import crediting, debiting
+from coulance.flows import payments
+from coulance.invoicing import crediting, debiting, queries
 from coulance.invoicing import operations as invoicing
 from coulance_core.invoicing import CreditRequest, CreditType
 from coulance_core.kernel import Money
@@ -47,20 +50,25 @@ def give_credit_note(
 ) -> str:
     """Credit lines of an invoice (none: all that is left of it); gives the credit note's number. One transaction.
 
+    Where the invoice was paid, what is credited pays other debts of the account, if the provider's file lets it.
+
     Raises `UnableToCreditError` (invoicing), also without a reason, and `UnableToFindDocumentError`.
     """
     if not reason.strip():
         raise invoicing.UnableToCreditError("a credit note needs a reason: the customer reads it")
-    return invoicing.issue_credit_note(
-        number=number,
-        lines=lines,
-        credit_type=credit_type,
-        reason=reason.strip(),
-        at=at,
-        issued_on=_today(at),
-        actor=actor,
-        series=catalog.catalog().series["credit"],
-    )
+    with transaction.atomic():
+        given = invoicing.issue_credit_note(
+            number=number,
+            lines=lines,
+            credit_type=credit_type,
+            reason=reason.strip(),
+            at=at,
+            issued_on=_today(at),
+            actor=actor,
+            series=catalog.catalog().series["credit"],
+        )
+        _use_what_is_there(given, actor, at)
+    return given
 
 
 def preview_debit_note(*, number: str, reason: str, at: datetime) -> CreditPreview:
@@ -77,14 +85,23 @@ def reverse_credit_note(*, number: str, reason: str, actor: str, at: datetime) -
     """
     if not reason.strip():
         raise invoicing.UnableToCreditError("taking a credit note back needs a reason: the customer reads it")
-    return invoicing.issue_debit_note(
-        number=number,
-        reason=reason.strip(),
-        at=at,
-        issued_on=_today(at),
-        actor=actor,
-        series=catalog.catalog().series["credit"],
-    )
+    with transaction.atomic():
+        given = invoicing.issue_debit_note(
+            number=number,
+            reason=reason.strip(),
+            at=at,
+            issued_on=_today(at),
+            actor=actor,
+            series=catalog.catalog().series["credit"],
+        )
+        _use_what_is_there(given, actor, at)
+    return given
+
+
+def _use_what_is_there(number: str, actor: str, at: datetime) -> None:
+    """Credit that a document leaves over pays other debts; what is on hand pays the debt that it makes."""
+    account = queries.document(number=number).row.account
+    payments.apply_on_hand(accounts=[account], actor=actor, reason=f"{number} was issued", at=at)
 
 
 def _today(at: datetime) -> date:

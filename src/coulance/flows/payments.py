@@ -11,6 +11,7 @@ from typing import Any, ParamSpec, TypeVar
 
 from django.db import transaction
 
+from coulance.catalog import queries as catalog
 from coulance.customers import queries as customers
 from coulance.payments import operations, queries
 from coulance.payments.operations import DEFAULT_POLICY, Booked, NewReceipt
@@ -186,18 +187,48 @@ write_off = _act(operations.write_off)
 apply_credit = _act(operations.apply_credit)
 
 
-def settle(*, accounts: Sequence[int], on: date, actor: str, reason: str, at: datetime) -> dict[int, list[Allocation]]:
-    """Allocate money on hand and credit of these accounts to what they owe, each account in its own transaction.
+def settle(
+    *,
+    accounts: Sequence[int],
+    on: date,
+    actor: str,
+    reason: str,
+    at: datetime,
+    policy: AllocationPolicy = DEFAULT_POLICY,
+) -> dict[int, list[Allocation]]:
+    """Use money on hand, credit and prepaid of these accounts for what they owe, each in its own transaction.
 
     Gives what was done by account; an account where nothing was to be done is left out.
     """
     out: dict[int, list[Allocation]] = {}
     for account in sorted(set(accounts)):
         with transaction.atomic():
-            done = operations.settle(account=account, on=on, actor=actor, reason=reason, at=at)
+            done = operations.settle(account=account, on=on, actor=actor, reason=reason, at=at, policy=policy)
         if done:
             out[account] = done
     return out
+
+
+def apply_on_hand(
+    *, accounts: Sequence[int] | None = None, actor: str, reason: str, at: datetime
+) -> dict[int, list[Allocation]]:
+    """What accounts have on hand pays what they owe, as the provider's file says, after documents were issued.
+
+    For these accounts (none: all), each in its own transaction. Safe at any time and as often as one likes: killed in
+    between, the next one does what is left. Gives what was done by account.
+    """
+    terms = catalog.catalog()
+    if not terms.payments.apply_on_hand:
+        return {}
+    on = at.astimezone(terms.provider.zone_info).date()
+    return settle(
+        accounts=queries.with_means(accounts=accounts),
+        on=on,
+        actor=actor,
+        reason=reason,
+        at=at,
+        policy=terms.payments.allocation,
+    )
 
 
 def choices(*, account: int, named: Sequence[tuple[str, Money | None]]) -> list[Choice]:

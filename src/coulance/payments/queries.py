@@ -239,6 +239,41 @@ def balance(*, account: int, currency: str, on: date | None = None) -> Balance:
     return balances(accounts=[account], on=on).get(account, {}).get(currency, Balance(zero, zero, zero))
 
 
+def with_means(*, accounts: Iterable[int] | None = None) -> list[int]:
+    """Accounts that owe something payable and have something to pay it with: money left over, credit, or prepaid."""
+    wanted = None if accounts is None else sorted(set(accounts))
+    found = _fetch(
+        "SELECT account_id FROM ("
+        " SELECT account_id, currency, amount FROM payments_receipt WHERE reversed_on IS NULL AND method <> 'prepaid'"
+        " UNION ALL SELECT account_id, currency, -amount FROM payments_allocation"
+        "  WHERE reversed_on IS NULL AND NOT prepaid"
+        " UNION ALL SELECT f.account_id, f.currency, -f.amount FROM payments_refund f"
+        "  JOIN payments_receipt r ON r.id = f.receipt_id WHERE f.reversed_on IS NULL AND r.reversed_on IS NULL) rows"
+        " WHERE %(accounts)s::bigint[] IS NULL OR account_id = ANY(%(accounts)s)"
+        " GROUP BY account_id, currency HAVING sum(amount) > 0"
+        " UNION SELECT account_id FROM invoicing_document WHERE kind = 'credit_note' AND state = 'issued'"
+        "  AND (%(accounts)s::bigint[] IS NULL OR account_id = ANY(%(accounts)s))"
+        " UNION SELECT account_id FROM payments_opening_item WHERE open < 0 AND reversed_on IS NULL"
+        "  AND (%(accounts)s::bigint[] IS NULL OR account_id = ANY(%(accounts)s))",
+        {"accounts": wanted},
+    )
+    listed = open_items(accounts=[account for (account,) in found])
+    owed = {
+        account: {item.open.currency for item in items if item.payable.minor > 0} for account, items in listed.items()
+    }
+    standing = balances(accounts=[account for account, codes in owed.items() if codes])
+    return sorted(
+        account
+        for account, codes in owed.items()
+        if codes & {item.open.currency for item in listed[account] if item.open.minor < 0}
+        or any(
+            one.unallocated.minor > 0 or one.prepaid.minor > 0
+            for code, one in standing.get(account, {}).items()
+            if code in codes
+        )
+    )
+
+
 def unallocated(*, account: int, currency: str) -> Money:
     """The account's money that is allocated to nothing yet."""
     return balance(account=account, currency=currency).unallocated

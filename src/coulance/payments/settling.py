@@ -9,7 +9,7 @@ from datetime import date, datetime
 from coulance.ledger import operations as ledger
 from coulance.payments import booking, queries
 from coulance.payments.allocating import allocate_receipt, record
-from coulance.payments.booking import DEFAULT_POLICY, Booked
+from coulance.payments.booking import DEFAULT_POLICY, Booked, NewReceipt
 from coulance.payments.errors import (
     UnableToAllocateError,
     UnableToBookError,
@@ -27,28 +27,54 @@ from coulance_core.payments import (
 )
 
 
-def settle(*, account: int, on: date, actor: str, reason: str, at: datetime) -> list[Allocation]:
-    """Allocate all money on hand of an account that is left over, the oldest first, and set its credit off.
+def settle(
+    *, account: int, on: date, actor: str, reason: str, at: datetime, policy: AllocationPolicy = DEFAULT_POLICY
+) -> list[Allocation]:
+    """Use what an account has on hand for what it owes: money left over (the oldest first), credit, then prepaid.
 
-    For after new invoices. Nothing open, or nothing left: nothing happens.
+    For after new invoices. Nothing payable, or nothing on hand: nothing happens, however often it is asked.
     """
     booking.require_transaction("settle")
     ledger.lock_accounts(accounts=[account])
     undo_credited_write_offs(account=account, on=on, actor=actor, reason=reason, at=at)
     done: list[Allocation] = []
     for found in reversed(queries.receipts(accounts=[account], with_left=True)):
-        debts = queries.open_items(accounts=[account]).get(account, ())
-        if not any(item.payable.minor > 0 and item.open.currency == found.left.currency for item in debts):
+        if not _payable(account).get(found.left.currency):
             continue
-        allocation = allocate_receipt(receipt=found.id, on=on, actor=actor, reason=reason, at=at)
+        allocation = allocate_receipt(receipt=found.id, on=on, actor=actor, reason=reason, at=at, policy=policy)
         if allocation is not None:
             done.append(allocation)
-    for code in sorted({item.open.currency for item in queries.open_items(accounts=[account]).get(account, ())}):
+    for code in sorted(_payable(account)):
         key = f"settle/{account}/{code}/{at.isoformat()}"
-        booked = _set_off(account, code, on, (), DEFAULT_POLICY, None, key, actor, reason, at)
+        booked = _set_off(account, code, on, (), policy, None, key, actor, reason, at)
         if booked is not None and booked.allocation is not None:
             done.append(booked.allocation)
+    for code, owed in sorted(_payable(account).items()):
+        there = min(queries.prepaid(account=account, currency=code).minor, owed)
+        if there <= 0:
+            continue
+        drawn = NewReceipt(
+            account=account,
+            amount=Money(there, code),
+            received_on=on,
+            method=Method.PREPAID,
+            source_key=f"settle/{account}/{code}/{at.isoformat()}/prepaid",
+            reason=reason,
+            policy=policy,
+        )
+        allocation = booking.book(receipts=[drawn], actor=actor, at=at)[0].allocation
+        if allocation is not None:
+            done.append(allocation)
     return done
+
+
+def _payable(account: int) -> dict[str, int]:
+    """What may be paid of the account's debts now, by currency, in minor units; disputed parts are not asked for."""
+    sums: dict[str, int] = {}
+    for item in queries.open_items(accounts=[account]).get(account, ()):
+        if item.payable.minor > 0:
+            sums[item.open.currency] = sums.get(item.open.currency, 0) + item.payable.minor
+    return sums
 
 
 def apply_credit(

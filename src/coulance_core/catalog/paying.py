@@ -56,7 +56,8 @@ class PaymentTerms:
     announced (SEPA: 14 unless the mandate agrees to fewer). `lead_days`: how many days of business before its day the
     file is at the bank. A collection that came back for want of money is tried `retries` times more, `retry_after` days
     later each. `return_fee` is what a contract agreed that a returned collection costs; none is charged without.
-    `charge_notice_days`: how many days ahead a charge by agreement is announced.
+    `charge_notice_days`: how many days ahead a charge by agreement is announced. `apply_on_hand`: what an account has
+    on hand (money left over, credit, prepaid) pays its new debts by itself; without it a person says so.
     """
 
     allocation: AllocationPolicy = AllocationPolicy.BASE_BEFORE_OVERAGE
@@ -72,6 +73,7 @@ class PaymentTerms:
     charge_notice_days: int = 3
     top_up_least: Money | None = None
     top_up_most: Money | None = None
+    apply_on_hand: bool = True
 
     def __post_init__(self) -> None:
         refuse("payments", self.faults())

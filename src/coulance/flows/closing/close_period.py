@@ -20,6 +20,7 @@ from django.db import InterfaceError, connection, transaction
 
 from coulance.catalog import queries as catalog
 from coulance.customers import queries as customers
+from coulance.flows import payments
 from coulance.flows.closing.chunk import AccountDrafts, Parked, draft_chunk
 from coulance.flows.closing.terms import Closing
 from coulance.flows.closing.worker import work
@@ -162,6 +163,7 @@ def close_period(
         raise UnableToCloseError(f"{run.name} is being closed by another process; its numbers come when that is done")
     numbered = invoicing.assign_numbers(run=opened.id, series=run.catalog.series, at=at)
     ask_all(at=at)
+    payments.apply_on_hand(actor=actor, reason=f"what {run.name} billed is paid out of what is on hand", at=at)
     numbers: dict[str, tuple[str, str]] = {}
     for block in numbered.blocks:
         series = run.catalog.series[block.series]
