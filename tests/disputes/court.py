@@ -1,7 +1,6 @@
 """A bill and what is done about it, one sentence at a time: contested, asked, answered, decided, paid."""
 
 import re
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
@@ -32,7 +31,7 @@ from coulance_core.kernel import Money, exact
 from coulance_core.notices import EvidenceKind
 from coulance_core.payments import Method
 from tests.closing.world import World
-from tests.overage.fair import ONCE, TABLES, fair_world
+from tests.overage.fair import TABLES
 
 ANNA = acting.operator("operator:anna")
 OPENED = datetime(2026, 7, 6, 10, tzinfo=UTC)
@@ -58,10 +57,11 @@ class Court:
     number: str
 
     @classmethod
-    def of(cls, folder: Path, uses: Sequence[int] = ONCE) -> "Court":
-        """The customer acme with so many GB a month, and contacts."""
-        world = fair_world(folder, uses)
-        world.provider(extra='email = "hulp@polder.example"\n', rest=TABLES)
+    def of(cls, folder: Path) -> "Court":
+        """The customer acme, whose server used 3000 GB of 1000 in June; and contacts."""
+        world = World(folder).provider(extra='email = "hulp@polder.example"\n', rest=TABLES).account()
+        world.service("vps-1", "vps-s", "2026-06-01", meter="traffic").use("vps-1", {"2026-06-15": 3000})
+        world.close("2026-06")
         people("acme")
         return cls(world, customer_rows.account("acme").id, "V2026-0001")
 

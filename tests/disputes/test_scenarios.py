@@ -123,8 +123,8 @@ def test_upheld_on_what_was_paid_is_credit_to_give_back(court: Court) -> None:
     case = court.opens(part("50.00"))
     assert court.stands() == "0.00"  # nothing of it is open, so nothing is held of it
     court.decides(case, "upheld")
-    fees = sum(one.open.minor for one in payments.items(account=court.account) if one.number.startswith("B"))
-    assert fees > 0
+    found = {one.number: one.open.decimal() for one in payments.items(account=court.account)}
+    assert found == {"B2026-0001": "0.00", court.number: "-36.30"}  # 60.50, of which 24.20 paid the fees
     assert court.audit() == []
 
 

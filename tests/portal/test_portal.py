@@ -118,7 +118,17 @@ def test_everybody_sees_their_own_and_nothing_else(place: Town, account: str) ->
 
 def test_every_address_says_whom_it_is_for() -> None:
     open_ = {p.name for p in urlpatterns if not getattr(p.callback, "for_customers", False)}
-    assert open_ == {"answer", "settle", "portal-sign-in", "portal-enter", "portal-sign-out", "portal-language"}
+    assert open_ == {
+        "answer",
+        "settle",
+        "contest-link",
+        "portal-password",
+        "portal-code",
+        "portal-sign-in",
+        "portal-enter",
+        "portal-sign-out",
+        "portal-language",
+    }
 
 
 def test_an_operators_pages_are_not_a_customers(place: Town) -> None:

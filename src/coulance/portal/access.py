@@ -10,12 +10,15 @@ from django.utils import translation
 from django.utils.translation import gettext as _
 
 from coulance.platform import clock
-from coulance.portal import entry
+from coulance.portal import entry, keys
 from coulance.portal.entry import Me
 
 View = Callable[..., HttpResponse]
 KEY = "portal"
+HALF = "portal.half"
 STAYS = timedelta(hours=12)
+HALF_LASTS = timedelta(minutes=10)
+FRESH = timedelta(minutes=30)
 
 
 def customers_only(view: View) -> View:
@@ -56,8 +59,45 @@ def who(request: HttpRequest) -> Me | None:
         return None
     if clock.now() - datetime.fromisoformat(kept["at"]) > STAYS:
         return None
+    changed = keys.changed_at(account=kept["account"], contact=kept["contact"])
+    if changed is not None and datetime.fromisoformat(kept["at"]) < changed:
+        return None  # another browser's, from before the password or the second factor changed
     me = entry.find(account=kept["account"], contact=kept["contact"])
     return me if me is not None and me.contact.email.casefold() == kept["address"] else None
+
+
+def come_in(request: HttpRequest, me: Me) -> HttpResponse:
+    """Go on to the pages, or to the second step of who has one."""
+    if not keys.wants_code(me):
+        begin(request, me)
+        return HttpResponseRedirect("/my/")
+    request.session.flush()
+    request.session[HALF] = {
+        "account": me.account.id, "contact": me.contact.external_id, "at": clock.now().isoformat()
+    }  # fmt: skip
+    return HttpResponseRedirect("/my/code")
+
+
+def half_in(request: HttpRequest) -> Me | None:
+    """Who has done the first step lately."""
+    kept = request.session.get(HALF)
+    if not isinstance(kept, dict) or clock.now() - datetime.fromisoformat(kept["at"]) > HALF_LASTS:
+        return None
+    return entry.find(account=kept["account"], contact=kept["contact"])
+
+
+def is_fresh(request: HttpRequest) -> bool:
+    """Whether they came in lately: what lets in is changed by nobody who found a browser open."""
+    kept = request.session.get(KEY)
+    return isinstance(kept, dict) and clock.now() - datetime.fromisoformat(kept.get("in", kept["at"])) <= FRESH
+
+
+def go_on(request: HttpRequest) -> None:
+    """Keep this session over a change that ends all others."""
+    kept = dict(request.session[KEY])
+    kept.setdefault("in", kept["at"])
+    request.session.cycle_key()
+    request.session[KEY] = kept | {"at": clock.now().isoformat()}
 
 
 def begin(request: HttpRequest, me: Me) -> None:
@@ -92,6 +132,7 @@ def words(request: HttpRequest) -> dict[str, Any]:
             ("overview", "/my/", _("Services")),
             ("documents", "/my/documents", _("Documents")),
             ("statement", "/my/statement", _("Statement")),
+            ("cases", "/my/cases", _("Cases")),
             ("contacts", "/my/contacts", _("Contacts")),
         ],
     }

@@ -2,14 +2,22 @@
 
 from django.urls import URLPattern, path
 
-from coulance.portal.views import answers, money, people, services, settling
+from coulance.portal.views import answers, disputes, money, people, services, settling, signing_in
 
 urlpatterns: list[URLPattern] = [
     path("answer/<str:token>", answers.answer, name="answer"),
     path("settle/<str:token>", settling.settle, name="settle"),
     path("my/waiting/<int:document>", settling.waiting, name="portal-waiting"),
+    path("contest/<str:token>", disputes.by_link, name="contest-link"),
+    path("my/documents/<int:document>/contest", disputes.contest, name="portal-contest"),
+    path("my/cases", disputes.cases, name="portal-cases"),
+    path("my/cases/<int:case>", disputes.case, name="portal-case"),
+    path("my/cases/<int:case>/files/<int:file>", disputes.case_file, name="portal-case-file"),
     path("my/", services.overview, name="portal"),
     path("my/sign-in", people.sign_in, name="portal-sign-in"),
+    path("my/password", signing_in.by_password, name="portal-password"),
+    path("my/code", signing_in.code, name="portal-code"),
+    path("my/security", signing_in.security, name="portal-security"),
     path("my/enter/<str:secret>", people.enter, name="portal-enter"),
     path("my/sign-out", people.sign_out, name="portal-sign-out"),
     path("my/language", people.choose_language, name="portal-language"),

@@ -6,12 +6,15 @@ e-invoice where one must go along.
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime, time, timedelta
+from datetime import UTC, datetime, time, timedelta
 
 from django.db import transaction
 
 from coulance.catalog import queries as catalog
 from coulance.customers import queries as customers
+from coulance.flows.disputing import links
+from coulance.flows.disputing.acting import policy as contesting_policy
+from coulance.flows.letters import base
 from coulance.flows.sending.documents import KIND, about, ref_of
 from coulance.flows.sending.wording import language_of, write
 from coulance.invoicing import operations as invoicing
@@ -228,7 +231,13 @@ def _messages(row: DocumentRow, to: Iterable[Person], *, reason: str, prefix: st
     out = []
     for no, (language, people) in enumerate(by_language.items(), 1):
         name = people[0].name if len(people) == 1 else ""
-        words = write(stored.snapshot, language=language, name=name, forms=forms)
+        words = write(
+            stored.snapshot,
+            language=language,
+            name=name,
+            forms=forms,
+            contest=_contest(row, people[0].ref if len(people) == 1 else ""),
+        )
         out.append(
             NewMessage(
                 key=f"{about(row.id)}/{prefix}{no}",
@@ -246,6 +255,14 @@ def _messages(row: DocumentRow, to: Iterable[Person], *, reason: str, prefix: st
             )
         )
     return out
+
+
+def _contest(row: DocumentRow, contact: str) -> str:
+    """The link to contest an invoice, or a part of it, without signing in; for what is no invoice none."""
+    if row.kind not in ("base_invoice", "overage_invoice"):
+        return ""
+    until = datetime.combine(row.issued_on, time(), UTC) + contesting_policy().open_within
+    return f"{base()}/contest/{links.make(links.Holder(row.account, contact, row.id), until=until)}"
 
 
 def _require_einvoice(snapshot: dict[str, object]) -> None:

@@ -37,15 +37,18 @@ def language_of(tag: str) -> str:
     return primary if primary in LANGUAGES else "en"
 
 
-def write(snapshot: Mapping[str, Any], *, language: str, name: str = "", forms: tuple[str, ...] = ()) -> Written:
+def write(
+    snapshot: Mapping[str, Any], *, language: str, name: str = "", forms: tuple[str, ...] = (), contest: str = ""
+) -> Written:
     """The mail that takes a document along. `name` is who reads it (empty: several do).
 
-    `forms` are the electronic forms attached beside the PDF. Raises `UnableToRenderError` for what is no document.
+    `forms` are the electronic forms attached beside the PDF; `contest` is the link to contest an invoice.
+    Raises `UnableToRenderError` for what is no document.
     """
     own = language_of(language)
     shown = view({**snapshot, "language": own}, pictures=False)
     with translation.override(own):
-        return _Mail(snapshot, shown, own, name, forms).written()
+        return _Mail(snapshot, shown, own, name, forms, contest).written()
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +58,7 @@ class _Mail:
     language: str
     name: str
     forms: tuple[str, ...]
+    contest: str = ""
 
     def written(self) -> Written:
         return Written(self.language, self._subject(), self._text(), self._html())
@@ -125,6 +129,10 @@ class _Mail:
     def _wrong(self) -> str:
         if self.snapshot["kind"] == "usage_statement":
             return _("If something in it is not right, answer this mail and tell us.")
+        if self.contest:
+            return _(
+                "Something in it is not right? Say which part by this link: it is set aside, and you pay the rest."
+            )
         return _("If something in it is not right, answer this mail before you pay, and tell us which line.")
 
     def _why(self) -> list[str]:
@@ -141,7 +149,8 @@ class _Mail:
         box = [f"  {label.ljust(width)}  {value}".rstrip() for label, value in rows]
         if callout["by"]:
             box.append(f"  {callout['by'][:1].upper()}{callout['by'][1:]}")
-        parts += ["\n".join(box), self._attached(), self._wrong(), "\n".join(self._signature())]
+        wrong = f"{self._wrong()}\n{self.contest}".rstrip()
+        parts += ["\n".join(box), self._attached(), wrong, "\n".join(self._signature())]
         return "\n\n".join(part for part in parts if part).replace("\u00a0", " ") + "\n"
 
     def _signature(self) -> list[str]:
@@ -163,6 +172,9 @@ class _Mail:
         tone = "box due" if self._due else "box"
         box = f'<div class="{tone}"><p class="dim">{escape(callout["label"])}</p>{amount}{by}{table}</div>'
         regards, seller, *contact = self._signature()
+        wrong: str = escape(self._wrong())
+        if self.contest:
+            wrong = f'<a href="{escape(self.contest)}" rel="noreferrer">{wrong}</a>'
         foot = "<br>".join([f"<strong>{escape(seller)}</strong>", *map(escape, contact)])
         return _PAGE.format(
             language=self.language,
@@ -174,7 +186,7 @@ class _Mail:
             box=box,
             why=why,
             attached=escape(self._attached()),
-            wrong=escape(self._wrong()),
+            wrong=wrong,
             regards=escape(regards),
             foot=foot,
         )

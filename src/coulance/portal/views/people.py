@@ -34,8 +34,7 @@ def enter(request: HttpRequest, secret: str) -> HttpResponse:
         except entry.UnableToEnterError:
             fault = True
         else:
-            access.begin(request, me)
-            return HttpResponseRedirect("/my/")
+            return access.come_in(request, me)
     return render(request, "portal/enter.html", words(request) | {"fault": fault}, status=403 if fault else 200)
 
 
@@ -51,7 +50,7 @@ def choose_language(request: HttpRequest) -> HttpResponse:
     """Another language, kept in the browser."""
     back = request.POST.get("next", "")
     inside = url_has_allowed_host_and_scheme(back, allowed_hosts=None) and back.startswith(
-        ("/my/", "/answer/", "/settle/")
+        ("/my/", "/answer/", "/settle/", "/contest/")
     )
     answer = HttpResponseRedirect(back if inside else "/my/")
     answer.set_cookie(

@@ -1,0 +1,150 @@
+"""What both sides of a case see: the same lines, use, warnings with proof, consents, terms, payments, earlier cases.
+
+One value for the portal, the console and the API; nothing in it is for one side only.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from typing import Any
+
+from django.utils.translation import gettext as _
+
+from coulance.disputes import queries as cases
+from coulance.disputes.queries import CaseRow, FileRow, PartRow
+from coulance.invoicing import queries as invoicing
+from coulance.invoicing.documents.view import view
+from coulance.invoicing.documents.words import Words
+from coulance.notices import queries as sent
+from coulance.overage import queries as overage
+from coulance.overage.reading import ConsentRow
+from coulance.payments import statements
+from coulance.services import queries as services
+from coulance_core.kernel import Explanation, Money
+from coulance_core.payments import BalancedRow
+
+_LOOK_BACK = timedelta(days=365)
+
+
+@dataclass(frozen=True, slots=True)
+class ContestedLine:
+    """A contested line: as billed, with its arithmetic; what is contested of it, with that one's."""
+
+    no: int
+    description: str
+    service: str
+    net: str
+    why: Explanation
+    part: PartRow
+    named: str
+    terms: str
+
+
+@dataclass(frozen=True, slots=True)
+class Warned:
+    """A warning of the period: which threshold of what, when, and how far its mail came."""
+
+    meter: str
+    threshold: str
+    at: datetime
+    proof: str
+    delivered_at: datetime | None
+    reached_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """All there is to see of a case beside its own steps. `pictures` are the period's use as the invoice shows it."""
+
+    lines: tuple[ContestedLine, ...]
+    pictures: tuple[Mapping[str, Any], ...]
+    use: tuple[Mapping[str, Any], ...]
+    warnings: tuple[Warned, ...]
+    consents: tuple[ConsentRow, ...]
+    payments: tuple[BalancedRow, ...]
+    earlier: tuple[CaseRow, ...]
+    files: tuple[FileRow, ...]
+
+
+def evidence_of(case: CaseRow, *, language: str, at: datetime, pictures: bool = True) -> Evidence:
+    """What both sides see of a case, in a language."""
+    stored = invoicing.document_by_id(document=case.document)
+    shown = view({**stored.snapshot, "language": language}, pictures=pictures)
+    parts = {part.line: part for part in cases.parts(case.id)}
+    words = Words.of(language)
+    lines = tuple(
+        ContestedLine(
+            no,
+            line["description"],
+            (line["service"] or {}).get("name", "") or line.get("pool", ""),
+            line["net"],
+            Explanation.from_json(line["explanation"]),
+            parts[no],
+            named(parts[no], line.get("unit", ""), words),
+            line.get("plan_version", ""),
+        )
+        for no, line in enumerate(stored.snapshot["lines"], 1)
+        if no in parts
+    )
+    contested = {line.service for line in lines}
+    own = [
+        one.id
+        for found in services.accounts_for_close([case.account])
+        for one in found.services
+        if one.name in contested
+    ]
+    warned = []
+    for row in overage.warnings(account=case.account, period_name=stored.row.period_name):
+        judged = sent.judgement(row.message, at=at) if row.message else None
+        warned.append(
+            Warned(
+                row.meter,
+                row.threshold,
+                row.at,
+                judged.rung.name.lower().replace("_", " ") if judged else "",
+                judged.delivered if judged else None,
+                judged.reached if judged else None,
+            )
+        )
+    consents = tuple(
+        one
+        for one in overage.consents(account=case.account)
+        if one.period_name in ("", stored.row.period_name) and (one.service is None or one.service in own)
+    )
+    statement = statements.account_statement(
+        account=case.account,
+        currency=case.gross.currency,
+        start=max((case.opened_at - _LOOK_BACK).date(), date(1990, 1, 1)),
+        end=at.date() + timedelta(days=1),
+    )
+    others = tuple(one for one in cases.cases(accounts=[case.account], at=at, limit=50) if one.id != case.id)
+    return Evidence(
+        lines,
+        tuple(shown["pictures"]),
+        tuple(shown["use"]),
+        tuple(warned),
+        consents,
+        tuple(statement.rows[-50:]),
+        others,
+        cases.files(case.id),
+    )
+
+
+def named(part: PartRow, unit: str, words: Words) -> str:
+    """How a part of a line was named, in a few words, in the language in force."""
+    given = part.named
+    said = [_("all of it")] if not set(given) - {"accepted"} else []
+    if "amount" in given:
+        said.append(_("%(amount)s before tax") % {"amount": _money(given["amount"], words)})
+    if "quantity" in given:
+        said.append(words.amount_of(given["quantity"], unit))
+    if "from" in given:
+        said.append(_("%(first)s to %(last)s") % {"first": given["from"][:10], "last": given["until"][:10]})
+    if "accepted" in given:
+        said.append(_("%(amount)s of it is accepted") % {"amount": _money(given["accepted"], words)})
+    return "; ".join(said)
+
+
+def _money(text: str, words: Words) -> str:
+    amount, code = text.split(" ")
+    return words.money(Money.of(amount, code).decimal(), code)
