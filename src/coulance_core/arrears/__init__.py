@@ -24,7 +24,12 @@ from coulance_core.arrears.facts import (
     StayKind,
     Worth,
 )
+from coulance_core.arrears.lifting import Wrongful, wrongful_restrictions
+from coulance_core.arrears.pack_file import parse_pack
 from coulance_core.arrears.packs import LawPack, choose_pack
+from coulance_core.arrears.policy_file import parse_policies, parse_policy
+from coulance_core.arrears.preview import Planned, preview
+from coulance_core.arrears.proposing import NotPlanned, Proposed, in_parts, promise, propose
 from coulance_core.arrears.refusals import Refused
 from coulance_core.arrears.terms import (
     INSTALMENT,
@@ -39,6 +44,7 @@ from coulance_core.arrears.terms import (
     Step,
     choose_policy,
 )
+from coulance_core.arrears.ways_out import Outlook, Owed, Way, WayOut, outlook
 
 __all__ = [
     "INSTALMENT",
@@ -68,11 +74,16 @@ __all__ = [
     "Lift",
     "Mode",
     "Nature",
+    "NotPlanned",
+    "Outlook",
+    "Owed",
     "Paid",
     "Plan",
     "PlanTerms",
+    "Planned",
     "Policy",
     "Promise",
+    "Proposed",
     "Refused",
     "Retrieval",
     "Reversal",
@@ -82,10 +93,22 @@ __all__ = [
     "Stay",
     "StayKind",
     "Step",
+    "Way",
+    "WayOut",
     "Worth",
+    "Wrongful",
     "choose_pack",
     "choose_policy",
     "decide",
+    "in_parts",
     "lifts",
     "may_execute",
+    "outlook",
+    "parse_pack",
+    "parse_policies",
+    "parse_policy",
+    "preview",
+    "promise",
+    "propose",
+    "wrongful_restrictions",
 ]

@@ -4,7 +4,7 @@ It holds nothing that doesn't follow from the facts. The guards and the decision
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date, datetime, timedelta
 
 from coulance_core.arrears.acts import Act, Route
@@ -38,6 +38,7 @@ class Judging:
             if done.undone_at is None and (self.observing or not done.observed):
                 for ref in done.debts:
                     self._by_step[done.step, ref].append(done)
+        self._turns: dict[str, list[Step]] = {}
         self._proofs: dict[tuple[str, str], Proof] = {}
         self._proven: dict[tuple[str, str], date | None] = {}
         self.deemed: DeemedRule | None = law.deemed_for(facts.debtor, self.h.on) if law else None
@@ -143,23 +144,32 @@ class Judging:
         """By which rule this debt bears interest."""
         return self.law.interest_for(self.facts.debtor, debt.due_on) if self.law else None
 
-    def turn(self, debt: Debt) -> Iterable[Step]:
+    def turn(self, debt: Debt) -> Sequence[Step]:
         """The step of each route whose turn it is for a debt: the first that is neither done nor moot, if all that
         come before it are."""
-        open_routes = set(Route)
+        found = self._turns.get(debt.ref)
+        if found is None:
+            found = self._turns[debt.ref] = self._turn(debt)
+        return found
+
+    def _turn(self, debt: Debt) -> list[Step]:
+        settled: dict[str, bool] = {}
+        out: list[Step] = []
+        blocked: set[Route] = set()
         for step in self.policy.steps:
-            if step.route not in open_routes or self.is_done(step, debt) or self.is_moot(step, debt):
+            if step.route in blocked:
                 continue
-            open_routes.discard(step.route)
-            if all(self.is_done(s, debt) or self.is_moot(s, debt) for s in self.policy.earlier[step.key]):
-                yield step
+            settled[step.key] = self.is_moot(step, debt) or self.is_done(step, debt)
+            if not settled[step.key]:
+                blocked.add(step.route)
+                # What stands before it in another route's file order is settled, or blocked with its own route.
+                if all(settled.get(one.key, False) for one in self.policy.earlier[step.key]):
+                    out.append(step)
+        return out
 
     def ready_on(self, step: Step, debt: Debt, service: str = "") -> date | None:
         """The day from which a step whose turn it is may be done; None: no day can be told yet."""
-        due = self.standing[debt.ref].due_on
-        if due is None:
-            return None
-        day = self._trigger(step, debt, service, due)
+        day = self._trigger(step, debt, service, self.standing[debt.ref].due_on or debt.due_on)
         if day is None or not step.nature.hurts:
             return day
         for before in self.policy.earlier[step.key]:

@@ -52,6 +52,8 @@ def _carried_out(j: Judging, step: Step, debt: str) -> bool:
 def _lift(j: Judging, step: Step, done: Done) -> Lift | None:
     grounds = {ref: ground_gone(j, step, ref) for ref in sorted(done.debts)}
     standing = [ref for ref, gone in grounds.items() if gone is None]
+    if standing and not step.nature.hurts:
+        return None
     if standing:
         owed: dict[str, int] = {}
         for ref in standing:

@@ -297,6 +297,8 @@ class Policy:
                 yield fault.under(f"step[{n}]")
             if step.key in seen:
                 yield Fault(f"step[{n}].key", f"{step.key!r} is there twice")
+            if step.route is Route.DEMAND and any(s.route is not Route.DEMAND for s in seen.values()):
+                yield Fault(f"step[{n}].route", "the demand stands first: the other routes leave from it")
             if step.act is Act.THROTTLE and step.rate_bps is not None and step.rate_bps < self.floor_bps:
                 yield Fault(f"step[{n}].rate", f"{step.rate_bps} bit/s is under the floor of {self.floor_bps} bit/s")
             if step.after not in (DUE, DECLINED, TERM):
