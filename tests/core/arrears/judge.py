@@ -24,7 +24,6 @@ RESTRICTS = ("throttle", "suspend", "terminate", "delete")
 WITHHOLDS = ("suspend", "terminate", "delete")
 TWO_PEOPLE = ("terminate", "delete")
 DAY = timedelta(days=1)
-LEAST = 500
 
 
 def local(facts: Facts, when: datetime) -> date:
@@ -184,7 +183,7 @@ def rest_ends(facts: Facts, debt: Debt, now: datetime) -> list[datetime]:
     return [when for when in ends if when <= now]
 
 
-def complaints(facts: Facts, step: str, service: str, debts: frozenset[str], now: datetime) -> list[str]:
+def complaints(facts: Facts, step: str, service: str, debts: frozenset[str], now: datetime, least: int) -> list[str]:
     """What the law has against an act at an instant. Empty: nothing."""
     if step not in NOTICES:
         return []
@@ -195,7 +194,7 @@ def complaints(facts: Facts, step: str, service: str, debts: frozenset[str], now
         debt = known[ref]
         wrong += [f"{ref}: {what}" for what in against(facts, step, debt, now)]
         total += debt.open.minor - contested(facts, debt, now) - flying(facts, debt, now)
-    if total < LEAST:
+    if total < least:
         wrong.append(f"only {total} is owed")
     everything = sum(d.open.minor for d in facts.debts)
     if sum(money.minor for money in facts.credit) >= everything:
@@ -294,7 +293,7 @@ def beyond_backup(facts: Facts, service: str, now: datetime) -> bool:
     )
 
 
-def stands(facts: Facts, done: Done, now: datetime) -> bool:
+def stands(facts: Facts, done: Done, now: datetime, least: int) -> bool:
     """Whether what was done still has a ground: one debt is enough."""
     known = {debt.ref: debt for debt in facts.debts}
     credit = sum(money.minor for money in facts.credit)
@@ -316,7 +315,7 @@ def stands(facts: Facts, done: Done, now: datetime) -> bool:
         if debt.kind is DebtKind.OVERAGE and not debt.expressly and done.step in RESTRICTS:
             continue
         total += free - used
-    return total >= LEAST
+    return total >= least
 
 
 def order(facts: Facts, now: datetime) -> Callable[[Debt], tuple[object, ...]]:
