@@ -18,7 +18,24 @@ _DAY = click.DateTime(["%Y-%m-%d"])
 
 @click.group()
 def account() -> None:
-    """Statements of account."""
+    """Statements of account; contacts who lost their password or telephone."""
+
+
+@account.command("forget-keys")
+@click.argument("external_id")
+@click.argument("contact")
+@click.option("--reason", required=True, help="How you know that it is them. It stays on record.")
+def forget_keys(external_id: str, contact: str, reason: str) -> None:
+    """Take away a contact's password and second factor: a mailed link lets them in again."""
+    with working_database():
+        from coulance.cli.operator import actor
+        from coulance.customers import contact_keys, queries
+        from coulance.platform import clock
+
+        number = queries.account(external_id).id
+        if not contact_keys.forget(account=number, contact=contact, actor=actor(), reason=reason, at=clock.now()):
+            raise click.ClickException(f"{contact} of {external_id} has neither a password nor a second factor")
+    click.echo(f"{contact} of {external_id} comes in by a mailed link again")
 
 
 @account.command()

@@ -67,3 +67,23 @@ class Contact(models.Model):
                 condition=~Q(channels__contains=["email"]) | ~Q(email=""), name="contact_email_for_channel"
             ),
         ]
+
+
+class ContactKey(models.Model):
+    """What a contact made up to come in by: a password (its hash), and perhaps a second factor.
+
+    Contacts are not operators: nothing here lets anybody into the console.
+    """
+
+    account = models.ForeignKey(Account, on_delete=models.CASCADE, related_name="+")
+    contact = models.CharField(max_length=100)
+    password = models.CharField(max_length=128, blank=True, default="", db_default="")
+    totp_sealed = models.BinaryField(null=True)
+    totp_step = models.BigIntegerField(default=0, db_default=0)
+    """The newest step whose code was used: a code is good once."""
+    changed_at = models.DateTimeField()
+    """Sessions that began before are over."""
+
+    class Meta:
+        db_table = "customers_contact_key"
+        constraints: ClassVar = [models.UniqueConstraint(fields=["account", "contact"], name="contact_key_once")]

@@ -62,9 +62,9 @@ def _limits(path: str) -> Limit | None:
         return limits.LINK
     if path.startswith("/my/enter/"):
         return limits.LINK
-    if path == "/my/sign-in":
+    if path in ("/my/sign-in", "/my/password", "/my/code"):
         return limits.ENTRY
-    if path.startswith("/answer/"):
+    if path.startswith(("/answer/", "/settle/", "/invited/")):
         return limits.ANSWER
     return limits.HOOK if path.startswith("/hooks/") else None
 

@@ -89,7 +89,10 @@ def half_in(request: HttpRequest) -> Me | None:
 def is_fresh(request: HttpRequest) -> bool:
     """Whether they came in lately: what lets in is changed by nobody who found a browser open."""
     kept = request.session.get(KEY)
-    return isinstance(kept, dict) and clock.now() - datetime.fromisoformat(kept.get("in", kept["at"])) <= FRESH
+    if not isinstance(kept, dict):
+        return False
+    came_in = str(kept.get("in") or kept["at"])
+    return clock.now() - datetime.fromisoformat(came_in) <= FRESH
 
 
 def go_on(request: HttpRequest) -> None:

@@ -14,12 +14,13 @@ from django.core.exceptions import ValidationError
 from django.db import transaction
 from django.utils.translation import gettext as _
 
+from coulance.customers import contact_keys
 from coulance.customers import queries as customers
+from coulance.customers.contact_keys import KeyRow
 from coulance.platform import at_rest, audit, limits
 from coulance.platform.limits import Limit
 from coulance.portal import entry, totp
 from coulance.portal.entry import Me
-from coulance.portal.models import ContactKey
 from coulance_core.kernel import require_aware
 
 PASSWORD = Limit("portal-password", 5, timedelta(minutes=3))
@@ -124,43 +125,19 @@ def check_code(me: Me, *, code: str, at: datetime) -> None:
     if limits.take(CODE, name, at=at) is not None:
         raise UnableToUseKeyError(_("Too many tries. Wait some minutes."))
     with transaction.atomic():
-        key = ContactKey.objects.select_for_update().filter(
-            account=me.account.id, contact=me.contact.external_id
-        ).first()  # fmt: skip
+        key = contact_keys.key(account=me.account.id, contact=me.contact.external_id, lock=True)
         step = None
         if key is not None and key.totp_sealed is not None:
-            secret = at_rest.unseal(bytes(key.totp_sealed))
+            secret = at_rest.unseal(key.totp_sealed)
             step = totp.step_of(secret, code, seconds=int(at.timestamp()), after=key.totp_step)
-        if key is None or step is None:
+        if step is None:
             raise UnableToUseKeyError(_("That is not the code the app shows now."))
-        ContactKey.objects.filter(pk=key.pk).update(totp_step=step)
+        contact_keys.use_step(account=me.account.id, contact=me.contact.external_id, step=step)
 
 
-def forget(*, account: int, contact: str, actor: str, reason: str, at: datetime) -> bool:
-    """Take away a contact's password and second factor, at their word: the mailed link lets them in again."""
-    with transaction.atomic():
-        done = ContactKey.objects.filter(account=account, contact=contact).update(
-            password="", totp_sealed=None, totp_step=0, changed_at=require_aware(at)
-        )
-        if done:
-            (row,) = customers.accounts([account])
-            audit.record(
-                actor=actor, act="contact.keys_forgotten", subject=f"account:{row.external_id}", at=at, reason=reason,
-                detail={"contact": contact},
-            )  # fmt: skip
-    return bool(done)
-
-
-def _key(account: int, contact: str) -> ContactKey | None:
-    return ContactKey.objects.filter(account=account, contact=contact).first()
+def _key(account: int, contact: str) -> KeyRow | None:
+    return contact_keys.key(account=account, contact=contact)
 
 
 def _keep(me: Me, at: datetime, *, act: str, **values: object) -> None:
-    with transaction.atomic():
-        ContactKey.objects.update_or_create(
-            account_id=me.account.id, contact=me.contact.external_id,
-            defaults={**values, "changed_at": require_aware(at)},
-        )  # fmt: skip
-        audit.record(
-            actor=f"contact:{me.contact.external_id}", act=act, subject=f"account:{me.account.external_id}", at=at
-        )
+    contact_keys.keep(account=me.account.id, contact=me.contact.external_id, act=act, at=at, **values)

@@ -19,7 +19,6 @@ import numpy as np
 import pyarrow as pa
 
 from coulance.catalog import operations as catalog_operations
-from coulance.catalog import queries as catalog
 from coulance.catalog.reader import read_provider_file
 from coulance.customers import operations as customers_operations
 from coulance.customers import queries as customers
@@ -35,7 +34,6 @@ from coulance.overage import queries as overage
 from coulance.services import operations as services_operations
 from coulance.services import queries as services
 from coulance.usage import operations as usage
-from coulance_core.catalog.terms import Control
 from coulance_core.kernel import Quantity, round_to, show
 
 ZONE = ZoneInfo("Europe/Amsterdam")
@@ -113,14 +111,6 @@ def tell(
         _set_up(provider_file, home / "provider", begin, actor)
         _play(home / "warnings", begin, now, execute)
     return _told(now)
-
-
-def is_on() -> bool:
-    """Whether the terms of this story are in force already."""
-    try:
-        return catalog.catalog().overage.control is Control.ENFORCE
-    except catalog.UnableToFindCatalogError:
-        return False
 
 
 def _set_up(provider_file: Path, folder: Path, begin: datetime, actor: str) -> None:

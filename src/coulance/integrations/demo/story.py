@@ -21,7 +21,6 @@ from coulance.customers import queries as customers
 from coulance.flows.closing.close_period import CloseReport, close_period
 from coulance.flows.customer_file import read_files
 from coulance.flows.import_customers import import_customers
-from coulance.integrations.demo import control
 from coulance.integrations.demo.feed import Batch, batches
 from coulance.integrations.demo.files import unknown_series, write_files
 from coulance.integrations.demo.fleet import OPENING, Fleet, fleet
@@ -29,6 +28,7 @@ from coulance.invoicing import queries as invoicing
 from coulance.services import operations as services_operations
 from coulance.services import queries as services
 from coulance.usage import operations as usage
+from coulance_core.catalog.terms import Control
 
 SEED = 2026
 ACTOR = "demo"
@@ -62,7 +62,7 @@ def closing_instant(year: int, month: int) -> datetime:
 def set_up(provider_file: Path, folder: Path) -> tuple[Fleet, int]:
     """Apply the provider file and import the customers' CSV files; returns the fleet, and how much was new."""
     at = datetime.combine(OPENING - timedelta(days=1), time(12), UTC)
-    if control.is_on():
+    if _controlled():
         return fleet(SEED), 0  # the terms have moved on since: see `control`
     file = read_provider_file(provider_file)
     if file.faults:
@@ -85,6 +85,14 @@ def set_up(provider_file: Path, folder: Path) -> tuple[Fleet, int]:
         at=at,
     )
     return made, plan.writes
+
+
+def _controlled() -> bool:
+    """Whether the terms of the running month (`control`) were applied."""
+    try:
+        return catalog.catalog().overage.control is Control.ENFORCE
+    except catalog.UnableToFindCatalogError:
+        return False
 
 
 def files_of(made: Fleet) -> list[Batch]:
