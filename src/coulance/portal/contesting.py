@@ -127,7 +127,10 @@ def _contest(one: Typed, of: Contestable, zone: ZoneInfo) -> Contest:
     if one.accepted:
         accepted = _money(one.accepted, code, what, least=0)
     if one.amount:
-        return Contest(one.line.no, Way.AMOUNT, amount=_money(one.amount, code, what), accepted=accepted)
+        amount = _money(one.amount, code, what)
+        if amount > one.line.left:
+            raise UnableToReadFormError(_("%(line)s: that is more than was billed and not credited yet.") % what)
+        return Contest(one.line.no, Way.AMOUNT, amount=amount, accepted=accepted)
     if one.quantity:
         try:
             quantity = exact(_plain(one.quantity))

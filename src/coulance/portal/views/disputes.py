@@ -133,6 +133,9 @@ def _contest(request: HttpRequest, document: int, actor: Actor, opened: Any, *, 
     except (UnableToFindCaseError, UnableToOpenError) as error:
         raise Http404 from error
     fault = ""
+    running = next((one for one in of.earlier if not one.state.is_closed), None)
+    if request.method == "POST" and running is not None and not any(line.can_be for line in of.lines):
+        return HttpResponseRedirect(opened(running.id))  # the button was pressed twice
     if request.method == "POST":
         try:
             (account,) = customers.accounts([of.document.account])
@@ -150,7 +153,7 @@ def _contest(request: HttpRequest, document: int, actor: Actor, opened: Any, *, 
             return HttpResponseRedirect(opened(made.case))
         except UnableToOpenError as error:
             running = opening.already(error, document=document, at=at)
-            if running is not None:  # the button was pressed twice, or somebody else was first
+            if running is not None:  # somebody else was first
                 return HttpResponseRedirect(opened(running.id))
             fault = contesting.said(error)
         except (DisputesError, UnableToReadFormError) as error:
