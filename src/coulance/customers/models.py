@@ -86,4 +86,4 @@ class ContactKey(models.Model):
 
     class Meta:
         db_table = "customers_contact_key"
-        constraints: ClassVar = [models.UniqueConstraint(fields=["account", "contact"], name="contact_key_once")]
+        constraints: ClassVar = [models.UniqueConstraint(fields=["account", "contact"], name="contact_has_one_key")]

@@ -26,7 +26,7 @@ class Migration(migrations.Migration):
             ],
             options={
                 "db_table": "customers_contact_key",
-                "constraints": [models.UniqueConstraint(fields=("account", "contact"), name="contact_key_once")],
+                "constraints": [models.UniqueConstraint(fields=("account", "contact"), name="contact_has_one_key")],
             },
         ),
     ]
