@@ -48,6 +48,7 @@ from coulance_core.rating.proration import (
     unique_count_by_days,
 )
 from coulance_core.rating.sheet import Sheet
+from tests.oracles.dunning import run_campaign
 from tests.oracles.protocol import MalformedCaseError, Outcome
 
 UTC_ZONE = ZoneInfo("UTC")
@@ -62,7 +63,7 @@ def run(case: dict[str, Any], data: Path | None = None) -> Outcome:
     if not isinstance(model, str):
         raise MalformedCaseError("a case names its model")
     if model.startswith("dunning"):
-        return Outcome.skipped("dunning belongs to arrears, a later issue; nothing here rates it")
+        return run_campaign(case)
     calculate = _calculation(model)
     if calculate is None:
         return Outcome.skipped(f"unknown model {model!r}: known are {', '.join(sorted(_MODELS))}")
