@@ -20,7 +20,7 @@ ZERO = Fraction(0)
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """What it costs to deliver a year: hardware over its life, network, power, upkeep; and what an hour of labour costs.
+    """What a year costs to deliver: hardware over its life, network, power, upkeep; and what an hour of labour costs.
 
     >>> server = Cost(hardware=Fraction(2400), life_years=Fraction(4), watts=Fraction(150), pue=Fraction(3, 2),
     ...               kwh=Fraction(1, 4), network=Fraction(120), upkeep=Fraction(60))
