@@ -26,24 +26,32 @@ class Group:
     """Meters that are settled together, and the facts of their period.
 
     `facts` has quantities in the first meter's unit, `by_unit` in each that occurs. `caps` are the members' own
-    consents within a pool, by service id: sub-caps of the pool's limit.
+    consents within a pool, by service id: sub-caps of the pool's limit. `paused`: when each service was being paused or
+    throttled, by its id; `facts` leave that to it.
     """
 
     meters: tuple[MeterRef, ...]
     facts: Facts
     by_unit: dict[str, Facts]
     caps: dict[int, tuple[CoreConsent, ...]]
+    paused: dict[int, tuple[Span, ...]]
 
 
 def facts_for(
     *, meters: Sequence[MeterRef], period: Period, period_name: str, exposure: Money | None = None, unit_name: str = ""
 ) -> Facts:
-    """The facts of meters that are settled together. `unit_name` is the unit in which limits in quantity are given."""
+    """The facts of meters that are settled together, with the times in which any of their services was paused.
+
+    `unit_name` is the unit in which limits in quantity are given.
+    """
     found = groups_for(
         meters=meters, period=period, period_name=period_name, exposure=exposure,
         units=dict.fromkeys([m.key for m in meters], unit_name), together=True,
     )  # fmt: skip
-    return found[0].facts if found else Facts(exposure=exposure)
+    if not found:
+        return Facts(exposure=exposure)
+    every = _merged([(one.start, one.end) for own in found[0].paused.values() for one in own])
+    return replace(found[0].facts, paused=tuple(Span(*spell) for spell in every))
 
 
 def groups_for(
@@ -90,10 +98,15 @@ def groups_for(
     paused = enforcement.paused_spans(services={s for meter in meters for s in meter.services}, period=period)
     out = []
     for members, consents in groups.values():
-        facts = _facts(members, consents, verified, warned, acts, paused, exposure)
+        facts = _facts(members, consents, verified, warned, acts, exposure)
+        stopped = {
+            one: tuple(Span(*spell) for spell in _merged(paused[one]))
+            for one in dict.fromkeys(s for m in members for s in m.services)
+            if paused.get(one)
+        }
         by_unit = {name: _in_unit(facts, consents, name) for name in dict.fromkeys(units[m.key] for m in members)}
         first = by_unit[units[members[0].key]]
-        out.append(Group(tuple(members), first, by_unit, _caps(members, by_account, verified, units)))
+        out.append(Group(tuple(members), first, by_unit, _caps(members, by_account, verified, units), stopped))
     return out
 
 
@@ -125,7 +138,6 @@ def _facts(
     verified: "_Verified",
     warned: dict[tuple[int, str], list[_Spell]],
     acts: dict[tuple[int, str], list[datetime]],
-    paused: dict[int, list[_Spell]],
     exposure: Money | None,
 ) -> Facts:
     spans = [
@@ -141,9 +153,6 @@ def _facts(
         consents=tuple(_core(row, verified) for row in _ordered(consents)),
         warned=tuple(Span(*spell) for spell in both),
         acknowledged=tuple(first),
-        paused=tuple(
-            Span(*spell) for spell in _merged([s for m in members for one in m.services for s in paused.get(one, ())])
-        ),
         exposure=exposure,
     )
 

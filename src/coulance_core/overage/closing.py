@@ -5,7 +5,7 @@ provider without control, and a service within its allowance, pay nothing for it
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from zoneinfo import ZoneInfo
 
@@ -15,7 +15,7 @@ from coulance_core.kernel import Explanation, Money, Period, Rounding, unit
 from coulance_core.overage.bursts import Port, settle_port
 from coulance_core.overage.limit import UnableToLimitError, amount_for, most
 from coulance_core.overage.settle import Attack, Draws, Meter, settle
-from coulance_core.overage.terms import Absorbed, Consent, Facts, Limit, PriceTerms
+from coulance_core.overage.terms import Absorbed, Consent, Facts, Limit, PriceTerms, Span
 from coulance_core.rating.charges import Allowed, rater
 from coulance_core.rating.models import price
 from coulance_core.usage.draws import Drawn, can_draw
@@ -60,12 +60,14 @@ class Overrun:
 class Ground:
     """Allowances that are settled together, by key, and the facts of their period by unit.
 
-    `caps` are members' own consents within a pool, by service.
+    `caps` are members' own consents within a pool, by service. `paused`: when each service was being paused or
+    throttled; the others' use goes on counting.
     """
 
     keys: tuple[str, ...]
     facts: Mapping[str, Facts]
     caps: Mapping[str, tuple[Consent, ...]]
+    paused: Mapping[str, tuple[Span, ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -348,7 +350,8 @@ def _draws(
     if one.pool and measure.unit.name != one.unit:
         factor *= measure.unit.size / _size(one)
     cap = cap_of(ground.caps.get(part.service, ()), terms) if one.pool else None
-    return Draws.of(part.service, got.start, got.end, got.columns[0], factor, cap)
+    draws = Draws.of(part.service, got.start, got.end, got.columns[0], factor, cap)
+    return replace(draws, paused=ground.paused.get(part.service, ()))
 
 
 def _size(one: Overrun) -> Fraction:

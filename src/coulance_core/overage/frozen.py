@@ -21,6 +21,7 @@ def ground_json(ground: Ground) -> dict[str, Any]:
         "keys": list(ground.keys),
         "facts": {name: _facts(facts) for name, facts in ground.facts.items()},
         "caps": {service: [_consent(one) for one in own] for service, own in ground.caps.items()},
+        "paused": {service: [_span(one) for one in own] for service, own in ground.paused.items()},
     }
 
 
@@ -31,7 +32,7 @@ def ground_of(data: Mapping[str, Any]) -> Ground:
     >>> noon = datetime(2026, 10, 1, 12, tzinfo=UTC)
     >>> consent = Consent("7", Span(noon), Limit(Money.of("50.00", "EUR"), exact("1/3")), "v@1", (Span(noon, noon),))
     >>> facts = Facts((consent,), (Span(noon),), (noon,), (), Money.of("9.00", "EUR"))
-    >>> ground = Ground(("s1/out",), {"GB": facts}, {"s1": (consent,)})
+    >>> ground = Ground(("s1/out",), {"GB": facts}, {"s1": (consent,)}, {"s1": (Span(noon),)})
     >>> ground_of(ground_json(ground)) == ground
     True
     """
@@ -39,6 +40,7 @@ def ground_of(data: Mapping[str, Any]) -> Ground:
         tuple(data["keys"]),
         {name: _facts_of(one) for name, one in data["facts"].items()},
         {service: tuple(_consent_of(one) for one in own) for service, own in data["caps"].items()},
+        {service: tuple(_span_of(one) for one in own) for service, own in data.get("paused", {}).items()},
     )
 
 

@@ -11,7 +11,7 @@ share a limit are settled together, so that whoever drew first has it.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from fractions import Fraction
 from math import ceil, floor
@@ -36,7 +36,8 @@ class Draws:
     """What one service drew, sample by sample: rows (start, end], epoch seconds, and whole stored units.
 
     `factor` turns stored units into the measure's unit (bytes into GB: 1/10**9). Rows ascend by `end`. `cap` is the
-    service's own share of the overage, where it draws on an allowance that others share.
+    service's own share of the overage, where it draws on an allowance that others share. `paused` are the times in
+    which this service was being paused or throttled, whatever became of others.
     """
 
     service: str
@@ -45,6 +46,7 @@ class Draws:
     amount: Ints
     factor: Fraction = Fraction(1)
     cap: Fraction | None = None
+    paused: tuple[Span, ...] = ()
 
     @classmethod
     def of(
@@ -169,7 +171,8 @@ def settle(meters: Sequence[Meter], facts: Facts, *, attacks: Sequence[Attack] =
     """
     if len({meter.key for meter in meters}) != len(meters):
         raise SettleError("two meters of one key cannot be settled together")
-    regimes = regimes_of(facts)
+    # The last regime is that of a service that is paused by itself: no instant leads there.
+    regimes = [*regimes_of(facts), Regime(_FOREVER, Absorbed.PAUSED, None, acknowledged=False)]
     running = [_Running(meter, _exposed_at(meter.terms, facts.exposure)) for meter in meters]
     excluded = [_without_attacks(meter, attacks) for meter in meters]
     for run, (_, taken) in zip(running, excluded, strict=True):
@@ -271,7 +274,7 @@ def _without_attacks(meter: Meter, attacks: Sequence[Attack]) -> tuple[tuple[Dra
                     amount[row] -= upto - before
                     before = upto
             taken_all += at_most * draws.factor
-        kept.append(Draws(draws.service, draws.start, draws.end, amount, draws.factor, draws.cap))
+        kept.append(replace(draws, amount=amount))
     return tuple(kept), taken_all
 
 
@@ -290,6 +293,8 @@ def _stretches(all_draws: Sequence[tuple[Draws, ...]], regimes: Sequence[Regime]
             last = np.maximum(last, regime)
             for row in np.flatnonzero(last != regime).tolist():
                 regime[row] = strictest(regimes, int(regime[row]), int(last[row]))
+            for span in draws.paused:
+                regime[(end > floor(span.start.timestamp())) & (start < _end_of_pause(span))] = len(regimes) - 1
             columns.append((np.full(end.size, len(streams), np.int64), start, end, draws.amount[used], regime))
             streams.append((m, d))
     if not columns:

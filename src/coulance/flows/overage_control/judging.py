@@ -287,8 +287,9 @@ class _Together:
             meters = []
             for i in members:
                 draws = draws_of(found[i], self.catalog, at)
+                of = {name: number for number, name in ids.items()}
+                draws = tuple(replace(d, paused=self.group.paused.get(of[d.service], ())) for d in draws)
                 if found[i].pool is not None:
-                    of = {name: number for number, name in ids.items()}
                     draws = tuple(replace(d, cap=cap_of(caps.get(of[d.service], ()), prices[i])) for d in draws)
                 meters.append(Meter(meter_of(found[i]).key, named, found[i].included, prices[i], draws, tolerances[i]))
             facts = replace(_less_spent(self.group.by_unit[named], spent), exposure=exposure)
