@@ -176,6 +176,7 @@ PROCRASTINATE_IMPORT_PATHS = [
     "coulance.flows.tasks.closing",
     "coulance.flows.tasks.on_hand",
     "coulance.flows.tasks.overage_control",
+    "coulance.flows.tasks.rails",
     "coulance.flows.tasks.sending",
     "coulance.flows.tasks.settling_first",
     "coulance.flows.tasks.disputing",

@@ -18,6 +18,7 @@ from django.db import transaction
 
 from coulance.customers import queries as customers
 from coulance.flows import payments as money
+from coulance.flows.rails import settling
 from coulance.payments import bank
 from coulance.payments import queries as payments
 from coulance.payments.bank import AccountStatus, EntryRow, NewDecision, Stored
@@ -218,6 +219,9 @@ def candidates(*, since: date) -> CandidateIndex:
         earlier=bank.earlier_receipts(since=since),
         refunds=bank.refunds_expected(since=since),
         names={row.id: row.name for row in customers.accounts()},
+        collections=bank.collections_expected(),
+        payouts=bank.payouts_expected(since=since),
+        top_ups=bank.top_up_payloads(customers.account_ids()),
     )
     for items in payments.open_items().values():
         for item in items:
@@ -249,7 +253,15 @@ def _carry_out(decided: Sequence[tuple[EntryRow, Decision]], actor: str, at: dat
         told = _told(decision)
         who = names[decision.account].external_id if decision.account in names else ""
         key = source_key(row.id)
+        if decision.outcome is Outcome.COLLECTED:
+            what = settling.batch_credited(row=row, collections=decision.collections, actor=actor, at=at)
+            reason = f"matched by {decision.rule}: {what}"
+            decisions.append(NewDecision(row.id, "booked", reason, told))
+            out.append(_judged(row, decision, "booked", "", what))
+            continue
         if decision.outcome is Outcome.MATCH and key in booked:
+            for collection in decision.collections:
+                settling.credited(collection=collection, receipt=booked[key], on=row.entry.booked_on, at=at)
             what = ", ".join(decision.numbers) or "unallocated"
             why = f"matched by {decision.rule}"
             decisions.append(NewDecision(row.id, "booked", why, told, decision.account, booked[key]))
@@ -302,6 +314,7 @@ def _receipt(row: EntryRow, decision: Decision) -> NewReceipt:
         choice=decision.refs,
         # Money for what is paid already waits for a person: other debts were not what was meant.
         beyond_choice=bool(decision.refs),
+        prepaid=decision.prepaid,
     )
 
 
@@ -314,6 +327,8 @@ def _told(decision: Decision) -> dict[str, Any]:
         out["flags"] = [flag.value for flag in decision.flags]
     if decision.numbers:
         out["numbers"] = list(decision.numbers)
+    if decision.collections:
+        out["collections"] = list(decision.collections)
     if decision.receipt is not None:
         out["undoes"] = decision.receipt
     if decision.refund is not None:
@@ -353,6 +368,7 @@ def _reverse(row: EntryRow, decision: Decision, actor: str, at: datetime) -> str
                 reason=f"came back on bank statement {row.statement}" + (f": {said}" if said else ""),
                 at=at,
             )
+            settling.returned(receipt=decision.receipt, code=said, on=row.entry.booked_on, actor=actor, at=at)
             bank.decide(
                 entry=row.id,
                 state="booked",

@@ -221,6 +221,10 @@ def reopen(*, entry: int, actor: str, reason: str, at: datetime) -> None:
             raise UnableToAssignEntryError(
                 f"bank entry {entry} undid receipt {row.match['undoes']}: book the payment anew instead"
             )
+        if "collections" in row.match:
+            raise UnableToAssignEntryError(
+                f"bank entry {entry} credits a collection of ours: what a bank takes back is an entry of its own"
+            )
         if "parts" in row.match:
             raise UnableToAssignEntryError(
                 f"bank entry {entry} is a batch whose payments came by notification: reopen those "

@@ -13,7 +13,7 @@ from coulance_core.invoicing.references import (
     plain_number,
 )
 from coulance_core.kernel import Money
-from coulance_core.payments.decisions import Decision, EarlierReceipt, Refund
+from coulance_core.payments.decisions import Decision, EarlierReceipt, Expected, ExpectedPayout, Refund
 from coulance_core.payments.numbers_in_text import NumberFinder
 from coulance_core.payments.terms import OpenItem
 
@@ -34,6 +34,10 @@ class CandidateIndex:
     earlier: Iterable[EarlierReceipt] = ()
     refunds: Iterable[Refund] = ()
     names: Mapping[int, str] = field(default_factory=dict)
+    collections: Iterable[Expected] = ()
+    payouts: Iterable[ExpectedPayout] = ()
+    top_ups: Mapping[str, int] = field(default_factory=dict)
+    """Accounts by the payload of the reference that fills their balance."""
     _items: dict[str, OpenItem] = field(init=False, default_factory=dict)
     _by_account: dict[int, dict[str, None]] = field(init=False, default_factory=dict)
     _by_plain: dict[str, dict[str, None]] = field(init=False, default_factory=dict)
@@ -44,6 +48,8 @@ class CandidateIndex:
     _finder: NumberFinder = field(init=False, default_factory=NumberFinder)
     _earlier: dict[tuple[str, str, int], list[EarlierReceipt]] = field(init=False, default_factory=dict)
     _refunds: dict[tuple[str, str, int], list[Refund]] = field(init=False, default_factory=dict)
+    _expected: dict[str, Expected] = field(init=False, default_factory=dict)
+    _payouts: dict[tuple[str, int], list[ExpectedPayout]] = field(init=False, default_factory=dict)
 
     def __post_init__(self) -> None:
         for item in self.items:
@@ -51,6 +57,10 @@ class CandidateIndex:
         self.items = ()
         for one in self.earlier:
             self.remember(one)
+        for expected in self.collections:
+            self._expected[expected.end_to_end_id] = expected
+        for payout in self.payouts:
+            self._payouts.setdefault((payout.amount.currency, payout.amount.minor), []).append(payout)
         for refund in self.refunds:
             for kind, key in (("e2e", refund.end_to_end_id), ("iban", refund.iban)):
                 if key:
@@ -107,6 +117,9 @@ class CandidateIndex:
             for key, left_over in self._refunds.items():
                 if key[2] == size:
                     left_over[:] = [one for one in left_over if one.refund != decision.refund]
+        done = set(decision.collections)
+        if done:
+            self._expected = {key: one for key, one in self._expected.items() if one.collection not in done}
         left = amount.minor
         for ref in decision.refs:
             item = self._items[ref]
@@ -114,6 +127,18 @@ class CandidateIndex:
             if paid and item.open.currency == amount.currency:
                 self.put(replace(item, open=Money(item.open.minor - paid, item.open.currency)))
                 left -= paid
+
+    def expected(self, end_to_end_id: str) -> Expected | None:
+        """The collection of that id that the bank has still to credit."""
+        return self._expected.get(end_to_end_id)
+
+    def batch(self, name: str) -> list[Expected]:
+        """The collections of a batch that the bank has still to credit."""
+        return [one for one in self._expected.values() if name and one.batch == name]
+
+    def paid_out(self, amount: Money) -> list[ExpectedPayout]:
+        """What gateways paid out of exactly that amount."""
+        return self._payouts.get((amount.currency, amount.minor), [])
 
     def item(self, ref: str) -> OpenItem:
         """The item of a ref."""

@@ -15,6 +15,12 @@ class Rule(StrEnum):
     """The other side is one of our own accounts."""
     RETURNED = "returned"
     """It takes back an earlier receipt, named by its id or by the bank's reference, or the only one it can be."""
+    COLLECTION = "collection"
+    """A collection of ours by direct debit that the bank credits, by its end-to-end id or as the sum of its batch."""
+    PAYOUT = "payout"
+    """What a gateway paid out, booked when it said so."""
+    TOP_UP = "top_up"
+    """The reference by which an account fills its prepaid balance."""
     REFUND = "refund"
     """It is a refund of ours leaving."""
     OUTGOING = "outgoing"
@@ -48,6 +54,8 @@ class Outcome(StrEnum):
 
     MATCH = "match"
     """Book it as a receipt of the account, for the items named."""
+    COLLECTED = "collected"
+    """Book a receipt of each collection named: the entry is the sum of their batch."""
     REVERSE = "reverse"
     """Undo the receipt named."""
     SET_ASIDE = "set_aside"
@@ -82,6 +90,28 @@ class Refund:
 
 
 @dataclass(frozen=True, slots=True)
+class Expected:
+    """A collection that the bank has: what it will credit, under which id and in which batch."""
+
+    collection: int
+    account: int
+    amount: Money
+    end_to_end_id: str
+    batch: str
+    refs: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ExpectedPayout:
+    """What a gateway paid out to our bank."""
+
+    payout: int
+    gateway: str
+    amount: Money
+    reference: str
+
+
+@dataclass(frozen=True, slots=True)
 class Suggestion:
     """One way to read an entry: an account, items it may pay (none: unallocated), a score (higher first), and why."""
 
@@ -106,3 +136,7 @@ class Decision:
     refund: int | None = None
     flags: tuple[Flag, ...] = ()
     suggestions: tuple[Suggestion, ...] = ()
+    collections: tuple[int, ...] = ()
+    """The collections of ours that it credits."""
+    prepaid: bool = False
+    """Whether all of it goes to the prepaid balance."""

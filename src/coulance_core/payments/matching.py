@@ -31,6 +31,8 @@ def match(entry: BankEntry, index: CandidateIndex) -> Decision:
         return _set_aside(entry, Rule.OUTGOING, "it moves nothing")
     if entry.amount.minor < 0:
         return _outgoing(entry, index)
+    if (collected := _collected(entry, index) or _paid_out(entry, index)) is not None:
+        return collected
     if entry.batch_count > 1:
         built = _told(entry, "payments.match.queue").note(
             f"a batch of {entry.batch_count} payments as one sum: import the notification (camt.054) with its payments"
@@ -60,10 +62,48 @@ def _set_aside(entry: BankEntry, rule: Rule, why: str) -> Decision:
     return Decision(Outcome.SET_ASIDE, _told(entry, f"payments.match.{rule}").note(why).freeze(), rule)
 
 
+def _collected(entry: BankEntry, index: CandidateIndex) -> Decision | None:
+    """A collection of ours that the bank credits: one by its id, or a batch as the sum of those that are in it."""
+    if entry.batch_count > 1:
+        own = index.batch(entry.batch)
+        if not own or sum(one.amount.minor for one in own) != entry.amount.minor:
+            return None
+        built = _told(entry, f"payments.match.{Rule.COLLECTION}").fact("batch", f"“{entry.batch}”")
+        built.note(f"the sum of {len(own)} collections of ours")
+        ids = tuple(one.collection for one in own)
+        return Decision(Outcome.COLLECTED, built.freeze(), Rule.COLLECTION, collections=ids)
+    one = index.expected(entry.end_to_end_id) if not entry.is_return else None
+    if one is None or one.amount != entry.amount:
+        return None
+    built = _told(entry, f"payments.match.{Rule.COLLECTION}").note("a collection of ours, by its end-to-end id")
+    numbers = tuple(index.item(ref).number for ref in one.refs)
+    return Decision(
+        Outcome.MATCH, built.freeze(), Rule.COLLECTION, one.account, one.refs, numbers, collections=(one.collection,)
+    )
+
+
+def _paid_out(entry: BankEntry, index: CandidateIndex) -> Decision | None:
+    """What a gateway paid out: its reference in the text, or its name, and exactly the amount."""
+    said = " ".join((entry.remittance, entry.structured_reference, entry.end_to_end_id)).casefold()
+    fitting = [
+        one
+        for one in index.paid_out(entry.amount)
+        if one.reference.casefold() in said or one.gateway.casefold() in entry.counterparty_name.casefold()
+    ]
+    if len({one.gateway for one in fitting}) != 1:
+        return None
+    return _set_aside(entry, Rule.PAYOUT, f"paid out by {fitting[0].gateway}: {fitting[0].reference}")
+
+
 def _by_reference(entry: BankEntry, index: CandidateIndex) -> Decision | None:
     named: dict[str, OpenItem] = {}
     unclear: list[list[OpenItem]] = []
     for reference in _references(entry):
+        if (owner := index.top_ups.get(reference.payload)) is not None:
+            built = _told(entry, f"payments.match.{Rule.TOP_UP}").note(
+                "the reference that fills this account's balance"
+            )
+            return Decision(Outcome.MATCH, built.freeze(), Rule.TOP_UP, owner, prepaid=True)
         items = _that_fit(index.by_reference(reference), entry.amount)
         if len(items) == 1:
             named[items[0].ref] = items[0]

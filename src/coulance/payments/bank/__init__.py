@@ -9,12 +9,16 @@ from coulance.payments.bank.balances import AccountStatus, known_marks, status
 from coulance.payments.bank.batches import explain_batches
 from coulance.payments.bank.candidates import (
     LOOK_BACK,
+    collections_expected,
     earlier_receipts,
     learn_ibans,
     own_ibans,
+    payouts_expected,
     refunds_expected,
     settled_items,
     taken_back_by,
+    top_up_payloads,
+    top_up_reference,
 )
 from coulance.payments.bank.entry_rows import (
     EntryRow,
@@ -36,6 +40,7 @@ __all__ = [
     "EntryRow",
     "NewDecision",
     "Stored",
+    "collections_expected",
     "content_of",
     "count",
     "decide",
@@ -48,6 +53,7 @@ __all__ = [
     "known_marks",
     "learn_ibans",
     "own_ibans",
+    "payouts_expected",
     "receipts_of",
     "refunds_expected",
     "settled_items",
@@ -55,4 +61,6 @@ __all__ = [
     "store_statement",
     "taken_back_by",
     "to_judge",
+    "top_up_payloads",
+    "top_up_reference",
 ]

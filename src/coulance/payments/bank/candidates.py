@@ -7,9 +7,11 @@ from django.db import connection
 
 from coulance.payments.bank.reading import fetch, iban_or_none
 from coulance.payments.booking import require_transaction
+from coulance_core.invoicing.references import creditor_reference
 from coulance_core.kernel import Money
-from coulance_core.payments import ItemKind, OpenItem
-from coulance_core.payments.decisions import EarlierReceipt, Refund
+from coulance_core.payments import ItemKind, MandateSequence, OpenItem
+from coulance_core.payments.decisions import EarlierReceipt, Expected, ExpectedPayout, Refund
+from coulance_core.payments.direct_debit import SEQUENCE_CODES
 
 LOOK_BACK = timedelta(days=400)
 """How long a settled invoice, a receipt or a refund can be what an entry is about."""
@@ -55,12 +57,14 @@ def earlier_receipts(*, since: date | None = None, entries: Sequence[int] | None
     return [
         EarlierReceipt(receipt, account, Money(amount, code), e2e or "", ref or "", iban or "")
         for receipt, account, amount, code, e2e, ref, iban in fetch(
-            "SELECT r.id, r.account_id, r.amount, r.currency, e.end_to_end_id, e.bank_ref,"
-            " coalesce(nullif(e.counterparty_iban, ''), r.payer_iban)"
+            "SELECT r.id, r.account_id, r.amount, r.currency, coalesce(nullif(e.end_to_end_id, ''), c.end_to_end_id),"
+            " e.bank_ref, coalesce(nullif(e.counterparty_iban, ''), r.payer_iban)"
             " FROM payments_receipt r LEFT JOIN payments_bank_entry e ON e.receipt_id = r.id AND e.amount > 0"
+            " LEFT JOIN payments_collection c ON c.receipt_id = r.id"
             " WHERE r.method = 'bank' AND r.reversed_on IS NULL AND (%s::date IS NULL OR r.received_on >= %s)"
-            " AND (%s::bigint[] IS NULL OR e.id = ANY(%s)) ORDER BY r.received_on, r.id",
-            [since, since, entries, entries],
+            " AND (%s::bigint[] IS NULL OR e.id = ANY(%s) OR (r.source_key LIKE %s"
+            "  AND split_part(r.source_key, '/', 2) = ANY(%s))) ORDER BY r.received_on, r.id",
+            [since, since, entries, entries, "bank_entry/%/dd/%", [str(one) for one in entries or ()]],
         )
     ]
 
@@ -83,3 +87,51 @@ def refunds_expected(*, since: date) -> list[Refund]:
             [since],
         )
     ]
+
+
+def collections_expected() -> list[Expected]:
+    """Collections that the bank may credit: handed over and not credited yet, and refused ones, in spite of that."""
+    return [
+        Expected(
+            number,
+            account,
+            Money(amount, code),
+            e2e,
+            f"{reference}-{SEQUENCE_CODES[MandateSequence(sequence)]}-{on:%m%d}",
+            tuple(refs),
+        )
+        for number, account, amount, code, e2e, reference, sequence, on, refs in fetch(
+            "SELECT d.id, d.account_id, d.amount, d.currency, d.end_to_end_id, r.reference, d.sequence, d.collect_on,"
+            " ARRAY(SELECT coalesce('document/' || c.document_id, 'opening/' || c.opening_id) FROM payments_claim c"
+            "  WHERE c.collection_id = d.id ORDER BY c.id)"
+            " FROM payments_collection d JOIN payments_collection_run r ON r.id = d.run_id"
+            " WHERE d.state IN ('handed', 'refused') ORDER BY d.id",
+            [],
+        )
+    ]
+
+
+def payouts_expected(*, since: date) -> list[ExpectedPayout]:
+    """What gateways paid out since a day."""
+    return [
+        ExpectedPayout(number, gateway, Money(net, code), reference)
+        for number, gateway, net, code, reference in fetch(
+            "SELECT id, gateway, net, currency, coalesce(nullif(bank_reference, ''), ref) FROM payments_gateway_payout"
+            " WHERE arrived_on >= %s AND net > 0 ORDER BY id",
+            [since],
+        )
+    ]
+
+
+def top_up_reference(account: int) -> str:
+    """The creditor reference by which an account fills its prepaid balance: the same for good.
+
+    >>> top_up_reference(17)
+    'RF39TOPUP000017'
+    """
+    return creditor_reference(f"TOPUP{account:06d}")
+
+
+def top_up_payloads(accounts: Iterable[int]) -> dict[str, int]:
+    """Accounts by the payload of their reference."""
+    return {f"TOPUP{account:06d}": account for account in accounts}

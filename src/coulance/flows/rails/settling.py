@@ -1,0 +1,60 @@
+"""What bank statements say of collections: credited one by one or as a batch's sum, returned. Called by the import."""
+
+from collections.abc import Sequence
+from datetime import date, datetime
+
+from coulance.flows import payments as money
+from coulance.flows.rails import direct_debit
+from coulance.payments import collecting, collections, mandates
+from coulance.payments.bank import EntryRow
+from coulance.payments.errors import UnableToCollectError
+from coulance.payments.operations import NewReceipt
+from coulance_core.payments import Choice, Method
+from coulance_core.payments.direct_debit import CollectionState
+
+
+def credited(*, collection: int, receipt: int, on: date, at: datetime) -> None:
+    """A collection was credited by an entry that is booked as that receipt."""
+    row = collections.collection(collection=collection)
+    if row.state is not CollectionState.COLLECTED:
+        collecting.credited(row=row, receipt=receipt, on=on, at=at)
+
+
+def batch_credited(*, row: EntryRow, collections: Sequence[int], actor: str, at: datetime) -> str:
+    """A batch was credited as one sum: a receipt of each of its collections; what was done, in words."""
+    from coulance.payments import collections as reading
+
+    found = [reading.collection(collection=one) for one in collections]
+    by = {one.id: one for one in mandates.mandates(accounts={one.account for one in found})}
+    booked = money.book_payments(
+        receipts=[
+            NewReceipt(
+                account=one.account,
+                amount=one.amount,
+                received_on=row.entry.booked_on,
+                method=Method.BANK,
+                source_key=f"bank_entry/{row.id}/dd/{one.id}",
+                reason=f"collected: {one.end_to_end_id}, in a batch on bank statement {row.statement}",
+                payer_ref=one.end_to_end_id,
+                payer_name=by[one.mandate].holder,
+                payer_iban=by[one.mandate].iban,
+                choice=tuple(Choice(ref) for ref, _ in one.parts),
+            )
+            for one in found
+        ],
+        actor=actor,
+        at=at,
+    )
+    for one, done in zip(found, booked, strict=True):
+        collecting.credited(row=one, receipt=done.receipt, on=row.entry.booked_on, at=at)
+    return f"{len(found)} collections"
+
+
+def returned(*, receipt: int, code: str, on: date, actor: str, at: datetime) -> None:
+    """A receipt came back and was undone: if it was a collection, it came back, with what follows."""
+    try:
+        row = collections.collection(receipt=receipt)
+    except UnableToCollectError:
+        return
+    done = collecting.came_back(row=row, code=code, on=on, actor=actor, at=at)
+    direct_debit.after_return(done, on=on, actor=actor, at=at)
