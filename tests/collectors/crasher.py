@@ -1,23 +1,19 @@
 """Collects from a server with a state, killed one place further each time: `python -m tests.collectors.crasher STEP`.
 
-An event is a statement on its way to the database, or a commit about to be sent or just answered: so also between
-fetch, readings and cursor. A child is killed (SIGKILL) at its n-th event, in the middle of catching up after an
+A child is killed at its n-th event, so also between fetch, readings and cursor, in the middle of catching up after an
 outage and of a remote write; then a child does it all undisturbed. What is stored must be what was there to be
 read, each sample once. Prints a JSON summary.
 """
 
 import json
 import os
-import signal
 import sys
 import tempfile
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any
 
 import django
-import psycopg
 
 # Only when run: pytest imports this module too, to look for doctests.
 if __name__ == "__main__":
@@ -27,7 +23,7 @@ from django.db import connection
 
 from tests.collectors import protobuf as pb
 from tests.collectors.fakes import FakePrometheus
-from tests.usage.crasher import child
+from tests.support.crashing import child, go_through
 
 
 def work(now: datetime) -> None:
@@ -53,28 +49,6 @@ def bodies(now: int) -> list[bytes]:
         for step in range(10) for way in ("receive", "transmit")
     ]  # fmt: skip
     return [pb.snappy(pb.request(halves[i::5])) for i in range(5)]
-
-
-def die_at(event: int) -> None:
-    """Kill this process at its n-th event."""
-    left = [event]
-
-    def around(whole: Any, name: str, after: bool) -> None:
-        real = getattr(whole, name)
-
-        def wrapped(*args: Any, **kwargs: Any) -> Any:
-            for _ in range(1 + after):
-                left[0] -= 1
-                if left[0] == 0:
-                    os.kill(os.getpid(), signal.SIGKILL)
-                if _ == 0:
-                    result = real(*args, **kwargs)
-            return result
-
-        setattr(whole, name, wrapped)
-
-    around(psycopg.Cursor, "execute", after=False)
-    around(psycopg.Connection, "commit", after=True)
 
 
 def reset() -> None:
@@ -112,7 +86,6 @@ def main(step: int) -> None:
     # Sent are ten readings at each of the two instants; the second ten begin at 0 again: a reset, which counts nothing.
     truth = {"web1:eth0": (rows, (rows - 1) * 60_000, (rows - 1) * 60_000), "sent:eth0": (20, 18_000, 18_000)}
     os.environ["COULANCE_PROM"] = "s3cret-token"
-    kills = 0
     with fake.serving() as url, tempfile.TemporaryDirectory() as folder:
         text = PROMETHEUS.replace("URL", url).replace('window = "10 min"', 'window = "30 min"') + COLLECTOR
 
@@ -121,24 +94,14 @@ def main(step: int) -> None:
 
         child(prepare)
 
-        def killed(event: int) -> Callable[[], None]:
-            def job() -> None:
-                die_at(event)
-                work(later)
-
-            return job
-
-        for event in range(1, 10_000, step):
+        def begin() -> None:
             child(reset)
             child(lambda: work(NOW))  # the outage begins after this
-            died = child(killed(event))
-            child(lambda: work(later))
-            child(check(truth))
-            if not died:
-                break
-            assert died == signal.SIGKILL
-            kills += 1
-    print(json.dumps({"kills": kills, "events": event}))
+
+        done = go_through(
+            lambda: work(later), begin=begin, then=lambda event, died: child(check(truth)), step=step
+        )
+    print(json.dumps(done))
 
 
 if __name__ == "__main__":

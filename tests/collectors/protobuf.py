@@ -56,3 +56,30 @@ def request(every: Iterable[tuple[Labels, Samples]]) -> bytes:
 def snappy(message: bytes) -> bytes:
     """A snappy block."""
     return bytes(cramjam.snappy.compress_raw(message))
+
+
+def histogram(count: int, total: float, at: int) -> bytes:
+    """A native histogram with a bucket or two, as both versions have it."""
+    spans = delimited(11, tagged(1, 0) + b"\x02" + tagged(2, 0) + b"\x02")
+    deltas = delimited(12, b"\x02\x04")
+    return (
+        tagged(1, 0)
+        + varint(count)
+        + tagged(3, 1)
+        + struct.pack("<d", total)
+        + spans
+        + deltas
+        + tagged(15, 0)
+        + varint(at)
+    )
+
+
+def request_2(every: Iterable[tuple[Labels, Samples]], more: dict[int, bytes] | None = None) -> bytes:
+    """A Request of remote write 2.0; `more` are further fields of a series, by its number."""
+    symbols: dict[str, int] = {"": 0}
+    out = b""
+    for number, (labels, samples) in enumerate(every):
+        refs = b"".join(varint(symbols.setdefault(text, len(symbols))) for pair in labels for text in pair)
+        inner = (delimited(1, refs) if refs else b"") + b"".join(sample(*one) for one in samples)
+        out += delimited(5, inner + (more or {}).get(number, b""))
+    return b"".join(delimited(4, text.encode()) for text in symbols) + out

@@ -39,6 +39,11 @@ meter = "port"
 scale = "0.125"
 
 [[collectors.nodes.rules]]
+out = "sent_bytes_sum"
+series = "{instance}"
+meter = "port"
+
+[[collectors.nodes.rules]]
 value = "disk_used_bytes"
 series = "{instance}:disk"
 meter = "disk"
@@ -195,7 +200,8 @@ def test_samples_that_must_not_be_sent_again(post: Callable[..., Any], parts: An
 
 NOT_TAKEN = [
     # what                     headers                                                                                status  what is said
-    ("version 2",              {"Content_Type": "application/x-protobuf;proto=io.prometheus.write.v2.Request"},          415, "remote write 1.0"),
+    ("version 3",              {"Content_Type": "application/x-protobuf;proto=io.prometheus.write.v3.Request"},          415, "v2.Request"),
+    ("1.0 said to be 2.0",     {"Content_Type": "application/x-protobuf;proto=io.prometheus.write.v2.Request"},          400, "is it a message of remote write 1.0"),
     ("JSON",                   {"Content_Type": "application/json"},                                                     415, "application/x-protobuf"),
     ("no snappy",              {"Content_Encoding": ""},                                                                 415, "snappy"),
     ("gzip",                   {"Content_Encoding": "gzip"},                                                             415, "not gzip"),
@@ -219,6 +225,43 @@ def test_requests_that_are_no_remote_write(
 def test_version_one_by_its_full_name(post: Callable[..., Any]) -> None:
     kind = "application/x-protobuf;proto=prometheus.WriteRequest"
     assert post(body(*reading("web1", 5, 6, T0)), Content_Type=kind).status_code == 204
+
+
+V2 = "application/x-protobuf;proto=io.prometheus.write.v2.Request"
+WRITTEN = [f"X-Prometheus-Remote-Write-{what}-Written" for what in ("Samples", "Histograms", "Exemplars")]
+
+
+def test_version_two_counts_the_same_and_says_what_it_wrote(post: Callable[..., Any]) -> None:
+    for step in range(4):
+        at = T0 + 15 * step
+        readings = [*reading("web1", 10**12 + 1000 * step, 7 * step, at), *reading("web1", 5, 5, at, "lo")]
+        answer = post(pb.snappy(pb.request_2(readings)), Content_Type=V2)
+        assert (answer.status_code, [answer[name] for name in WRITTEN]) == (204, ["4", "0", "0"])
+    assert used("web1:eth0") == (4, 3000, 21)
+    wrong = [*reading("web1", -5, 9, T0 + 60), *reading("web2", 5, 6, T0 + 60)]
+    answer = post(pb.snappy(pb.request_2(wrong)), Content_Type=V2 + "; charset=utf-8")
+    assert (answer.status_code, answer[WRITTEN[0]]) == (400, "3")
+    assert "X-Prometheus-Remote-Write-Samples-Written" not in post(body(*reading("web1", 5, 6, T0)))
+
+
+def test_a_rule_counts_by_a_histograms_sum_and_one_that_names_the_histogram_is_told(
+    post: Callable[..., Any],
+) -> None:
+    answer_bytes, bits = (
+        [("__name__", "sent_bytes"), ("instance", "bits")],
+        [("__name__", "bits_out"), ("instance", "bits")],
+    )
+
+    def message(total: float, at: int, labels: pb.Labels) -> bytes:
+        return pb.snappy(pb.request_2([(labels, [])], {0: pb.delimited(3, pb.histogram(9, total, at * 1000))}))
+
+    for step in range(3):
+        answer = post(message(100.0 * step, T0 + 15 * step, answer_bytes), Content_Type=V2)
+        assert (answer.status_code, [answer[name] for name in WRITTEN]) == (204, ["0", "1", "0"])
+    assert used("bits") == (3, 0, 200)
+    answer = post(message(1.0, T0, bits), Content_Type=V2)
+    assert answer.status_code == 400
+    assert "bits_out of bits: is a native histogram" in answer.json()["detail"]
 
 
 def test_a_malformed_body_is_told_and_shows_in_the_health(post: Callable[..., Any]) -> None:

@@ -78,7 +78,7 @@ def test_unknown_fields_metadata_exemplars_and_histograms_are_stepped_over() -> 
         labels
         + pb.sample(7.0, NOW)
         + pb.delimited(3, b"exemplar")
-        + pb.delimited(4, b"histogram")
+        + pb.delimited(4, pb.histogram(12, 30.5, NOW))
         + pb.sample(8.0, NOW + 1)
     )
     message = (
@@ -86,8 +86,17 @@ def test_unknown_fields_metadata_exemplars_and_histograms_are_stepped_over() -> 
     )
     seen = Seen()
     found = wire.decode(message, seen.sets)
-    assert found.value.tolist() == [7.0, 8.0]
-    assert found.histograms == 1
+    # A native histogram counts as a classic one does, by its count and its sum.
+    assert found.value.tolist() == [12.0, 30.5, 7.0, 8.0]
+    assert [seen.labels[code]["__name__"] for code in found.labels.tolist()] == ["m_count", "m_sum", "m", "m"]
+    assert (found.sent, found.histograms.tolist()) == (2, [[0, 1, 2]])
+
+
+def test_a_histogram_that_has_ended_is_two_series_that_have() -> None:
+    ended = struct.unpack("<d", struct.pack("<Q", wire.STALE))[0]
+    inner = pb.label("__name__", "m") + pb.delimited(4, pb.histogram(0, ended, NOW))
+    found = wire.decode(pb.delimited(1, inner), Seen().sets)
+    assert found.value.tobytes() == struct.pack("<Q", wire.STALE) * 2
 
 
 def test_a_stale_marker_keeps_its_bits() -> None:

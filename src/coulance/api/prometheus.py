@@ -1,4 +1,4 @@
-"""Prometheus remote write 1.0: what a Prometheus server, or an agent that speaks its protocol, sends to us.
+"""Prometheus remote write 1.0 and 2.0: what a Prometheus server, or an agent that speaks its protocol, sends to us.
 
 Answers, as the protocol wants them: 204 once all is committed; 400 for what can't be taken and must not be sent again
 (it says which; what could be taken is committed); 429 and 503 with Retry-After for what should be. A sender keeps what
@@ -17,6 +17,7 @@ from coulance.api import problems
 from coulance.api.app import NeedsScope, Problem, problem
 from coulance.catalog import queries as catalog
 from coulance.integrations.prometheus import remote_write, wire
+from coulance.integrations.prometheus.remote_write import Protocol
 from coulance.platform import clock
 from coulance.usage import operations
 from coulance_core.catalog.collectors import Collector, CollectorKind
@@ -25,7 +26,6 @@ router = Router(tags=["usage"])
 _log = logging.getLogger(__name__)
 
 PROTOBUF = "application/x-protobuf"
-VERSION_1 = "prometheus.WriteRequest"
 LARGEST_BODY = 32 * 1024 * 1024
 AT_ONCE = 16
 """Bodies that one process decodes at a time; more are asked to come again a second later."""
@@ -72,8 +72,8 @@ def _collector(name: str | None) -> Collector:
     return known[name]
 
 
-def _body(request: HttpRequest) -> bytes:
-    """The body of a request that says it is what we read. Raises `Problem`."""
+def _body(request: HttpRequest) -> tuple[bytes, Protocol]:
+    """The body of a request that says it is what we read, and which version of it. Raises `Problem`."""
     length = request.headers.get("Content-Length", "")
     if not length.isdecimal():
         raise Problem(411, "No length", "say how long the body is: Content-Length")
@@ -82,18 +82,18 @@ def _body(request: HttpRequest) -> bytes:
     kind, _, more = request.headers.get("Content-Type", "").partition(";")
     if kind.strip().lower() != PROTOBUF:
         raise Problem(415, "Unknown content type", f"send {PROTOBUF}, not {kind.strip()[:100] or 'nothing'}")
-    proto = more.strip().removeprefix("proto=").strip()
-    if proto and proto != VERSION_1:
-        raise Problem(
-            415, "Another version", f"this is remote write 1.0 ({VERSION_1}), not {proto[:100]}: set protobuf_message "
-            f'in remote_write to "{VERSION_1}", or leave it out',
-        )  # fmt: skip
+    given = [part.strip().removeprefix("proto=").strip(' "') for part in more.split(";") if "proto=" in part]
+    proto = given[0] if given else Protocol.V1.value
+    if proto not in list(Protocol):
+        known = " or ".join(Protocol)
+        said = f"send {known}, not {proto[:100]}: set protobuf_message in remote_write to one of them"
+        raise Problem(415, "Another version", said)
     encoding = request.headers.get("Content-Encoding", "")
     if encoding.lower() != "snappy":
         raise Problem(
             415, "Not snappy", f"send Content-Encoding: snappy (block format), not {encoding[:40] or 'nothing'}"
         )
-    return request.body
+    return request.body, Protocol(proto)
 
 
 @router.post(
@@ -101,18 +101,18 @@ def _body(request: HttpRequest) -> bytes:
     auth=NeedsScope("usage:write"),
     response={204: None},
     openapi_extra=_SCHEMA,
-    summary="Prometheus remote write 1.0",
+    summary="Prometheus remote write 1.0 and 2.0",
     description="Answers 204 once everything is committed. The collector's rules say which series the samples are.",
 )
 def write(request: HttpRequest) -> HttpResponse:
     """Take a WriteRequest in."""
     collector = _collector(request.GET.get("collector"))
-    body = _body(request)
+    body, protocol = _body(request)
     if not _room.acquire(blocking=False):
         return _later(429, "Busy", f"{AT_ONCE} requests are being read; send this one again", 1)
     now = clock.now()
     try:
-        taken = remote_write.take(body=body, collector=collector, at=now)
+        taken = remote_write.take(body=body, collector=collector, at=now, protocol=protocol)
     except wire.TooLargeError as fault:
         return _refused(collector, 413, "Too large", str(fault), now)
     except wire.NotAWriteRequestError as fault:
@@ -128,13 +128,19 @@ def write(request: HttpRequest) -> HttpResponse:
     if taken.refused:
         shown = "; ".join(f"{fault.field}: {fault.reason}" for fault in taken.refused[:_SHOWN])
         more = len(taken.refused) - _SHOWN
-        return problem(
+        answer = problem(
             400,
             "Some samples are refused",
             f"{len(taken.refused)} of {taken.samples} samples: {shown}" + (f"; and {more} more" if more > 0 else "")
             + ". The others are committed; don't send this again",
         )  # fmt: skip
-    return HttpResponse(status=204)
+    else:
+        answer = HttpResponse(status=204)
+    if protocol is Protocol.V2:
+        answer["X-Prometheus-Remote-Write-Samples-Written"] = str(taken.samples_written)
+        answer["X-Prometheus-Remote-Write-Histograms-Written"] = str(taken.histograms)
+        answer["X-Prometheus-Remote-Write-Exemplars-Written"] = "0"
+    return answer
 
 
 def _later(status: int, title: str, detail: str, after_s: int) -> HttpResponse:
@@ -172,9 +178,9 @@ class _Notes:
             self._held[collector.key] = []
         newest = [one.translated.newest for one in held if one.translated.newest is not None]
         notes = [f"{fault.field}: {fault.reason}" for fault in taken.translated.faults[:_SHOWN]]
-        histograms = taken.histograms
-        if histograms:
-            notes.append(f"{histograms} histograms were left out: they are no counters of use")
+        if taken.unused_histograms:
+            left = f"{taken.unused_histograms} native histograms were left out"
+            notes.append(f"{left}: no rule names their count or sum (NAME_count, NAME_sum)")
         try:
             operations.note_written(
                 collector=collector.key,

@@ -3,8 +3,9 @@
 import hashlib
 from dataclasses import dataclass
 from datetime import datetime
+from enum import StrEnum
 
-from coulance.integrations.prometheus import wire
+from coulance.integrations.prometheus import wire, wire_2
 from coulance.integrations.prometheus.rules import Translated, translator
 from coulance.usage import operations
 from coulance.usage.collecting import Written
@@ -21,24 +22,43 @@ class Taken:
     written: Written | None
     refused: tuple[Rejection, ...]
     histograms: int = 0
+    unused_histograms: int = 0
+    """Native histograms that no rule names."""
+
+    @property
+    def samples_written(self) -> int:
+        """Samples that are committed, or left as the rules say: all but those refused."""
+        return max(self.samples - len(self.refused), 0)
 
 
-def decode(body: bytes, collector: Collector) -> tuple[wire.Written, Translated]:
+class Protocol(StrEnum):
+    """Versions of the message, by the name that a request gives it."""
+
+    V1 = "prometheus.WriteRequest"
+    V2 = "io.prometheus.write.v2.Request"
+
+
+def decode(body: bytes, collector: Collector, protocol: Protocol = Protocol.V1) -> tuple[wire.Written, Translated]:
     """Unpack, decode, find the series, pair. Raises `wire.NotAWriteRequestError`, `wire.TooLargeError`."""
     rules = translator(collector)
-    written = wire.decode(wire.unpacked(body), rules.sets)
+    message = wire.unpacked(body)
+    if protocol is Protocol.V2:
+        written = wire_2.decode(message, rules.sets, rules.symbols)
+    else:
+        written = wire.decode(message, rules.sets)
     return written, rules.translate(written)
 
 
-def take(*, body: bytes, collector: Collector, at: datetime) -> Taken:
+def take(*, body: bytes, collector: Collector, at: datetime, protocol: Protocol = Protocol.V1) -> Taken:
     """Decode a body and commit its readings, exactly once however often it is sent.
 
     Raises as `decode` does, and `UnableToTakeMoreError`.
     """
-    written, translated = decode(body, collector)
-    if translated.nothing:
-        return Taken(len(written), translated, None, tuple(translated.faults), written.histograms)
+    written, translated = decode(body, collector, protocol)
     rules = translator(collector)
+    counts = (len(written.histograms), rules.unused_histograms(written))
+    if translated.nothing:
+        return Taken(written.sent, translated, None, tuple(translated.faults), *counts)
     done = operations.take_written(
         collector=collector.key,
         columns=translated.columns,
@@ -53,7 +73,7 @@ def take(*, body: bytes, collector: Collector, at: datetime) -> Taken:
         Rejection(fault.row, f"{_name(translated, fault.row)} {fault.field}".strip(), fault.reason)
         for fault in done.answer.rejected
     ]
-    return Taken(len(written), translated, done, (*translated.faults, *named), written.histograms)
+    return Taken(written.sent, translated, done, (*translated.faults, *named), *counts)
 
 
 def _name(translated: Translated, row: int) -> str:

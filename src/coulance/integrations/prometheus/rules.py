@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from coulance.integrations.prometheus.wire import STALE, LabelSets, Written
+from coulance.integrations.prometheus.wire_2 import Symbols
 from coulance.usage.collecting import Expected
 from coulance.usage.columns import Columns, Keys, Rejection
 from coulance.usage.pairing import IN, OUT, Halves, paired
@@ -68,6 +69,7 @@ class Translator:
     def __init__(self, collector: Collector) -> None:
         self.collector = collector
         self.sets = LabelSets(self._resolve)
+        self.symbols = Symbols()
         self.names: list[str] = []
         self.meters: dict[str, str] = {}
         self.texts: list[str] = []
@@ -138,6 +140,7 @@ class Translator:
         if (slot < 0).any():
             flat = flat.take(slot >= 0)
         other, stale = len(written) - len(flat.rows), 0
+        self._refuse_histograms(written, faults)
         finite = np.isfinite(flat.value)
         if not finite.all():
             ended = np.ascontiguousarray(flat.value).view(np.int64) == STALE
@@ -175,6 +178,22 @@ class Translator:
             )
         left = halves.take(alone) if len(alone) else None
         return Translated(columns, expected, left, faults, other, stale, newest)
+
+    def _refuse_histograms(self, written: Written, faults: list[Rejection]) -> None:
+        """A rule that names a native histogram itself names no number: its count and its sum are."""
+        if not len(written.histograms):
+            return
+        slots, _, _ = self._by_set()
+        for code in np.unique(written.histograms[slots[written.histograms[:, 0]] >= 0, 0]).tolist():
+            why = "is a native histogram, no number; let the rule name its count or its sum (NAME_count, NAME_sum)"
+            faults.append(Rejection(len(written), self.texts[code], why))
+
+    def unused_histograms(self, written: Written) -> int:
+        """How many native histograms no rule names, nor their count or sum."""
+        if not len(written.histograms):
+            return 0
+        slots, _, _ = self._by_set()
+        return int((slots[written.histograms] < 0).all(axis=1).sum())
 
     def _scaled(self, value: NDArray[np.float64], rule: Int32s) -> Int64s:
         """Whole readings, rounded down; -1 where one does not fit."""

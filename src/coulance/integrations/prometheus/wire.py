@@ -16,28 +16,39 @@ a number) is parsed field by field from a proven place to a proven place.
 
 import itertools
 import operator
-import struct
 import threading
 from bisect import bisect_left
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import cramjam
 import numpy as np
 from numpy.typing import NDArray
 
+from coulance.integrations.prometheus.fields import STALE, Counted, Fields, NotAWriteRequestError, TooLargeError
+
+__all__ = [
+    "LARGEST_UNPACKED",
+    "MOST_LABELS",
+    "MOST_SAMPLES",
+    "STALE",
+    "LabelSets",
+    "NotAWriteRequestError",
+    "TooLargeError",
+    "Written",
+    "decode",
+    "unpacked",
+]
 LARGEST_UNPACKED = 64 * 1024 * 1024
 """Bytes that a body may become."""
 MOST_SAMPLES = 1_000_000
 MOST_LABELS = 256
 LONGEST_LABEL = 64 * 1024
-STALE = 0x7FF0000000000002
-"""The bits of the number that says "this series has ended"."""
 
+_VERSION_2 = "io.prometheus.write.v2.Request"
 _SAMPLE = b"\x12\x10\x09"
 _TAIL = 15
 """What follows these three bytes in a sample: the value, a tag, six bytes of timestamp."""
-_DOUBLE = struct.Struct("<d")
 _LONGEST_ORDER = 200_000
 """Heads whose order is remembered: some 40 MB of them."""
 
@@ -46,22 +57,20 @@ Int64s = NDArray[np.int64]
 Int32s = NDArray[np.int32]
 
 
-class NotAWriteRequestError(ValueError):
-    """The body can't be decoded; says what is wrong and at which byte of the unpacked message."""
-
-
-class TooLargeError(ValueError):
-    """The body would become more than is taken in one request."""
-
-
 @dataclass(frozen=True, slots=True)
 class Written:
-    """The samples of a request: label set (its number), value, timestamp in milliseconds; and what else was in it."""
+    """The samples of a request: label set (its number), value, timestamp in milliseconds; and what else was in it.
+
+    A native histogram gives two samples, of its metric with `_count` and `_sum` behind its name. `histograms` has the
+    label sets of each one, of its count and of its sum.
+    """
 
     labels: Int32s
     value: Floats
     at_ms: Int64s
-    histograms: int = 0
+    histograms: Int32s = field(default_factory=lambda: np.empty((0, 3), np.int32))
+    sent: int = 0
+    """Samples that were sent as such, histograms apart."""
 
     def __len__(self) -> int:
         return len(self.at_ms)
@@ -124,6 +133,26 @@ class LabelSets:
                 self.heads[b"\x0a" + _varint(length) + labels] = known
                 self.size += 2 * len(labels)
         return known
+
+    def named(self, names: Mapping[str, str]) -> int:
+        """The number of a label set by its names and values, the same as if it had come as bytes."""
+        return self.number(labels_of(names), lambda: names)
+
+    def of_histogram(self, names: Mapping[str, str]) -> tuple[int, int]:
+        """The label sets that a native histogram's count and sum are counted by: those a classic one has them under."""
+        metric = names["__name__"]
+        count, total = (self.named({**names, "__name__": metric + end}) for end in ("_count", "_sum"))
+        return count, total
+
+
+def labels_of(names: Mapping[str, str]) -> bytes:
+    """A label set as remote write 1.0 has it on the wire, in the order given."""
+    out = bytearray()
+    for name, value in names.items():
+        both = ((b"\x0a", name.encode()), (b"\x12", value.encode()))
+        parts = b"".join(tag + _varint(len(raw)) + raw for tag, raw in both)
+        out += b"\x0a" + _varint(len(parts)) + parts
+    return bytes(out)
 
 
 def _varint(value: int) -> bytes:
@@ -195,15 +224,27 @@ def decode(message: bytes, sets: LabelSets) -> Written:
         for i in range(6):
             at |= (rows[:, 9 + i].astype(np.int64) & 0x7F) << (7 * i)
     if not rest.labels:
-        return Written(numbers, value, at, rest.histograms)
+        return Written(numbers, value, at, sent=len(numbers))
     if len(numbers) + rest.count > MOST_SAMPLES:
         raise TooLargeError(f"a request has at most {MOST_SAMPLES} samples; this one has more")
     return Written(
         np.concatenate((numbers, *rest.labels)).astype(np.int32),
         np.concatenate((value, *rest.values)),
         np.concatenate((at, *rest.instants)),
-        rest.histograms,
+        rest.of_histograms(),
+        len(numbers) + rest.count - 2 * len(rest.histograms),
     )
+
+
+def samples_at(message: bytes, places: Int64s) -> tuple[Floats, Int64s]:
+    """Values and instants of samples of our time, by where their values begin."""
+    if not len(places):
+        return np.empty(0), np.empty(0, np.int64)
+    rows = np.frombuffer(message, np.uint8)[places[:, None] + np.arange(_TAIL)]
+    at = np.zeros(len(rows), np.int64)
+    for i in range(6):
+        at |= (rows[:, 9 + i].astype(np.int64) & 0x7F) << (7 * i)
+    return np.ascontiguousarray(rows[:, :8]).view("<f8").reshape(-1), at
 
 
 def _slowly(codes: "list[int | None]", kept: NDArray[np.bool_], begins: Int64s, rest: "_Rest") -> None:
@@ -234,69 +275,29 @@ def _slowly(codes: "list[int | None]", kept: NDArray[np.bool_], begins: Int64s, 
             break
 
 
-class _Rest:
+class _Rest(Fields):
     """The parser of everything that the quick way does not do."""
 
     def __init__(self, message: bytes, sets: LabelSets) -> None:
-        self.message, self.sets = message, sets
+        super().__init__(message)
+        self.sets = sets
         self.labels: list[Int32s] = []
         self.values: list[Floats] = []
         self.instants: list[Int64s] = []
-        self.count = self.histograms = 0
-
-    def _bad(self, place: int, what: str) -> NotAWriteRequestError:
-        return NotAWriteRequestError(f"byte {place}: {what}")
-
-    def varint(self, place: int, end: int) -> tuple[int, int]:
-        """(number, place after it)."""
-        value = shift = 0
-        start, message = place, self.message
-        while place < end and shift < 70:
-            byte = message[place]
-            place += 1
-            value |= (byte & 0x7F) << shift
-            if byte < 0x80:
-                if value >= 1 << 64:
-                    raise self._bad(start, "a number of more than 64 bits")
-                return value, place
-            shift += 7
-        raise self._bad(start, "a number that does not end" if shift >= 70 else "the message ends within a number")
-
-    def part(self, place: int, end: int, what: str) -> tuple[int, int]:
-        """(begin, end) of a length-delimited value whose length stands at `place`."""
-        length, begin = self.varint(place, end)
-        if length > end - begin:
-            raise self._bad(place, f"a {what} of {length} bytes, and {end - begin} are left")
-        return begin, begin + length
-
-    def skip(self, kind: int, place: int, end: int) -> int:
-        """The place after a value of that wire type."""
-        if kind == 0:
-            return self.varint(place, end)[1]
-        if kind == 2:
-            return self.part(place, end, "field")[1]
-        size = {1: 8, 5: 4}.get(kind)
-        if size is None:
-            raise self._bad(place, f"wire type {kind}, which protobuf has not")
-        if place + size > end:
-            raise self._bad(place, "the message ends within a field")
-        return place + size
-
-    def tag(self, place: int, end: int) -> tuple[int, int, int]:
-        """(field number, wire type, place after them)."""
-        tag, after = self.varint(place, end)
-        if not tag >> 3:
-            raise self._bad(place, "a field of number 0")
-        return tag >> 3, tag & 7, after
+        self.count = 0
+        self.histograms: list[tuple[int, int, int]] = []
 
     def field(self, place: int) -> int:
         """Take one field of the request; gives the place after it."""
         end = len(self.message)
         number, kind, after = self.tag(place, end)
+        if number in (4, 5):
+            said = f"field {number}, which is of remote write 2.0: its Content-Type says proto={_VERSION_2}"
+            raise self.bad(place, said)
         if number != 1:
             return self.skip(kind, after, end)
         if kind != 2:
-            raise self._bad(place, f"a series of wire type {kind}; expected 2")
+            raise self.bad(place, f"a series of wire type {kind}; expected 2")
         begin, stop = self.part(after, end, "series")
         self.series(begin, stop)
         return stop
@@ -305,10 +306,11 @@ class _Rest:
         """Take one TimeSeries."""
         start, labels, labels_end = place, [], place
         samples: list[tuple[int, int]] = []
+        counted: list[Counted] = []
         while place < end:
             number, kind, after = self.tag(place, end)
             if number in (1, 2) and kind != 2:
-                raise self._bad(place, f"a {'label' if number == 1 else 'sample'} of wire type {kind}; expected 2")
+                raise self.bad(place, f"a {'label' if number == 1 else 'sample'} of wire type {kind}; expected 2")
             if number == 1:
                 begin, stop = self.part(after, end, "label")
                 labels.append((place, begin, stop))
@@ -324,15 +326,31 @@ class _Rest:
                 begin, stop = self.part(after, end, "sample")
                 samples.append((begin, stop))
                 place = stop
+            elif number == 4 and kind == 2:
+                begin, place = self.part(after, end, "histogram")
+                counted.append(self.histogram(begin, place))
             else:
-                self.histograms += number == 4
                 place = self.skip(kind, after, end)
         in_a_row = labels and sum(stop - first for first, _, stop in labels) == labels_end - start
         code = self._number(start, labels, labels_end, bool(in_a_row))
+        if counted:
+            self.take_histograms(code, self._parsed(start, labels), counted)
         if not samples:
             return
         pairs = [self.sample(begin, stop) for begin, stop in samples]
         self._add(code, np.array([v for v, _ in pairs]), np.array([t for _, t in pairs], np.int64))
+
+    def take_histograms(self, code: int, names: Mapping[str, str], counted: "list[Counted]") -> None:
+        """Take histograms of a label set as samples of their count and their sum."""
+        count, total = self.sets.of_histogram(names)
+        for one in counted:
+            self.histograms.append((code, count, total))
+            self._add(count, np.array([one.shown_count]), np.array([one.at_ms], np.int64))
+            self._add(total, np.array([one.sum]), np.array([one.at_ms], np.int64))
+
+    def of_histograms(self) -> Int32s:
+        """Label sets of each histogram, of its count and of its sum."""
+        return np.array(self.histograms, np.int32).reshape(-1, 3)
 
     def _add(self, code: int, values: Floats, instants: Int64s) -> None:
         self.labels.append(np.full(len(values), code, np.int32))
@@ -359,7 +377,7 @@ class _Rest:
 
     def _number(self, start: int, labels: "list[tuple[int, int, int]]", end: int, in_a_row: bool) -> int:
         if len(labels) > MOST_LABELS:
-            raise self._bad(start, f"a series of {len(labels)} labels; at most {MOST_LABELS}")
+            raise self.bad(start, f"a series of {len(labels)} labels; at most {MOST_LABELS}")
         key = self.message[start:end] if in_a_row else b"".join(self.message[f:s] for f, _, s in labels)
         return self.sets.number(key, lambda: self._parsed(start, labels))
 
@@ -372,42 +390,23 @@ class _Rest:
                 number, kind, after = self.tag(place, end)
                 if number in (1, 2):
                     if kind != 2:
-                        raise self._bad(place, f"a label's {'name' if number == 1 else 'value'} of wire type {kind}")
+                        raise self.bad(place, f"a label's {'name' if number == 1 else 'value'} of wire type {kind}")
                     first, stop = self.part(after, end, "text")
                     if stop - first > LONGEST_LABEL:
-                        raise self._bad(place, f"a label of {stop - first} bytes; at most {LONGEST_LABEL}")
+                        raise self.bad(place, f"a label of {stop - first} bytes; at most {LONGEST_LABEL}")
                     try:
                         pair[number - 1] = self.message[first:stop].decode()
                     except UnicodeDecodeError as fault:
-                        raise self._bad(first, f"a label that is not UTF-8: {fault.reason}") from fault
+                        raise self.bad(first, f"a label that is not UTF-8: {fault.reason}") from fault
                     place = stop
                 else:
                     place = self.skip(kind, after, end)
             name, value = pair
             if not name:
-                raise self._bad(begin, "a label without a name")
+                raise self.bad(begin, "a label without a name")
             if name in out:
-                raise self._bad(begin, f"the label {name!r} is there twice in one series")
+                raise self.bad(begin, f"the label {name!r} is there twice in one series")
             out[name] = value
         if not out.get("__name__"):
-            raise self._bad(start, "a series without the label __name__")
+            raise self.bad(start, "a series without the label __name__")
         return out
-
-    def sample(self, place: int, end: int) -> tuple[float, int]:
-        """(value, milliseconds) of a Sample; what it leaves out is 0."""
-        value, at = 0.0, 0
-        while place < end:
-            number, kind, after = self.tag(place, end)
-            if number == 1:
-                if kind != 1:
-                    raise self._bad(place, f"a sample's value of wire type {kind}; expected 1")
-                place = self.skip(kind, after, end)
-                value = _DOUBLE.unpack_from(self.message, after)[0]
-            elif number == 2:
-                if kind != 0:
-                    raise self._bad(place, f"a sample's timestamp of wire type {kind}; expected 0")
-                at, place = self.varint(after, end)
-                at -= (at >> 63) << 64
-            else:
-                place = self.skip(kind, after, end)
-        return value, at
