@@ -142,7 +142,7 @@ def every_screen() -> list[str]:
     documents = [f"/documents/{row.id}" for row in invoicing.documents()]
     invoice = invoicing.document(number="V2026-0001").row.id
     return [
-        "/", "/accounts", "/accounts/acme", "/accounts/acme/statement", "/services", "/services/web", "/plans",
+        "/", "/accounts", "/accounts/acme", "/statements/acme", "/services", "/services/web", "/plans",
         "/plans/vps", "/periods", "/periods/2026-10", "/periods/2026-11/close", *documents,
         f"/documents/{invoice}/credit", "/documents", "/sending", "/messages", "/payments", "/payments/new",
         "/bank", "/bank/import", "/open-items", "/collectors", "/quarantine",

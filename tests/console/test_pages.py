@@ -3,6 +3,7 @@
 import html
 import io
 import re
+from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import quote
 
@@ -10,6 +11,7 @@ import pypdf
 import pytest
 from django.test import Client
 
+from coulance.console.views import overview
 from tests.console.conftest import HOSTILE, Shop
 
 PAGES = [
@@ -223,3 +225,24 @@ def test_a_page_costs_the_same_few_queries_however_long_its_list(browser: Any, s
     for address in PAGES:
         assert cost(address) <= before[address], address
         assert before[address] <= 32, address
+
+
+@pytest.mark.parametrize(
+    ("newest", "closed", "ended"),
+    [
+        ("2026-10-31T23:55", "2026-10", True),  # the demo: its months are past and closed
+        ("2026-11-01T00:00", "2026-10", True),  # the sample that ends October belongs to it
+        ("2026-11-02T09:00", "2026-10", False),  # samples of an open month have stopped: that is an outage
+        ("2026-10-31T23:55", "2026-09", False),
+        ("2026-11-18T09:00", "2026-11", False),  # too short ago to say
+        (None, "2026-10", False),
+    ],
+)
+def test_metering_that_ended_with_a_closed_month_is_not_called_silent(
+    newest: str | None, closed: str, ended: bool
+) -> None:
+    at = datetime(2026, 11, 22, 9, tzinfo=UTC)
+    last = None if newest is None else datetime.fromisoformat(newest).replace(tzinfo=UTC)
+    assert overview._ended(last, closed, at) is ended
+    measured = overview._measured_on(at.date(), last if ended else None)
+    assert f"{measured}" == ("2026-10-31" if ended else "2026-11-21")

@@ -263,7 +263,7 @@ def send_and_receive(place: Place, base: str, overage: str) -> dict[str, Decimal
 def get_paid(place: Place, invoices: dict[str, Decimal]) -> None:
     """The bank's file of today pays both, each by its reference; the customer's account is at nothing then."""
     page, today = place.page, datetime.now(ZONE).date()
-    place.open(f"/accounts/{CUSTOMER}/statement")
+    place.open(f"/statements/{CUSTOMER}")
     owed = sum(invoices.values())
     assert f"{owed}" in page.locator(".card .figure").first.text_content()
     entries = tuple(
@@ -300,7 +300,7 @@ def get_paid(place: Place, invoices: dict[str, Decimal]) -> None:
     page.get_by_label("Why", exact=True).fill("Today's statement")
     place.press("Import and book what is sure")
     place.reads("It is imported.")
-    place.open(f"/accounts/{CUSTOMER}/statement")
+    place.open(f"/statements/{CUSTOMER}")
     assert re.search(r"\b0[.,]00\b", page.locator(".card .figure").first.text_content())
     assert page.locator("section", has=page.get_by_role("heading", name="What is open")).get_by_text("Nothing.").count()
     place.open("/payments")

@@ -10,6 +10,7 @@ from coulance.console.views import (
     bank,
     collectors,
     credit,
+    disputes,
     debit,
     documents,
     me,
@@ -25,6 +26,7 @@ from coulance.console.views import (
     sending,
     services,
     statements,
+    takeover,
 )
 
 urlpatterns: list[URLPattern] = [
@@ -38,8 +40,9 @@ urlpatterns: list[URLPattern] = [
     path("services", services.service_list, name="services"),
     path("services/<path:external_id>", services.service_detail, name="service"),
     path("accounts", accounts.account_list, name="accounts"),
-    path("accounts/<path:external_id>/statement", statements.account_statement, name="account-statement"),
-    path("accounts/<path:external_id>/statement/pdf", statements.account_statement_pdf, name="account-statement-pdf"),
+    # Not below accounts/: an account's own id may end in any word.
+    path("statements/<path:external_id>", statements.account_statement, name="account-statement"),
+    path("statements.pdf/<path:external_id>", statements.account_statement_pdf, name="account-statement-pdf"),
     path("open-items", statements.open_items, name="open-items"),
     path("accounts/<path:external_id>", accounts.account_detail, name="account"),
     path("documents", documents.document_list, name="documents"),
@@ -49,6 +52,12 @@ urlpatterns: list[URLPattern] = [
     path("documents/<int:document>/credit", credit.give_credit, name="credit"),
     path("documents/<int:document>/debit", debit.take_credit_back, name="debit"),
     path("documents/<int:document>/e-invoice/<str:form>", documents.document_einvoice, name="document-einvoice"),
+    path("documents/<int:document>/contest", disputes.dispute_open, name="dispute-open"),
+    path("disputes", disputes.dispute_list, name="disputes"),
+    path("disputes/<int:case>", disputes.dispute_detail, name="dispute"),
+    path("disputes/<int:case>/act", disputes.dispute_act, name="dispute-act"),
+    path("disputes/<int:case>/decide", disputes.dispute_decide, name="dispute-decide"),
+    path("disputes/<int:case>/files/<int:file>", disputes.dispute_file, name="dispute-file"),
     path("payments", payments.payment_list, name="payments"),
     path("payments/new", payments.payment_new, name="payment-new"),
     path("payments/<int:receipt>", payments.payment_detail, name="payment"),
@@ -66,6 +75,7 @@ urlpatterns: list[URLPattern] = [
     path("quarantine", quarantine.quarantine_list, name="quarantine"),
     path("quarantine/series", quarantine.quarantine_series, name="quarantine-series"),
     path("quarantine/replay", quarantine.quarantine_replay, name="quarantine-replay"),
+    path("take-over", takeover.take_over_page, name="take-over"),
     path("collectors", collectors.collector_list, name="collectors"),
     path("restrictions", restrictions.restriction_list, name="restrictions"),
     path("restrictions/new", restrictions.restriction_new, name="restriction-new"),

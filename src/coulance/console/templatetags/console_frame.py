@@ -41,6 +41,7 @@ def _groups() -> list[Group]:
                 Entry("accounts", _("Accounts"), "/accounts"),
                 Entry("services", _("Services"), "/services"),
                 Entry("plans", _("Plans"), "/plans"),
+                Entry("take-over", _("Take over"), "/take-over", Permission.MONEY),
             ],
         ),
         Group(
@@ -59,6 +60,7 @@ def _groups() -> list[Group]:
                 Entry("payments", _("Payments"), "/payments"),
                 Entry("bank", _("Bank"), "/bank"),
                 Entry("open-items", _("Open items"), "/open-items"),
+                Entry("disputes", _("Contested bills"), "/disputes"),
             ],
         ),
         Group(

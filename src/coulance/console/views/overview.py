@@ -28,6 +28,8 @@ from coulance_core.kernel.period import add_months
 SHOWN = 8
 KEPT_S = 60
 """How long sums over everything are kept: a dashboard that is left open must not read all books each time."""
+LONG_AGO = timedelta(days=10)
+"""Sooner than that after the last sample, it is an outage, not an end."""
 STALE = timedelta(minutes=15)
 """A newest sample older than this is said aloud."""
 
@@ -54,8 +56,9 @@ def overview(request: HttpRequest) -> HttpResponse:
     months = due.months(at=at)
     parked = invoicing.parked()
     quarantined = usage.quarantined()
-    sums = _sums(today)
     metered = usage.overview()
+    ended = _ended(metered.last_at, last.period if last else "", at)
+    sums = _sums(today, metered.last_at if ended else None)
     return render(
         request,
         "console/overview.html",
@@ -70,7 +73,8 @@ def overview(request: HttpRequest) -> HttpResponse:
             "alarms": alarms.open_alarms(),
             "worker_seen": heartbeat.last_seen(),
             "usage": metered,
-            "stale": metered.last_at is not None and at - metered.last_at > STALE,
+            "ended": ended,
+            "stale": metered.last_at is not None and at - metered.last_at > STALE and not ended,
             "parked": parked[:SHOWN],
             "parked_count": len(parked),
             "quarantined_count": len(quarantined),
@@ -92,17 +96,27 @@ def _today(at: datetime) -> date:
         return at.date()
 
 
-def _sums(today: date) -> dict[str, Any]:
+def _ended(newest: datetime | None, closed: str, at: datetime) -> bool:
+    """Whether metering ended with a month that is closed, long ago: the card then says so, instead of "silent, 0 %"."""
+    return newest is not None and at - newest > LONG_AGO and f"{newest - timedelta(hours=12):%Y-%m}" <= closed
+
+
+def _measured_on(today: date, newest: datetime | None) -> date:
+    """The newest day that was measured whole: yesterday, or where metering ended before, its last day."""
+    yesterday = today - timedelta(days=1)
+    return yesterday if newest is None else min(yesterday, (newest - timedelta(hours=12)).date())
+
+
+def _sums(today: date, newest: datetime | None) -> dict[str, Any]:
     """Sums over everything, as they were at most a minute ago."""
     kept: dict[str, Any] | None = cache.get("console.overview")
     if kept is not None and kept["day"] == today:
         return kept
-    yesterday = today - timedelta(days=1)
     made: dict[str, Any] = {
         "day": today,
         "accounts": customers.count_accounts(),
         "services": services.count_services(),
-        "coverage": usage.coverage_of(day=yesterday),
+        "coverage": usage.coverage_of(day=_measured_on(today, newest)),
         "billed": _billed(today),
         "owed": _owed(today),
         "this_month": f"{today:%Y-%m}",

@@ -52,7 +52,7 @@ def account_statement_pdf(request: HttpRequest, external_id: str) -> HttpRespons
 @operators_only(Permission.SEE)
 def open_items(request: HttpRequest) -> HttpResponse:
     """Debts by age, the sums first, then each account."""
-    on = _day(request.GET.get("on", "")) or _today()
+    on = _day(request.GET.get("on", "")) or _day_here()
     aged = statements.aged_accounts(on=on)
     return render(
         request,
@@ -102,3 +102,11 @@ def _provider() -> ProviderTerms:
 
 def _today() -> date:
     return clock.now().astimezone(_provider().zone_info).date()
+
+
+def _day_here() -> date:
+    """The provider's day; before a provider file is applied nothing is owed, and any place's day will do."""
+    try:
+        return clock.now().astimezone(catalog.catalog().provider.zone_info).date()
+    except catalog.UnableToFindCatalogError:
+        return clock.now().date()
