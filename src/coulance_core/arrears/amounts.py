@@ -50,6 +50,13 @@ class Standing:
     rests_ended: tuple[Rest, ...]
 
     @property
+    def rests(self) -> bool:
+        """Whether something holds all of it back now, that a notice would have to follow when it is over."""
+        held = self.disputed > 0 and not self.undisputed
+        flies = 0 < self.undisputed <= self.in_flight
+        return held or flies or self.promise.live is not None or self.plan.kept is not None
+
+    @property
     def net(self) -> int:
         """What is due to be acted on: undisputed, not on its way, and not covered."""
         return self.undisputed - self.in_flight - self.covered
@@ -176,7 +183,7 @@ def contested(held: Sequence[Held], h: Horizon, ended: list[Rest]) -> int:
 
 def _stay(stays: Sequence[Stay], debt: str, h: Horizon, ended: list[Rest]) -> Stay | None:
     live = None
-    for stay in stays:
+    for stay in sorted(stays, key=lambda one: (one.since, one.ref)):
         if stay.debts and debt not in stay.debts:
             continue
         if stay.until is not None and h.passed(stay.until):

@@ -66,16 +66,26 @@ def _overage(j: Judging, step: Step, s: Standing) -> Refusal | None:
 
 
 def _notices(j: Judging, step: Step, s: Standing) -> Refusal | None:
-    if not step.nature.hurts:
-        return None
-    missing = missing_notice(j, step, s.debt)
+    missing = missing_notice(j, step, s) if step.nature.hurts else _not_yet_told(j, step, s.debt)
     if missing:
         return refuse(Refused.NOTICE_NOT_RECEIVED, missing, j, {"debt": s.debt.number, "step": step.key})
     return None
 
 
-def missing_notice(j: Judging, step: Step, debt: Debt) -> str:
-    """Which earlier notice lacks its evidence, in words; empty where none does."""
+def _not_yet_told(j: Judging, step: Step, debt: Debt) -> str:
+    """Where a step runs from a notice that isn't proven: its clock doesn't run. In words; empty where it does."""
+    before = j.policy.step(step.after)
+    if before is None or before.evidence is Level.NONE or j.proven_on(before, debt.ref) is not None:
+        return ""
+    return f"{before.key} of {debt.number} isn't {before.evidence.value}, so that its days don't run"
+
+
+def missing_notice(j: Judging, step: Step, s: Standing) -> str:
+    """Which earlier notice lacks its evidence, in words; empty where none does.
+
+    After a rest, too: while another rest is on, that is told instead.
+    """
+    debt = s.debt
     for before in j.policy.earlier[step.key]:
         if before.evidence is not Level.NONE and j.proven_on(before, debt.ref) is None:
             returned = j.proof(before.key, debt.ref).returned
@@ -86,7 +96,7 @@ def missing_notice(j: Judging, step: Step, debt: Debt) -> str:
         letters = [b for b in j.policy.earlier[step.key] if b.letter == rule.letter and b.evidence is not Level.NONE]
         if not letters:
             return f"the law wants {rule.letter} before costs, and no step is that letter"
-    if not j.resumed(debt, step):
+    if not s.rests and not j.resumed(debt, step):
         rest = j.rest_ended(debt)
         said = f" ({rest.what})" if rest else ""
         return f"steps rested{said}, and the notice that they go on isn't received, or its days aren't over"

@@ -201,7 +201,7 @@ class Judging:
         if before is None or self.is_moot(before, debt):
             return due + days
         if before.nature.notice:
-            from_day = self.runs_from(before, debt) or self.done_on(before.key, debt.ref)
+            from_day = self.runs_from(before, debt)
             return None if from_day is None else from_day + days + DAY
         done_on = self.done_on(before.key, debt.ref)
         return (done_on or self.h.on) + days

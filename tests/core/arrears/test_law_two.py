@@ -92,10 +92,10 @@ def shuffled(facts: Facts, chance: object) -> Facts:
 @given(st.integers(30_000, 40_000))
 def test_between_a_judgement_and_its_wake_time_alone_changes_nothing(seed: int) -> None:
     life = history(seed)
-    for number, (when, _, decision) in enumerate(life.live()):
+    for number, (when, before, decision) in enumerate(life.live()):
         if number % 5 or not decision.is_quiet:
             continue
-        known = life.facts.known(when)  # a bounce of next week is none yet
+        known = before.known(when)  # a bounce of next week is none yet
         for wait in (1, 7, 31):
             later = at(day((when - at(day(0))).days + wait), 11, zone=life.facts.zone)
             if later > when and (decision.wake is None or later < decision.wake):
