@@ -1,23 +1,21 @@
 """Imports one and the same file again and again, killed at one place further each time.
 
 `python -m tests.bank.crasher DATABASE STEP`: DATABASE holds customers with invoices and is copied for every go. A
-child is killed (SIGKILL) at its n-th event: a statement on its way, a commit about to be sent or just answered. Then
-another child imports undisturbed, and what is booked is compared with an import that nothing disturbed. At the end two
-import at once. Prints a JSON summary.
+child is killed at its n-th event. Then another child imports undisturbed, and what is booked is compared with an
+import that nothing disturbed. At the end two import at once. Prints a JSON summary.
 """
 
 import json
 import os
 import sys
 import tempfile
-from collections.abc import Callable
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
 import django
 
-from tests.closing.crasher import die_at, ended, start
+from tests.support.crashing import child, ended, go_through, start
 from tests.support.database import Server, point_django_at, server
 
 COPY = "bank_copy"
@@ -64,16 +62,6 @@ def booked() -> dict[str, Any]:
     return json.loads(json.dumps(out))  # type: ignore[no-any-return]
 
 
-def killed(event: int) -> Callable[[], None]:
-    """The import, to be killed at an event."""
-
-    def job() -> None:
-        die_at(event)
-        work()
-
-    return job
-
-
 def main(database: str, step: int) -> None:
     where: Server = server()
     os.environ["DATABASE_URL"] = where.url(COPY)
@@ -85,8 +73,8 @@ def main(database: str, step: int) -> None:
     kept = Path(tempfile.mkdtemp()) / "truth.json"
 
     where.make_database(COPY, template=database)
-    ended(start(work))
-    ended(start(lambda: kept.write_text(json.dumps(booked())) and None))
+    child(work)
+    child(lambda: kept.write_text(json.dumps(booked())))
     truth = json.loads(kept.read_text())
     assert truth["faults"] == []
 
@@ -94,20 +82,18 @@ def main(database: str, step: int) -> None:
         found = booked()
         assert found == truth, (what, found, truth)
 
-    kills = event = 0
-    for event in range(2, 10_000, step):
-        where.make_database(COPY, template=database)
-        died = ended(start(killed(event)))
-        ended(start(work))
-        ended(start(lambda event=event: compare(f"killed at event {event}")))  # type: ignore[misc]
-        if not died:
-            break
-        kills += 1
+    kills = go_through(
+        work,
+        begin=lambda: where.make_database(COPY, template=database),
+        then=lambda event, _: child(lambda: compare(f"killed at event {event}")),
+        step=step,
+        first=2,
+    )
     where.make_database(COPY, template=database)
     for pid in [start(work), start(work)]:
         ended(pid)
-    ended(start(lambda: compare("two at once")))
-    print(json.dumps({"kills": kills, "events": event, "receipts": len(truth["receipts"])}))
+    child(lambda: compare("two at once"))
+    print(json.dumps({**kills, "receipts": len(truth["receipts"])}))
 
 
 if __name__ == "__main__":

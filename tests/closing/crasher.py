@@ -1,21 +1,20 @@
 """Closes one and the same month again and again, killed at one place further each time, and in other ways at once.
 
 `python -m tests.closing.crasher DATABASE STEP`: DATABASE holds a filled world and is copied for every go. A child is
-killed (SIGKILL) at its n-th event: a statement or a COPY on its way, a commit about to be sent or just answered. Then
-another closes undisturbed, and everything that was billed is compared with a close that nothing disturbed. Afterwards
-the same by two processes at once, and by a run of two workers. Prints a JSON summary.
+killed at its n-th event. Then another closes undisturbed, and everything that was billed is compared with a close
+that nothing disturbed. Afterwards the same by two processes at once, and by a run of two workers. Prints a JSON
+summary.
 """
 
 import json
 import os
-import signal
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import django
 
+from tests.support.crashing import child, ended, go_through, start
 from tests.support.database import Server, point_django_at, server
 
 MONTH = "2026-10"
@@ -72,69 +71,6 @@ def billed() -> dict[str, Any]:
     return json.loads(json.dumps(out))
 
 
-def die_at(event: int) -> None:
-    """Kill this process at its n-th event."""
-    import psycopg
-
-    left = [event]
-
-    def count() -> None:
-        left[0] -= 1
-        if left[0] == 0:
-            os.kill(os.getpid(), signal.SIGKILL)
-
-    def around(whole: Any, name: str, after: bool) -> None:
-        real = getattr(whole, name)
-
-        def wrapped(*args: Any, **kwargs: Any) -> Any:
-            count()
-            result = real(*args, **kwargs)
-            if after:
-                count()
-            return result
-
-        setattr(whole, name, wrapped)
-
-    around(psycopg.Cursor, "execute", after=False)
-    around(psycopg.Cursor, "copy", after=False)
-    around(psycopg.Connection, "commit", after=True)
-
-
-def start(job: Callable[[], None]) -> int:
-    """Run a job in a fork; its process id."""
-    pid = os.fork()
-    if pid:
-        return pid
-    try:
-        job()
-    except BaseException:
-        import traceback
-
-        traceback.print_exc()
-        os._exit(1)
-    os._exit(0)
-
-
-def ended(pid: int) -> int:
-    """Wait; the signal that ended it, or 0."""
-    _, status = os.waitpid(pid, 0)
-    if os.WIFSIGNALED(status):
-        return os.WTERMSIG(status)
-    if os.WEXITSTATUS(status):
-        raise SystemExit("a child failed; its error is above")
-    return 0
-
-
-def killed(event: int) -> Callable[[], None]:
-    """The close, to be killed at an event."""
-
-    def job() -> None:
-        die_at(event)
-        close()
-
-    return job
-
-
 def main(database: str, step: int) -> None:
     where: Server = server()
     os.environ["DATABASE_URL"] = where.url(COPY)
@@ -148,7 +84,7 @@ def main(database: str, step: int) -> None:
         assert billed() == truth, what
 
     where.make_database(COPY, template=database)
-    ended(start(close))
+    child(close)
     truth: dict[str, Any] = {}
 
     def keep() -> None:
@@ -156,29 +92,27 @@ def main(database: str, step: int) -> None:
 
     kept = Path(os.environ["COULANCE_SEGMENTS"]) / "truth.json"
     kept.parent.mkdir(parents=True, exist_ok=True)
-    ended(start(keep))
+    child(keep)
     truth = json.loads(kept.read_text())
     assert len(truth["documents"]) >= 15
-    kills = event = 0
-    for event in range(2, 10_000, step):
-        where.make_database(COPY, template=database)
-        died = ended(start(killed(event)))
-        ended(start(close))
-        ended(start(lambda event=event: compare(f"killed at event {event}")))  # type: ignore[misc]
-        if not died:
-            break
-        kills += 1
+    kills = go_through(
+        close,
+        begin=lambda: where.make_database(COPY, template=database),
+        then=lambda event, _: child(lambda: compare(f"killed at event {event}")),
+        step=step,
+        first=2,
+    )
     for _ in range(2):
         where.make_database(COPY, template=database)
         both = [start(close), start(close)]
         for pid in both:
             ended(pid)
-        ended(start(close))
-        ended(start(lambda: compare("two at once")))
+        child(close)
+        child(lambda: compare("two at once"))
     where.make_database(COPY, template=database)
-    ended(start(lambda: close(workers=2)))
-    ended(start(lambda: compare("two workers")))
-    print(json.dumps({"kills": kills, "events": event, "documents": len(truth["documents"])}))
+    child(lambda: close(workers=2))
+    child(lambda: compare("two workers"))
+    print(json.dumps({**kills, "documents": len(truth["documents"])}))
 
 
 if __name__ == "__main__":

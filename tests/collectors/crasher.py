@@ -1,8 +1,8 @@
 """Collects from a server with a state, killed one place further each time: `python -m tests.collectors.crasher STEP`.
 
 A child is killed at its n-th event, so also between fetch, readings and cursor, in the middle of catching up after an
-outage and of a remote write; then a child does it all undisturbed. What is stored must be what was there to be
-read, each sample once. Prints a JSON summary.
+outage and of a remote write; then a child does it all undisturbed. What is stored must be what was there to be read,
+each sample once. Prints a JSON summary.
 """
 
 import json
@@ -98,9 +98,7 @@ def main(step: int) -> None:
             child(reset)
             child(lambda: work(NOW))  # the outage begins after this
 
-        done = go_through(
-            lambda: work(later), begin=begin, then=lambda event, died: child(check(truth)), step=step
-        )
+        done = go_through(lambda: work(later), begin=begin, then=lambda event, died: child(check(truth)), step=step)
     print(json.dumps(done))
 
 

@@ -1,12 +1,7 @@
 """Gapless numbers: under concurrency, under kill -9 at every step, and in an order that anybody can foretell."""
 
-import os
-import signal
-import subprocess
-import sys
 import threading
 from datetime import date, timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -55,7 +50,7 @@ from coulance_core.invoicing import SCHEMA_NAME, CreditRequest, CreditType, Docu
 from coulance_core.kernel import Money
 from tests.invoicing.dying import STEPS
 from tests.invoicing.paper import AT, ON, SERIES, draft, issue, line, make_accounts, make_service, open_and_write, span
-from tests.support.database import ROOT
+from tests.support.crashing import killed_at
 
 BASE, OVERAGE, STATEMENT = DocumentKind.BASE_INVOICE, DocumentKind.OVERAGE_INVOICE, DocumentKind.USAGE_STATEMENT
 
@@ -207,27 +202,7 @@ def test_kill_9_at_every_step_leaves_all_or_nothing(committed_db: Any) -> None:
     done = open_and_write(drafts_of_each_kind(accounts))
     with transaction.atomic():
         carry_lines(run=done, purpose="close", lines=[NewCarry(accounts[0][0], line(99), "2026-10", ON, ON)])
-    environment = {
-        **os.environ,
-        "DATABASE_URL": committed_db.url,
-        "DJANGO_SETTINGS_MODULE": "coulance.config.settings",
-        "PYTHONPATH": os.pathsep.join([str(ROOT / "src"), str(ROOT)]),
-    }
-    dying = [
-        (
-            step,
-            subprocess.Popen(
-                [sys.executable, "-m", "tests.invoicing.dying", step, str(done)],
-                cwd=Path(ROOT),
-                env=environment,
-                stderr=subprocess.PIPE,
-            ),
-        )
-        for step in STEPS
-    ]  # at once: those that wait for the run's lock go on when the one before has died
-    for step, process in dying:
-        _, error = process.communicate(timeout=120)
-        assert process.returncode == -signal.SIGKILL, f"{step}: {error.decode()}"
+    killed_at("tests.invoicing.dying", STEPS, done, database=committed_db)
     _nothing_happened()
     numbered = assign_numbers(run=done, series=SERIES, at=AT)
     assert (numbered.documents, numbered.entries) == (9, 7)

@@ -1,10 +1,5 @@
 """Killed anywhere while it books, a payment is booked whole by whoever tries again, or not at all: never twice."""
 
-import os
-import signal
-import subprocess
-import sys
-from pathlib import Path
 from typing import Any
 
 from coulance.ledger.check import check_ledger
@@ -13,33 +8,13 @@ from coulance.payments.check import check_payments
 from coulance.platform import audit
 from tests.payments.dying import STEPS, book
 from tests.payments.till import customer
-from tests.support.database import ROOT
+from tests.support.crashing import killed_at
 
 
 def test_a_booking_killed_at_any_step_leaves_nothing_and_is_done_again_once(committed_db: Any) -> None:
     one = customer()
     one.invoice("a", 12100)
-    environment = {
-        **os.environ,
-        "DATABASE_URL": committed_db.url,
-        "DJANGO_SETTINGS_MODULE": "coulance.config.settings",
-        "PYTHONPATH": os.pathsep.join([str(ROOT / "src"), str(ROOT)]),
-    }
-    dying = [
-        (
-            step,
-            subprocess.Popen(
-                [sys.executable, "-m", "tests.payments.dying", step, str(one.id)],
-                cwd=Path(ROOT),
-                env=environment,
-                stderr=subprocess.PIPE,
-            ),
-        )
-        for step in STEPS
-    ]  # at once: those that wait for the account's books go on when the one before has died
-    for step, process in dying:
-        _, error = process.communicate(timeout=120)
-        assert process.returncode == -signal.SIGKILL, f"{step}: {error.decode()}"
+    killed_at("tests.payments.dying", STEPS, one.id, database=committed_db)
     assert queries.receipts(accounts=[one.id]) == []
     assert one.stands() == (12100, 0, 0)
     assert audit.events(act="payment.booked") == []

@@ -1,15 +1,13 @@
 """Bills, approves and mails the same month again and again, killed at one place further each time.
 
-`python -m tests.sending.crasher DATABASE STEP SMTP_PORT WHAT`: DATABASE holds a town and is copied for every go. A
-child is killed (SIGKILL) at its n-th event: a statement on its way, a commit about to be sent or just answered, bytes
-about to go to the mail server or just gone, its answer just read. Then another goes on undisturbed. Prints, for every
-go, each delivery's Message-ID and state; the caller knows what its mail server took. WHAT is `all` (closing included)
-or `mail`.
+`python -m tests.sending.crasher DATABASE SMTP_PORT WHAT STEP`: DATABASE holds a town and is copied for every go. A
+child is killed at its n-th event, also when bytes are about to go to the mail server or have just gone, or its answer
+is about to be read or just was. Then another goes on undisturbed. Prints, for every go, each delivery's Message-ID
+and state; the caller knows what its mail server took. WHAT is `all` (closing included) or `mail`.
 """
 
 import json
 import os
-import signal
 import smtplib
 import socket
 import sys
@@ -18,7 +16,7 @@ from typing import Any
 
 import django
 
-from tests.closing.crasher import ended, start
+from tests.support.crashing import child, go_through
 from tests.support.database import point_django_at, server
 
 COPY = "sending_copy"
@@ -41,46 +39,6 @@ def work(port: int, *, closing: bool) -> None:
     way = read_transport(f"smtp://127.0.0.1:{port}?tls=none&connections=1")
     done = operations.send_due(transport=way, clock=lambda: at)
     assert not done.stopped, done.stopped
-
-
-def die_at(event: int) -> None:
-    """Kill this process at its n-th event."""
-    import psycopg
-
-    left = [event]
-
-    def count() -> None:
-        left[0] -= 1
-        if left[0] == 0:
-            os.kill(os.getpid(), signal.SIGKILL)
-
-    def around(whole: Any, name: str, *, after: bool) -> None:
-        real = getattr(whole, name)
-
-        def wrapped(*args: Any, **kwargs: Any) -> Any:
-            count()
-            result = real(*args, **kwargs)
-            if after:
-                count()
-            return result
-
-        setattr(whole, name, wrapped)
-
-    around(psycopg.Cursor, "execute", after=False)
-    around(psycopg.Cursor, "executemany", after=False)
-    around(psycopg.Connection, "commit", after=True)
-    around(socket.socket, "sendall", after=True)
-    around(smtplib.SMTP, "getreply", after=True)
-
-
-def killed(event: int, port: int, closing: bool) -> Any:
-    """The work, to be killed at an event."""
-
-    def job() -> None:
-        die_at(event)
-        work(port, closing=closing)
-
-    return job
 
 
 def go_on(port: int, closing: bool) -> Any:
@@ -118,7 +76,7 @@ def kept(path: Path) -> Any:
     return job
 
 
-def main(database: str, step: int, port: int, what: str) -> None:
+def main(database: str, port: int, what: str, step: int) -> None:
     where = server()
     os.environ["DATABASE_URL"] = where.url(COPY)
     django.setup()
@@ -129,17 +87,22 @@ def main(database: str, step: int, port: int, what: str) -> None:
     point_django_at(COPY, where)
     closing = what == "all"
     note = Path(os.environ["COULANCE_SEGMENTS"]).parent / "deliveries.json"
-    goes = []
-    for event in range(1, 10_000, step):
-        where.make_database(COPY, template=database)
-        died = ended(start(killed(event, port, closing)))
-        ended(start(go_on(port, closing)))
-        ended(start(kept(note)))
-        goes.append({"event": event, "died": bool(died), **json.loads(note.read_text())})
-        if not died:
-            break
+    goes: list[dict[str, Any]] = []
+
+    def look(event: int, died: bool) -> None:
+        child(kept(note))
+        goes.append({"event": event, "died": died, **json.loads(note.read_text())})
+
+    go_through(
+        lambda: work(port, closing=closing),
+        begin=lambda: where.make_database(COPY, template=database),
+        again=go_on(port, closing),
+        then=look,
+        step=step,
+        more=[(socket.socket, "sendall", True), (smtplib.SMTP, "getreply", True)],
+    )
     print(json.dumps(goes))
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), sys.argv[4])
+    main(sys.argv[1], int(sys.argv[2]), sys.argv[3], int(sys.argv[4]))

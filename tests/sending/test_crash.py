@@ -1,18 +1,14 @@
 """kill -9 anywhere between booking, outbox and mail server: no document is mailed twice, and none is forgotten."""
 
-import json
-import os
-import subprocess
-import sys
 from collections import Counter
 from pathlib import Path
-from typing import Any
 
 import pytest
 from django.db import connections
 
 from tests.sending.town import MONTH, contact, town
-from tests.support.database import ROOT, WorkerDatabase
+from tests.support.crashing import crash
+from tests.support.database import WorkerDatabase
 from tests.support.mail_server import MailServer
 
 
@@ -24,7 +20,8 @@ def test_killed_anywhere_each_is_mailed_once_or_shown_as_uncertain(
     contact("c0", "anna@shop.example")
     if what == "mail":
         world.close(MONTH)
-    goes = _crash(committed_db, os.environ.get("COULANCE_CRASH_STEP", str(step)), server.port, what)
+    connections.close_all()
+    goes = crash("tests.sending.crasher", committed_db.name, server.port, what, database=committed_db, step=step)
     taken = server.counts()
     seen: Counter[str] = Counter()
     for one in goes:
@@ -43,24 +40,3 @@ def test_killed_anywhere_each_is_mailed_once_or_shown_as_uncertain(
     if what == "mail":
         # The one window that SMTP leaves was hit: the server had it, and we died before we could write that down.
         assert seen["uncertain 1"] >= 1, seen
-
-
-def _crash(database: WorkerDatabase, step: str, port: int, what: str) -> list[dict[str, Any]]:
-    connections.close_all()
-    done = subprocess.run(
-        [sys.executable, "-m", "tests.sending.crasher", database.name, step, str(port), what],
-        cwd=ROOT,
-        env={
-            **os.environ,
-            "DATABASE_URL": database.url,
-            "PYTHONPATH": os.pathsep.join([str(ROOT / "src"), str(ROOT)]),
-            "DJANGO_SETTINGS_MODULE": "coulance.config.settings",
-        },
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr[-4000:]
-    goes: list[dict[str, Any]] = json.loads(done.stdout)
-    return goes

@@ -1,9 +1,5 @@
 """Killed anywhere, a take-over leaves nothing; done again it is all there, once, and once more changes nothing."""
 
-import os
-import signal
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +10,7 @@ from coulance.ledger.check import check_ledger
 from coulance.payments.check import check_payments
 from coulance.platform import audit
 from tests.closing.conftest import lasting, store_here  # noqa: F401
-from tests.support.database import ROOT
+from tests.support.crashing import killed_at
 from tests.takeover.dying import STEPS
 from tests.takeover.move import move
 from tests.takeover.whmcs_source import made_up
@@ -25,27 +21,7 @@ def test_a_take_over_killed_at_any_step_leaves_nothing(committed_db: Any, lastin
     old = made_up()
     old.texts["number-series.csv"] = "series,year,last\nbase,2026,40\n"
     where, mapping = old.write(folder)
-    environment = {
-        **os.environ,
-        "DATABASE_URL": committed_db.url,
-        "DJANGO_SETTINGS_MODULE": "coulance.config.settings",
-        "PYTHONPATH": os.pathsep.join([str(ROOT / "src"), str(ROOT)]),
-    }
-    running = [
-        (
-            step,
-            subprocess.Popen(
-                [sys.executable, "-m", "tests.takeover.dying", step, str(where), str(mapping)],
-                cwd=ROOT,
-                env=environment,
-                stderr=subprocess.PIPE,
-            ),
-        )
-        for step in STEPS
-    ]  # at once: those that wait for the lock go on when the one before has died
-    for step, process in running:
-        _, error = process.communicate(timeout=120)
-        assert process.returncode == -signal.SIGKILL, f"{step}: {error.decode()}"
+    killed_at("tests.takeover.dying", STEPS, where, mapping, database=committed_db)
     assert customers.account_ids() == []
     assert audit.events(act="takeover.applied") == []
     source = read_source(where, mapping)

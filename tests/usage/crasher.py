@@ -1,20 +1,17 @@
 """Does the same work again and again, killed at one place further each time: `python -m tests.usage.crasher STEP`.
 
-Each go starts from nothing: a child process is killed (SIGKILL) at its n-th event, an event being a statement on its
-way, a commit about to be sent or just answered, or a file about to be synced, renamed, or just renamed. Then a child
-does the work again, undisturbed, and what is stored is compared with what was sent. Prints a JSON summary.
+Each go starts from nothing: a child process is killed at its n-th event, also at a file that is about to be synced,
+to be renamed, or just was. Then a child does the work again, undisturbed, and what is stored is compared with what
+was sent. Prints a JSON summary.
 """
 
 import json
 import os
-import signal
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import django
-import psycopg
 
 # Only when run: pytest imports this module too, to look for doctests.
 if __name__ == "__main__":
@@ -23,6 +20,7 @@ if __name__ == "__main__":
 from django.db import connection
 
 from coulance.usage import operations, registry, store
+from tests.support.crashing import child, go_through
 from tests.usage import support
 
 
@@ -51,53 +49,6 @@ def work() -> None:
     operations.compact(now=support.NOW, least=1)
 
 
-def die_at(event: int) -> None:
-    """Kill this process at its n-th event."""
-    left = [event]
-
-    def count() -> None:
-        left[0] -= 1
-        if left[0] == 0:
-            os.kill(os.getpid(), signal.SIGKILL)
-
-    def around(whole: Any, name: str, after: bool) -> None:
-        real = getattr(whole, name)
-
-        def wrapped(*args: Any, **kwargs: Any) -> Any:
-            count()
-            result = real(*args, **kwargs)
-            if after:
-                count()
-            return result
-
-        setattr(whole, name, wrapped)
-
-    around(psycopg.Cursor, "execute", after=False)
-    around(psycopg.Connection, "commit", after=True)
-    around(os, "fsync", after=False)
-    around(Path, "replace", after=True)
-
-
-def child(job: Callable[[], None]) -> int:
-    """Run a job in a fork; the signal that ended it, or 0."""
-    pid = os.fork()
-    if pid == 0:
-        try:
-            job()
-        except BaseException:
-            import traceback
-
-            traceback.print_exc()
-            os._exit(1)
-        os._exit(0)
-    _, status = os.waitpid(pid, 0)
-    if os.WIFSIGNALED(status):
-        return os.WTERMSIG(status)
-    if os.WEXITSTATUS(status):
-        raise SystemExit("a child failed; its error is above")
-    return 0
-
-
 def reset() -> None:
     """Begin anew."""
     with connection.cursor() as cursor:
@@ -119,30 +70,12 @@ def check() -> None:
     assert support.faults() == [], support.faults()
 
 
-def killed(event: int) -> Callable[[], None]:
-    """The work, to be killed at an event."""
-
-    def job() -> None:
-        die_at(event)
-        work()
-
-    return job
-
-
 def main(step: int) -> None:
     known = support.table()
     registry.current = lambda: known  # type: ignore[assignment]
-    kills = 0
-    for event in range(1, 10_000, step):
-        child(reset)
-        died = child(killed(event))
-        child(work)
-        child(check)
-        if not died:
-            break
-        assert died == signal.SIGKILL
-        kills += 1
-    print(json.dumps({"kills": kills, "events": event}))
+    files = [(os, "fsync", False), (Path, "replace", True)]
+    done = go_through(work, begin=lambda: child(reset), then=lambda event, died: child(check), step=step, more=files)
+    print(json.dumps(done))
 
 
 if __name__ == "__main__":

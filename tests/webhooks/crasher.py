@@ -1,20 +1,19 @@
-"""Acts, tells of it and sends, killed one step further each time: `python -m tests.webhooks.crasher DATABASE`.
+"""Acts, tells of it and sends, killed one step further each time: `python -m tests.webhooks.crasher DATABASE STEP`.
 
-A child writes an act and its event in one transaction, commits, and sends what is due; it is killed (SIGKILL) at its
-n-th event: a statement on its way, a commit about to be sent or just answered, a request about to leave or just
-answered. At the end everything that is left is sent. Prints what was killed; the test compares.
+A child writes an act and its event in one transaction, commits, and sends what is due; it is killed at its n-th
+event, also when a request is about to leave or just answered. At the end everything that is left is sent. Prints what
+was killed; the test compares.
 """
 
 import json
 import os
-import signal
 import sys
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
 import django
 
+from tests.support.crashing import child, die_at
 from tests.support.database import point_django_at, server
 
 AT = datetime(2026, 11, 1, 12, tzinfo=UTC)
@@ -41,76 +40,31 @@ def send(at: datetime) -> None:
         pass
 
 
-def die_at(event: int) -> None:
-    """Kill this process at its n-th event."""
-    import psycopg
-
-    from coulance.platform import webhook_sending
-
-    left = [event]
-
-    def count() -> None:
-        left[0] -= 1
-        if left[0] == 0:
-            os.kill(os.getpid(), signal.SIGKILL)
-
-    def around(real: Callable[..., Any]) -> Callable[..., Any]:
-        def wrapped(*args: Any, **kwargs: Any) -> Any:
-            count()
-            result = real(*args, **kwargs)
-            count()
-            return result
-
-        return wrapped
-
-    for whole, name in ((psycopg.Cursor, "execute"), (psycopg.Connection, "commit")):
-        setattr(whole, name, around(getattr(whole, name)))
-    assert webhook_sending.deliver_due.__kwdefaults__
-    webhook_sending.deliver_due.__kwdefaults__["send"] = around(webhook_sending.post)
-
-
-def fork(job: Callable[[], None]) -> bool:
-    """Run a job in a fork; whether it was killed."""
-    pid = os.fork()
-    if not pid:
-        try:
-            job()
-        except BaseException:
-            import traceback
-
-            traceback.print_exc()
-            os._exit(1)
-        os._exit(0)
-    _, status = os.waitpid(pid, 0)
-    if os.WIFEXITED(status) and os.WEXITSTATUS(status):
-        raise SystemExit("a child failed; its error is above")
-    return os.WIFSIGNALED(status)
-
-
-def main(database: str) -> None:
+def main(database: str, step: int) -> None:
     where = server()
     os.environ["DATABASE_URL"] = where.url(database)
     django.setup()
-    import coulance.platform.webhook_sending  # noqa: F401 - once here, not in every fork
+    from coulance.platform import webhook_sending
 
     point_django_at(database, where)
 
     def doomed(event: int) -> Callable[[], None]:
         def job() -> None:
-            die_at(event)
+            counting = die_at(event)
+            assert webhook_sending.deliver_due.__kwdefaults__
+            webhook_sending.deliver_due.__kwdefaults__["send"] = counting(webhook_sending.post, True)
             act_and_send(event)
 
         return job
 
     kills = 0
-    # Every other one: one side of each statement, commit and request. COULANCE_CRASH_STEP=1 for both.
-    for event in range(2, 1000, int(os.environ.get("COULANCE_CRASH_STEP", "2"))):
-        if not fork(doomed(event)):
+    for event in range(1, 1000, step):
+        if not child(doomed(event)):
             break
         kills += 1
-    fork(lambda: send(AT + timedelta(days=1)))
+    child(lambda: send(AT + timedelta(days=1)))
     print(json.dumps({"kills": kills}))
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    main(sys.argv[1], int(sys.argv[2]))

@@ -1,12 +1,10 @@
 """kill -9 anywhere between act, commit and delivery: nothing told that did not happen, nothing that happened untold."""
 
 import json
-import os
-import subprocess
-import sys
 from collections import Counter
 
-from tests.support.database import ROOT, WorkerDatabase
+from tests.support.crashing import crash
+from tests.support.database import WorkerDatabase
 from tests.webhooks.receiver import AT, Receiver
 
 
@@ -18,22 +16,7 @@ def test_killed_at_every_step_each_event_arrives_with_one_id(committed_db: Worke
 
     webhook_endpoints.add_endpoint(url=receiver.url, actor="test", at=AT)
     connections.close_all()
-    done = subprocess.run(
-        [sys.executable, "-m", "tests.webhooks.crasher", committed_db.name],
-        cwd=ROOT,
-        env={
-            **os.environ,
-            "DATABASE_URL": committed_db.url,
-            "PYTHONPATH": os.pathsep.join([str(ROOT / "src"), str(ROOT)]),
-            "DJANGO_SETTINGS_MODULE": "coulance.config.settings",
-        },
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr[-3000:]
-    kills = json.loads(done.stdout)["kills"]
+    kills = crash("tests.webhooks.crasher", committed_db.name, database=committed_db, step=1)["kills"]
     assert kills >= 15, kills
     acts = {event.subject for event in audit.events(act="thing.done", limit=10_000)}
     told = {row.key: json.loads(row.body)["data"]["thing"] for row in WebhookEvent.objects.all()}
