@@ -224,6 +224,11 @@ def about_known(about: Collection[str]) -> set[str]:
     return set(Message.objects.filter(about__in=list(about)).values_list("about", flat=True))
 
 
+def about_keys(keys: Collection[str]) -> set[str]:
+    """Those of these keys by which a message is known."""
+    return set(Message.objects.filter(key__in=list(keys)).values_list("key", flat=True))
+
+
 def evidence(key: str) -> list[EvidenceRow]:
     """All that is known about a message, in the order in which it became known; empty for an unknown key."""
     return _evidence(Evidence.objects.filter(message__key=key))

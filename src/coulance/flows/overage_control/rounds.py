@@ -11,7 +11,9 @@ from typing import TypeVar
 
 from django.db import transaction
 
+from coulance.catalog import queries as catalog_room
 from coulance.customers import queries as customers
+from coulance.flows.overage_control.budgets import tell_of_budgets
 from coulance.flows.overage_control.counted import used_by
 from coulance.flows.overage_control.evaluating import Evaluated, evaluate, is_on
 from coulance.overage import arming
@@ -63,6 +65,8 @@ def sweep(*, at: datetime, escalate: bool = True) -> Evaluated:
         rows = services.accounts_for_close(accounts)
         owners = [(row.account.id, service.id) for row in rows for service in row.services]
         out.add(evaluate(owners=owners, at=at, escalate=escalate))
+        if escalate:
+            out.messages += tell_of_budgets(accounts=accounts, catalog=catalog_room.catalog(), at=at, actor="worker")
     with transaction.atomic():
         arming.set_watched(revision=fence, at=at)
     return out

@@ -110,6 +110,8 @@ class _Mail:
             "limit": self._limit(),
             "stop": self._amount(point.at) if point else "",
             "until": self._day(self.until.astimezone(zone).date()),
+            "burst": self._burst(),
+            "services": ", ".join(dict.fromkeys(drawing.service.name for drawing in one.drawings if drawing.now)),
         }
 
     def _percent(self) -> str:
@@ -133,19 +135,60 @@ class _Mail:
     def subject(self) -> str:
         """What a list of mails shows."""
         said = self._said()
+        if self.of.resumed:
+            return _("%(service)s runs again") % said
+        if self.of.judged.port is not None:
+            return self._of_port(said)
         if self.of.stopped:
             return _("%(service)s is paused: %(used)s of %(included)s used") % said
+        if self.of.of is Of.FORECAST and self.of.outlook.passes_at is not None:
+            return _("%(service)s will have used its %(included)s on %(passes)s at this pace") % said
+        if self.of.of is Of.UNUSUAL:
+            return _("%(service)s uses more than it usually does") % said
         if self.of.again:
             return _("Please answer: %(service)s has used %(percent)s of its %(included)s") % said
         return _("%(service)s has used %(percent)s of its %(included)s") % said
 
+    def _of_port(self, said: dict[str, str]) -> str:
+        if self.of.stopped and self.of.judged.rate_bps is not None:
+            return _("%(service)s is held to %(stop)s: its burst is used up") % said
+        if self.of.stopped:
+            return _("%(service)s is paused: its burst is used up") % said
+        return _("%(service)s has %(burst)s of burst left") % said
+
+    def _burst(self) -> str:
+        """Hours and minutes of burst that are left."""
+        port = self.of.judged.port
+        minutes = 0 if port is None else int(port.burst.minutes_left)
+        if minutes >= 60:
+            return _("%(hours)d hours and %(minutes)d minutes") % {"hours": minutes // 60, "minutes": minutes % 60}
+        return _("%(minutes)d minutes") % {"minutes": minutes}
+
     def sentences(self) -> list[str]:
         """Use, pace, what happens, cost."""
         judged, look, said = self.of.judged, self.of.outlook, self._said()
-        out = [
-            _("%(charge)s of %(service)s since %(since)s: %(used)s of the %(included)s included (%(percent)s).") % said
-        ]
-        if look.passes_at is not None:
+        if judged.port is not None:
+            out = [
+                _(
+                    "%(charge)s of %(service)s since %(since)s: the percentile so far is %(used)s, and %(included)s "
+                    "are paid for. It may lie above that for another %(burst)s."
+                )
+                % said
+            ]
+        else:
+            out = [
+                _("%(charge)s of %(service)s since %(since)s: %(used)s of the %(included)s included (%(percent)s).")
+                % said
+            ]
+        if judged.counted.pool is not None:
+            out.append(_("%(services)s draw on it together.") % said)
+        if self.of.of is Of.UNUSUAL:
+            out.append(_("In the last hours it used far more than it usually does at this time."))
+        if self.of.resumed:
+            out.append(_("Its network runs again, without limits of ours."))
+        if judged.port is not None and look.passes_at is not None:
+            out.append(_("At this pace the burst is used up on %(passes)s.") % said)
+        elif look.passes_at is not None:
             out.append(_("At this pace the allowance is used up on %(passes)s.") % said)
         elif self._over() and not self.of.stopped:
             out.append(_("At this pace it will be %(at_end)s by %(last)s.") % said)
@@ -164,10 +207,24 @@ class _Mail:
 
     def _what_happens(self) -> list[str]:
         judged, said = self.of.judged, self._said()
+        if judged.budget_spent and not self.of.stopped:
+            early = [
+                _(
+                    "Much of what was used past the allowance in the last year was not charged. So a pause comes a "
+                    "little earlier than it would, so that nothing more runs on."
+                )
+            ]
+            return [*early, *self._then(said)]
+        return self._then(said)
+
+    def _then(self, said: dict[str, str]) -> list[str]:
+        judged = self.of.judged
         point = stop_point(judged.standing)
         if self.of.action not in (Action.PAUSE, Action.THROTTLE):
             return [_("What is used beyond what you agreed to is not charged.")]
         why = point.why if point is not None else None
+        if judged.port is not None:
+            return self._then_of_port(why, said)
         if self.of.stopped:
             match why:
                 case Stop.EXPOSURE:
@@ -229,6 +286,30 @@ class _Mail:
                 ]
             case Stop.LIMIT:
                 return [_("You set a limit of %(limit)s. At %(stop)s its network is paused.") % said]
+
+    def _then_of_port(self, why: Stop | None, said: dict[str, str]) -> list[str]:
+        """A port is held to what may be charged; without a word of its customer by the provider's own terms."""
+        held = self.of.judged.rate_bps is not None
+        if self.of.stopped and held:
+            return [_("It is held to %(stop)s, so that nothing past that is charged. A higher limit ends that.") % said]
+        if self.of.stopped:
+            return [
+                _(
+                    "Its network is paused, since you agreed to no overage. A limit that you choose ends that at once, "
+                    "or the next period on %(last)s."
+                )
+                % said
+            ]
+        if why in (Stop.LIMIT, Stop.EXPOSURE):
+            return [_("Once its burst above %(stop)s is used up, it is held to that.") % said]
+        if why is None:
+            return []
+        return [
+            _(
+                "When the burst is used up it is held to what is paid for, or paused, and nothing beyond is charged, "
+                "unless you set a limit."
+            )
+        ]
 
     def written(self) -> Written:
         """The whole."""
