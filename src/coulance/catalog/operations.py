@@ -134,6 +134,7 @@ def _settings(catalog: core.Catalog) -> dict[str, object]:
         "advice": to_json(catalog.advice),
         "goodwill": to_json(catalog.goodwill),
         "payments": to_json(catalog.payments),
+        "tables": dict(catalog.tables),
         "sold": sorted(catalog.plans),
         "texts": {version.version: queries.texts_of(version) for version in versions},
     }

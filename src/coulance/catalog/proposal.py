@@ -144,6 +144,12 @@ class _Comparing:
             self.changes.append(Change(f"goodwill: {line}"))
         for line in difference(_full(self.old.payments), _full(self.new.payments)):
             self.changes.append(Change(f"payments: {line}"))
+        for name in sorted({*self.old.tables, *self.new.tables}):
+            was_said, is_said = self.old.tables.get(name), self.new.tables.get(name)
+            if was_said is None or is_said is None:
+                self.changes.append(Change(f"{name}: the table is {'new' if was_said is None else 'taken out'}"))
+            else:
+                self.changes += (Change(f"{name}: {line}") for line in difference(was_said, is_said))
         before_rates = {_rate_key(rate): rate for rate in self.old.tax.rates}
         after_rates = {_rate_key(rate): rate for rate in self.new.tax.rates}
         for name in sorted({*before_rates, *after_rates}):

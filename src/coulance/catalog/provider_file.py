@@ -34,6 +34,7 @@ from coulance.catalog.fields import (
     Whole,
     Zone,
 )
+from coulance.catalog.foreign import Foreign
 from coulance.catalog.toml_tree import Node
 from coulance.catalog.values import (
     Amount,
@@ -493,6 +494,12 @@ PAYMENTS = Table(
         Field("top_up_most", Amount(), "the most that it is topped up by at once"),
     ),
 )
+FOREIGN = (
+    Foreign("arrears", "policies of arrears: which steps, when, and by which guards"),
+    Foreign("sla", "what is promised in uptime and response, and what is owed when it isn't kept"),
+    Foreign("contracts", "service contracts: hours, retainers, cover and terms"),
+)
+
 ROOT = Table(
     "provider file",
     (
@@ -525,6 +532,7 @@ ROOT = Table(
         Field("plans", Named(PLAN), "[plans.KEY]: what is sold, in price versions"),
         Field("collectors", Named(COLLECTOR), "[collectors.KEY]: where counters are read"),
         Field("drivers", Named(DRIVER), "[drivers.KEY]: what restricts the network of services"),
+        *(Field(one.name, one, f"[{one.name}]: {one.about}") for one in FOREIGN),
     ),
 )
 

@@ -76,6 +76,7 @@ def load_catalog(revision: int) -> core.Catalog:
         goodwill=from_json(core.GoodwillTerms, settings.get("goodwill", {})),
         payments=from_json(core.PaymentTerms, settings.get("payments", {})),
         drivers={key: from_json(core.Driver, one) for key, one in settings.get("drivers", {}).items()},
+        tables=settings.get("tables", {}),
     )
 
 
@@ -136,6 +137,17 @@ def payment_terms() -> core.PaymentTerms:
     """The terms of payment in force, of the newest revision alone; the usual ones where nothing is applied yet."""
     found = Revision.objects.order_by("-id").values_list("settings__payments", flat=True).first()
     return from_json(core.PaymentTerms, found or {})
+
+
+def table(name: str, at: datetime | None = None) -> Mapping[str, Any]:
+    """A table that another room owns (`arrears`, `sla`, `contracts`): the newest, or as it was applied by an instant.
+
+    Plain values; empty where there is none.
+    """
+    rows = Revision.objects.order_by("-id")
+    found = (rows if at is None else rows.filter(applied_at__lte=at)).values_list("settings__tables", flat=True).first()
+    own: Mapping[str, Any] = (found or {}).get(name, {})
+    return own
 
 
 def sources_of(revision: int) -> Sources:

@@ -14,7 +14,7 @@ from coulance.catalog.collector_tables import collector
 from coulance.catalog.driver_tables import driver
 from coulance.catalog.faults import Fault, listed, nearest
 from coulance.catalog.fields import Faulty, Reading, Record
-from coulance.catalog.provider_file import ROOT
+from coulance.catalog.provider_file import FOREIGN, ROOT
 from coulance.catalog.sources import Sources, from_texts, load
 from coulance.catalog.toml_tree import Node
 from coulance_core.catalog import terms as core
@@ -108,6 +108,7 @@ class _Builder(PriceBuilder):
                 advice=advice,
                 goodwill=goodwill,
                 payments=payments,
+                tables={one.name: found for one in FOREIGN if isinstance(found := self.root.get(one.name), dict)},
             )
         except core.TermsError as error:
             self._catalog_faults(error)

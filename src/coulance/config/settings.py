@@ -163,6 +163,8 @@ GATEWAYS = {
     "mollie": "coulance.integrations.gateways.mollie.Mollie",
 }
 MESSAGE_HANDLERS = {"document": "coulance.flows.sending.documents.Documents"}
+# Who judges the tables of a provider file that rooms above the catalog own (catalog.foreign).
+PROVIDER_TABLES: dict[str, str] = {}
 # Further ways to settle an overage invoice before it is issued (flows.settling_first.ways.Source), by their class.
 SETTLE_FIRST_WAYS: list[str] = []
 # Texts of rooms that are no Django apps; the console's own are found by themselves.

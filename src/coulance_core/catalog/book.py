@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from itertools import pairwise
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from coulance_core.catalog.collectors import Collector
 from coulance_core.catalog.drivers import Driver
@@ -44,6 +44,8 @@ class Catalog:
     advice: AdviceTerms = field(default_factory=AdviceTerms)
     goodwill: GoodwillTerms = field(default_factory=GoodwillTerms)
     payments: PaymentTerms = field(default_factory=PaymentTerms)
+    tables: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    """Tables of rooms above this one, as plain values that their owners read: arrears, sla, contracts."""
 
     def __post_init__(self) -> None:
         refuse("catalog", self.faults())
