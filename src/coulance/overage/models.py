@@ -268,4 +268,5 @@ class Settlement(models.Model):
 
 # Django finds a room's tables through its `models`.
 from coulance.overage.calling_models import PhoneTask  # noqa: E402, F401
+from coulance.overage.campaign_models import Campaign, Invitation  # noqa: E402, F401
 from coulance.overage.ways_out_models import Advised, Goodwill, PlanForPeriod  # noqa: E402, F401
