@@ -145,16 +145,6 @@ def test_the_command_takes_values_from_a_pipe_only(db: Any) -> None:
         assert listed.startswith("mail  set 20")
         assert "pass-word" not in listed
         assert coulance(home, "secret", "set", "mail", "value", check=False).returncode == 2
-        file = home.with_suffix(".tar")
-        try:
-            coulance(home, "backup", str(file))
-            with new_home() as other:
-                told = coulance(other, "restore", str(file)).stdout
-                assert "It holds no secrets" in told
-                assert "mail" in told
-                assert Instance(other).secret("mail") is None
-        finally:
-            file.unlink(missing_ok=True)
 
 
 _KILLED = """

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from coulance.platform import backup
+from coulance.platform import backup, secret_store
 from coulance.platform.instance import Instance
 from coulance.platform.postgres import EmbeddedPostgres
 from tests.support.instances import coulance, coulance_many, new_home, ready_home
@@ -225,10 +225,11 @@ def test_damage_of_every_kind_is_told_before_anything_is_touched(file: Path, tmp
         assert not home.exists()
 
 
-def test_segments_on_another_disk_come_along_and_a_bucket_is_named(original: Path, tmp_path: Path) -> None:
+def test_segments_on_another_disk_come_along_and_secrets_and_a_bucket_are_named(original: Path, tmp_path: Path) -> None:
     far = tmp_path / "far"
     far.mkdir(mode=0o700)
     (far / "x.parquet").write_bytes(b"far away")
+    secret_store.write(Instance(original), "mail", "smtp://me:pass-word@mail.example")
     coulance(original, "backup", str(tmp_path / "disk"), COULANCE_SEGMENTS=str(far))
     manifest = backup.check_backup(tmp_path / "disk")
     assert [member.name for member in manifest.members] == ["database.dump", "segments/x.parquet"]
@@ -238,7 +239,10 @@ def test_segments_on_another_disk_come_along_and_a_bucket_is_named(original: Pat
     assert backup.check_backup(tmp_path / "bucket").segments == 0
     with new_home() as home:
         near = tmp_path / "near"
-        coulance(home, "restore", str(tmp_path / "disk"), COULANCE_SEGMENTS=str(near))
+        told = coulance(home, "restore", str(tmp_path / "disk"), COULANCE_SEGMENTS=str(near)).stdout
+        assert "It holds no secrets" in told
+        assert "to be set anew are: mail" in " ".join(told.split())
+        assert Instance(home).secret("mail") is None
         assert (near / "x.parquet").read_bytes() == b"far away"
         assert not [path for path in tmp_path.iterdir() if path.name.startswith(".coulance")]
 
