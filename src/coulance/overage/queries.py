@@ -8,6 +8,7 @@ from typing import Any
 
 from django.db.models import Q
 
+from coulance.notices import queries as notices
 from coulance.overage.calling import PhoneTaskRow, phone_task, phone_tasks
 from coulance.overage.facts import Group, facts_for, groups_for
 from coulance.overage.meters import MeterRef
@@ -42,6 +43,7 @@ __all__ = [
     "settlements",
     "told_of",
     "unreached",
+    "warning_voided",
     "warnings",
 ]
 
@@ -182,6 +184,38 @@ def settlements(
         .distinct("period_name", "account_id", "meter")
     )
     return [_settlement(row) for row in rows[:limit]]
+
+
+def warning_voided(*, accounts: Collection[int], since: str) -> dict[int, dict[str, frozenset[str]]]:
+    """Periods that were settled by a warning which came back afterwards: meters with something billable, by account
+    and period's name, from the period `since` on.
+
+    A notice that is void was none: what was billed by it was not billable. Once a period is settled again, with what is
+    known now, it is not among them.
+    """
+    rows = (
+        Settlement.objects.filter(account__in=list(accounts), period_name__gte=since, observed=False)
+        .order_by("account_id", "period_name", "meter", "-revision")
+        .distinct("account_id", "period_name", "meter")
+        .values_list("account_id", "period_name", "meter", "billable", "settled_at")
+    )
+    settled = {(a, p, m): at for a, p, m, billable, at in rows if exact(billable)}
+    if not settled:
+        return {}
+    told = Warned.objects.filter(
+        account__in={a for a, _, _ in settled}, period_name__in={p for _, p, _ in settled}, counts=True
+    ).exclude(message="")
+    messages = {
+        (a, p, m, key)
+        for a, p, m, key in told.values_list("account_id", "period_name", "meter", "message")
+        if (a, p, m) in settled
+    }
+    came_back = notices.returned(keys={key for *_, key in messages}) if messages else {}
+    out: dict[int, dict[str, set[str]]] = {}
+    for account, period, meter, key in messages:
+        if key in came_back and came_back[key] > settled[account, period, meter]:
+            out.setdefault(account, {}).setdefault(period, set()).add(meter)
+    return {a: {p: frozenset(meters) for p, meters in own.items()} for a, own in out.items()}
 
 
 def budget_spent(*, account: int, at: datetime) -> Money | None:

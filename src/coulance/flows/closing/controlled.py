@@ -247,6 +247,31 @@ def _settlements(
     ]
 
 
+def voided(
+    rows: Sequence[AccountForClose], settled: Mapping[int, set[str]], *, since: str
+) -> dict[str, dict[int, set[int]]]:
+    """By period and account, the services whose settled overage stood on a warning that came back after the close.
+
+    Settled again it comes to less, and the difference is credited by itself: a notice that is void makes nothing
+    billable, whenever that becomes known.
+    """
+    found = overage.warning_voided(accounts=list(settled), since=since)
+    out: dict[str, dict[int, set[int]]] = {}
+    for row in rows:
+        own = found.get(row.account.id, {})
+        for name, meters in own.items():
+            if name not in settled.get(row.account.id, ()):
+                continue
+            touched = {
+                service.id
+                for service in row.services
+                if any(meter.startswith((f"{service.external_id}/", "pool:")) for meter in meters)
+            }
+            if touched:
+                out.setdefault(name, {})[row.account.id] = touched
+    return out
+
+
 def frozen(
     row: AccountForClose, catalog: Catalog, period: Period, period_name: str, zone: ZoneInfo
 ) -> dict[str, Any] | None:

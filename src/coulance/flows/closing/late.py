@@ -9,7 +9,7 @@ from datetime import date, timedelta
 from fractions import Fraction
 from zoneinfo import ZoneInfo
 
-from coulance.flows.closing.controlled import UNCONTROLLED, control
+from coulance.flows.closing.controlled import UNCONTROLLED, control, voided
 from coulance.flows.closing.measuring import AROUND, Request, measure
 from coulance.flows.closing.terms import Closing
 from coulance.invoicing import history
@@ -87,15 +87,23 @@ def late_usage(
     names = sorted({name for own in settled.values() for name in own})
     periods = {name: _named(run, name, group[0].account.billing_day, zone) for name in names}
     moved = _moved(run, [by_id[account] for account in settled], marks, periods, zone)
+    # Nothing was used anew where only a notice turned out to be void: such a period can only come to less.
+    bounced = voided(list(by_id.values()), settled, since=f"{year:04d}-{month:02d}")
     out: dict[int, Late] = {}
     for name in names:
         changed = {account: own for account, own in moved.get(name, {}).items() if name in settled[account]}
+        only_void = bounced.get(name, {}).keys() - changed.keys()
+        for account, touched in bounced.get(name, {}).items():
+            changed[account] = changed.get(account, set()) | touched
         figures: dict[int, list[SettledRow]] = {}
         for figure in invoicing.settled_figures(accounts=list(changed), period_name=name) if changed else ():
             figures.setdefault(figure.account, []).append(figure)
         for account, touched in changed.items():
             late = out.setdefault(account, Late())
+            lines = len(late.lines)
             _again(run, by_id[account], facts[account], figures[account], touched, name, periods[name], zone, late)
+            if account in only_void:
+                del late.lines[lines:]
     return {account: late for account, late in out.items() if late.figures}
 
 
