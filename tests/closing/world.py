@@ -23,6 +23,7 @@ from coulance.services import operations as services
 from coulance.usage import operations as usage
 from coulance_core.invoicing import NationalRate
 from coulance_core.kernel import Explanation, civil_midnight, exact
+from tests.support.tables import meter, plan, pool, pooled_plan, traffic_plan
 
 GB = 10**9
 ZONE = "Europe/Amsterdam"
@@ -39,7 +40,7 @@ payment_days = 14
 settle_after_days = 3
 """
 
-REST = """
+SELLING = """
 [series]
 base = { format = "B{year}-{number:04d}" }
 overage = { format = "V{year}-{number:04d}" }
@@ -67,173 +68,53 @@ from = 2012-10-01
 code = "NL-EX"
 kind = "exempt"
 reason = "Exempt: article 11 Wet OB"
-
-[meters.traffic]
-name = "Traffic"
-kind = "delta"
-unit = "B"
-interval = "1 day"
-
-[meters.port]
-name = "Port"
-kind = "delta"
-unit = "B"
-interval = "5 min"
-
-[meters.octets]
-name = "Octets"
-kind = "counter"
-counter_bits = 64
-unit = "B"
-interval = "1 h"
-gap = "spread"
-
-[meters.stored]
-name = "Stored"
-kind = "gauge"
-unit = "GB"
-interval = "1 day"
-
-[meters.seats]
-name = "Seats in use"
-kind = "gauge"
-unit = "seat"
-interval = "1 day"
-
-[plans.vps]
-name = "VPS"
-[[plans.vps.versions]]
-from = 2025-01-01
-base = "5.00 EUR/month"
-[plans.vps.versions.charges.out]
-name = "Traffic out"
-meter = "traffic"
-direction = "out"
-included = "100 GB"
-price = "0.10 EUR/GB"
-
-[plans.vps-xl]
-name = "VPS XL"
-[[plans.vps-xl.versions]]
-from = 2025-01-01
-base = "31.00 EUR/month"
-[plans.vps-xl.versions.charges.out]
-name = "Traffic out"
-meter = "traffic"
-direction = "out"
-included = "310 GB"
-price = "0.05 EUR/GB"
-
-[plans.count]
-name = "Counted"
-[[plans.count.versions]]
-from = 2025-01-01
-[plans.count.versions.charges.out]
-name = "Octets out"
-meter = "octets"
-direction = "out"
-price = "0.10 EUR/GB"
-
-[plans.colo]
-name = "Colo port"
-[[plans.colo.versions]]
-from = 2025-01-01
-base = "100.00 EUR/month"
-[plans.colo.versions.charges.bw]
-name = "Bandwidth"
-meter = "port"
-aggregation = "percentile"
-direction = "greater"
-percentile = { rank = "drop_floor", p = 95, missing = "lowest" }
-commitment = { quantity = "10 Mbit/s", fee = "20.00 EUR/month" }
-price = "1.10 EUR/Mbit/s"
-on_change = "end_terms"
-
-[pools.fleet]
-name = "Fleet traffic"
-[[pools.fleet.versions]]
-from = 2025-01-01
-meter = "traffic"
-direction = "out"
-price = "0.20 EUR/GB"
-
-[plans.node]
-name = "Node"
-[[plans.node.versions]]
-from = 2025-01-01
-[plans.node.versions.charges.out]
-name = "Pooled traffic"
-meter = "traffic"
-direction = "out"
-unit = "GB"
-included = "100 GB"
-pool = "fleet"
-
-[plans.big-node]
-name = "Big node"
-[[plans.big-node.versions]]
-from = 2025-01-01
-[plans.big-node.versions.charges.out]
-name = "Pooled traffic"
-meter = "traffic"
-direction = "out"
-unit = "GB"
-included = "310 GB"
-pool = "fleet"
-
-[plans.objects]
-name = "Objects"
-[[plans.objects.versions]]
-from = 2025-01-01
-[plans.objects.versions.charges.stored]
-name = "Stored data"
-meter = "stored"
-aggregation = "time_weighted"
-included = "10 GB-month"
-price = "0.02 EUR/GB-month"
-
-[plans.groupware]
-name = "Groupware"
-[[plans.groupware.versions]]
-from = 2025-01-01
-base = "4.50 EUR/month"
-[plans.groupware.versions.charges.peak]
-name = "Seats"
-meter = "seats"
-aggregation = "peak"
-included = "3 seat"
-price = "2.00 EUR/seat"
-
-[plans.bounded]
-name = "Bounded"
-[[plans.bounded.versions]]
-from = 2025-01-01
-[plans.bounded.versions.charges.out]
-name = "Traffic"
-meter = "traffic"
-direction = "out"
-price = "0.10 EUR/GB"
-minimum_spend = "3.00 EUR"
-maximum_spend = "8.00 EUR"
-
-[plans.domain]
-name = "Domain"
-[[plans.domain.versions]]
-from = 2025-01-01
-base = { price = "12.00 EUR/year", alignment = "start_month" }
-
-[plans.usd]
-name = "Dollar VPS"
-[[plans.usd.versions]]
-from = 2025-01-01
-currency = "USD"
-base = "7.00 USD/month"
-[plans.usd.versions.charges.out]
-name = "Traffic out"
-meter = "traffic"
-direction = "out"
-price = "0.10 USD/GB"
 """
+
+METERS = "\n".join(
+    [
+        meter("traffic", "Traffic"),
+        meter("port", "Port", interval="5 min"),
+        meter("octets", "Octets", "counter", interval="1 h", counter_bits=64, gap="spread"),
+        meter("stored", "Stored", "gauge", "GB"),
+        meter("seats", "Seats in use", "gauge", "seat"),
+    ]
+)
+
+PLANS = "".join(
+    [
+        traffic_plan("vps", "VPS", base="5.00 EUR/month", included="100 GB", price="0.10 EUR/GB"),
+        traffic_plan("vps-xl", "VPS XL", base="31.00 EUR/month", included="310 GB", price="0.05 EUR/GB"),
+        plan("count", "Counted", "out", label="Octets out", meter="octets", direction="out", price="0.10 EUR/GB"),
+        plan(
+            "colo", "Colo port", "bw", "100.00 EUR/month",
+            label="Bandwidth", meter="port", aggregation="percentile", direction="greater",
+            percentile={"rank": "drop_floor", "p": 95, "missing": "lowest"},
+            commitment={"quantity": "10 Mbit/s", "fee": "20.00 EUR/month"},
+            price="1.10 EUR/Mbit/s", on_change="end_terms",
+        ),
+        pool("fleet", "Fleet traffic", "0.20 EUR/GB"),
+        pooled_plan("node", "Node", "100 GB"),
+        pooled_plan("big-node", "Big node", "310 GB"),
+        plan(
+            "objects", "Objects", "stored",
+            label="Stored data", meter="stored", aggregation="time_weighted", included="10 GB-month",
+            price="0.02 EUR/GB-month",
+        ),
+        plan(
+            "groupware", "Groupware", "peak", "4.50 EUR/month",
+            label="Seats", meter="seats", aggregation="peak", included="3 seat", price="2.00 EUR/seat",
+        ),
+        traffic_plan(
+            "bounded", "Bounded",
+            label="Traffic", price="0.10 EUR/GB", minimum_spend="3.00 EUR", maximum_spend="8.00 EUR",
+        ),
+        plan("domain", "Domain", base={"price": "12.00 EUR/year", "alignment": "start_month"}),
+        traffic_plan("usd", "Dollar VPS", base="7.00 USD/month", currency="USD", price="0.10 USD/GB"),
+    ]
+)  # fmt: skip
+
+WITHOUT_PLANS = SELLING + METERS
+REST = WITHOUT_PLANS + PLANS
 
 
 @dataclass

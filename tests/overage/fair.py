@@ -5,70 +5,19 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
 
-from tests.closing.world import REST, World
+from tests.closing.world import WITHOUT_PLANS, World
+from tests.support.tables import pool, pooled_plan, traffic_plan
 
-PLANS = """
-[advice]
-retroactive = true
-
-[plans.vps-s]
-name = "VPS S"
-[[plans.vps-s.versions]]
-from = 2025-01-01
-base = "10.00 EUR/month"
-[plans.vps-s.versions.charges.out]
-name = "Traffic out"
-meter = "traffic"
-direction = "out"
-included = "1000 GB"
-price = "0.10 EUR/GB"
-
-[plans.vps-m]
-name = "VPS M"
-[[plans.vps-m.versions]]
-from = 2025-01-01
-base = "25.00 EUR/month"
-[plans.vps-m.versions.charges.out]
-name = "Traffic out"
-meter = "traffic"
-direction = "out"
-included = "5000 GB"
-price = "0.08 EUR/GB"
-
-[plans.vps-xl]
-name = "VPS XL"
-[[plans.vps-xl.versions]]
-from = 2025-01-01
-base = "60.00 EUR/month"
-[plans.vps-xl.versions.charges.out]
-name = "Traffic out"
-meter = "traffic"
-direction = "out"
-included = "25000 GB"
-price = "0.05 EUR/GB"
-
-[plans.node]
-name = "Node"
-[[plans.node.versions]]
-from = 2025-01-01
-base = "9.00 EUR/month"
-[plans.node.versions.charges.out]
-name = "Pooled traffic"
-meter = "traffic"
-direction = "out"
-unit = "GB"
-included = "100 GB"
-pool = "fleet"
-
-[pools.fleet]
-name = "Fleet traffic"
-[[pools.fleet.versions]]
-from = 2025-01-01
-meter = "traffic"
-direction = "out"
-price = "0.20 EUR/GB"
-"""
-TABLES = REST[: REST.index("[plans.vps]")] + PLANS
+TABLES = WITHOUT_PLANS + "".join(
+    [
+        "\n[advice]\nretroactive = true\n",
+        traffic_plan("vps-s", "VPS S", base="10.00 EUR/month", included="1000 GB", price="0.10 EUR/GB"),
+        traffic_plan("vps-m", "VPS M", base="25.00 EUR/month", included="5000 GB", price="0.08 EUR/GB"),
+        traffic_plan("vps-xl", "VPS XL", base="60.00 EUR/month", included="25000 GB", price="0.05 EUR/GB"),
+        pooled_plan("node", "Node", "100 GB", base="9.00 EUR/month"),
+        pool("fleet", "Fleet traffic", "0.20 EUR/GB"),
+    ]
+)
 NOW = datetime(2026, 7, 5, 9, tzinfo=UTC)
 
 
