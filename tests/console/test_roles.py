@@ -41,6 +41,8 @@ MATRIX = {
     "overage/waiting": "see",
     "overage/waiting/release": "billing",
     "overage/consents": "see",
+    "overage/campaigns": "see",
+    "overage/campaigns/act": "billing",
     "overage/pauses": "see",
     "overage/goodwill": "see",
     "overage/exposure": "see",

@@ -121,6 +121,7 @@ def test_every_address_says_whom_it_is_for() -> None:
     assert open_ == {
         "answer",
         "settle",
+        "invited",
         "contest-link",
         "portal-password",
         "portal-code",

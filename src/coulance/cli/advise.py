@@ -12,6 +12,7 @@ from coulance.cli.session import working_database
 @click.option("--all", "everyone", is_flag=True, help="All services instead of one; with --repeat-payers.")
 @click.option("--repeat-payers", is_flag=True, help="Only those who paid overage in most of their last periods.")
 @click.option("--note-told", is_flag=True, help="Note that those advised are told now: not again for some periods.")
+@click.option("--mail", is_flag=True, help="With --repeat-payers: mail them now, and note that they are told.")
 @click.option("--instead-of", "number", help="An overage invoice: what larger plans would have cost instead.")
 @click.option("--accept", "plan", help="With --instead-of and SERVICE: take this plan for that period.")
 @click.option("--reason", default="", help="Who accepted it, and how; it stands in the audit log.")
@@ -23,6 +24,7 @@ def advise(
     everyone: bool,
     repeat_payers: bool,
     note_told: bool,
+    mail: bool,
     number: str | None,
     plan: str | None,
     reason: str,
@@ -36,6 +38,8 @@ def advise(
         raise click.UsageError("--accept takes a plan instead of an invoice: say which with --instead-of")
     if everyone != repeat_payers or (service is None) != everyone or number is not None:
         raise click.UsageError("say a SERVICE, or --all --repeat-payers, or --instead-of NUMBER")
+    if mail and not repeat_payers:
+        raise click.UsageError("--mail goes with --all --repeat-payers")
     with working_database():
         from coulance.flows import advice
         from coulance.flows.fair_wording import advice_text
@@ -61,6 +65,14 @@ def advise(
                 click.echo(found.advice.explanation.render())
             if note_told:
                 advice.note_told(found, actor=actor(), at=at)
+            return None
+        if mail:
+            from coulance.flows import advising
+
+            done = advising.tell_repeat_payers(at=at, actor=actor(), even_if_off=True)
+            for name, why in done.left_out:
+                click.echo(f"{name}: not told: {why}")
+            click.echo(f"Mailed: {len(done.told)}. {', '.join(done.told)}".rstrip())
             return None
         count = 0
         for one in advice.repeat_payers(at=at):

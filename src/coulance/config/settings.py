@@ -176,6 +176,7 @@ PROCRASTINATE_IMPORT_PATHS = [
     "coulance.flows.tasks.alarms",
     "coulance.flows.tasks.audits",
     "coulance.flows.tasks.closing",
+    "coulance.flows.tasks.fair_mails",
     "coulance.flows.tasks.on_hand",
     "coulance.flows.tasks.overage_control",
     "coulance.flows.tasks.rails",

@@ -165,6 +165,12 @@ def _keeps_running(
     return None if given is None else given.id
 
 
+def set_state(*, campaign: int, state: str, actor: str, reason: str, at: datetime) -> None:
+    """Pause a campaign (`paused`), or let it go on (`running`). Raises `UnableToRecordError`."""
+    with transaction.atomic():
+        campaigns.set_state(campaign=campaign, state=state, actor=actor, reason=reason, at=at)
+
+
 def send_due(*, at: datetime, most: int = 500) -> int:
     """Queue the invitations that their campaigns' pace allows now; how many mails that was. One transaction each."""
     require_aware(at)

@@ -6,6 +6,7 @@ from coulance.portal.views import answers, disputes, money, people, services, se
 
 urlpatterns: list[URLPattern] = [
     path("answer/<str:token>", answers.answer, name="answer"),
+    path("invited/<str:token>", answers.invited, name="invited"),
     path("settle/<str:token>", settling.settle, name="settle"),
     path("my/waiting/<int:document>", settling.waiting, name="portal-waiting"),
     path("contest/<str:token>", disputes.by_link, name="contest-link"),

@@ -75,6 +75,7 @@ def _groups() -> list[Group]:
                 Entry("pauses", _("Pauses"), "/overage/pauses"),
                 Entry("goodwill", _("Goodwill"), "/overage/goodwill"),
                 Entry("exposure", _("Exposure"), "/overage/exposure"),
+                Entry("campaigns", _("Campaigns"), "/overage/campaigns"),
             ],
         ),
         Group(

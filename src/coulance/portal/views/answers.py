@@ -1,13 +1,19 @@
 """The page where a warning is answered, by its link, without signing in. Opening it does nothing."""
 
+from collections.abc import Callable
+from datetime import datetime
+
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.utils import translation
 from django.views.decorators.debug import sensitive_variables
 from django.views.decorators.http import require_http_methods
 
+from coulance.flows import campaigning
+from coulance.flows.campaigning import Invited
 from coulance.flows.overage_control import acting, links
 from coulance.flows.overage_control.acting import UnableToActError
+from coulance.flows.overage_control.links import Answerer
 from coulance.platform import clock
 from coulance.portal import access
 from coulance.portal.shown import shown
@@ -19,14 +25,26 @@ from coulance.portal.views.deciding import Result, act, came_from
 @require_http_methods(["GET", "HEAD", "POST"])
 def answer(request: HttpRequest, token: str) -> HttpResponse:
     """What the warning is about, and what can be done. Only pressing a button does it."""
+    return _page(request, lambda at: links.read(token, at=at))
+
+
+@access.for_anybody
+@sensitive_variables("token")
+@require_http_methods(["GET", "HEAD", "POST"])
+def invited(request: HttpRequest, token: str) -> HttpResponse:
+    """The same by an invitation, which is good over several periods."""
+    return _page(request, lambda at: campaigning.read(token, at=at))
+
+
+def _page(request: HttpRequest, read: Callable[[datetime], Answerer | Invited]) -> HttpResponse:
     at = clock.now()
     try:
-        of = links.read(token, at=at)
+        of = read(at)
         by = acting.customer_of(
             account=of.account, contact=of.contact, how="link", came_from=came_from(request), message=of.message
         )
         judged = acting.one_of(account=of.account, service=of.service, charge=of.charge, at=at)
-        if judged.counted.period_name != of.period_name:
+        if isinstance(of, Answerer) and judged.counted.period_name != of.period_name:
             raise links.UnableToAnswerError(expired=True)
     except (links.UnableToAnswerError, UnableToActError) as fault:
         expired = isinstance(fault, links.UnableToAnswerError) and fault.expired

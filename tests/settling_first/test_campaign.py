@@ -1,0 +1,119 @@
+"""Inviting existing customers: at a pace, each by their own link; who always paid for more is not stopped by it."""
+
+import re
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.test import Client
+
+from coulance.flows import advising, campaigning
+from coulance.flows.overage_control import rounds
+from coulance.notices import queries as sent
+from coulance.overage import campaigns, ways_out
+from coulance.overage import queries as overage
+from coulance.overage.errors import UnableToRecordError
+from coulance.platform import clock
+from coulance.services import queries as services
+from tests.overage.fair import ALWAYS, TABLES, months
+from tests.overage_control.town import Town
+
+HOUR = timedelta(hours=1)
+
+
+@pytest.fixture
+def provider(db: Any, store_here: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Town:
+    """Two months by contract: `heavy` uses 15 times its 100 GB each month, the others little. Then control."""
+    monkeypatch.setenv("COULANCE_URL", "https://billing.example.nl")
+    town = Town(tmp_path)
+    town.provider(extra='email = "hulp@polder.example"\n')
+    for ref in ("heavy", "light", "other"):
+        town.customer(ref).service(ref, "vps", "2026-08-01", account=ref, meter="traffic")
+    town.account("silent").service("silent", "vps", "2026-08-01", account="silent", meter="traffic")
+    for month in ("08", "09"):
+        town.use("heavy", {f"2026-{month}-10": 1500}).use("light", {f"2026-{month}-10": 20}).close(f"2026-{month}")
+    town.controlled()
+    return town
+
+
+def test_a_batch_at_its_pace_with_habits_kept_running(provider: Town, monkeypatch: pytest.MonkeyPatch) -> None:
+    at = provider.at("2026-10-05T09:00")
+    asked: dict[str, Any] = {"name": "autumn", "per_hour": 2, "actor": "cli:root", "reason": "limits from October on"}
+    would = campaigning.start(**asked, at=at, dry_run=True)
+    assert (would.invited, would.provisional, len(would.left_out)) == (3, 1, 1)
+    assert campaigns.campaigns() == []
+    done = campaigning.start(**asked, at=at)
+    assert done.left_out == (("silent/out", "nobody who may incur cost has an address"),)
+    with pytest.raises(UnableToRecordError, match="already"):
+        campaigning.start(**asked, at=at)
+    (limit,) = overage.provisional()
+    assert limit.limit.quantity == 1400  # the most they ever used past what is included
+    assert limit.confirm_by == at + timedelta(days=60)
+    # Two an hour, however often it looks.
+    assert [campaigning.send_due(at=at + n * timedelta(minutes=5)) for n in range(3)] == [2, 0, 0]
+    campaigning.set_state(campaign=1 if done.campaign is None else done.campaign, state="paused", actor="a",
+                          reason="wait", at=at)  # fmt: skip
+    assert campaigning.send_due(at=at + 2 * HOUR) == 0
+    assert done.campaign is not None
+    campaigning.set_state(campaign=done.campaign, state="running", actor="a", reason="go on", at=at)
+    assert campaigning.send_due(at=at + 2 * HOUR) == 1
+    (row,) = campaigns.campaigns()
+    assert (row.state, row.sent, row.failed, row.answered) == ("done", 3, 0, 0)
+    # Not paused by the migration; nothing is charged of it before a warning has arrived.
+    provider.uses("heavy", "2026-10-06T12:00", 900)
+    assert provider.restricted("heavy") == []
+    provider.uses("other", "2026-10-06T12:00", 120)
+    assert provider.restricted("other") == ["overage"]
+    # By their own link, with the limit that they choose.
+    monkeypatch.setattr(clock, "now", lambda: provider.at("2026-10-07T12:00"))
+    mail = next(one for one in provider.mails("heavy") if one.key.startswith("invitation/"))
+    words = sent.text_of(message=mail.message)
+    assert words is not None
+    assert "4 December 2026" in words.text
+    found = re.search(r"https://billing\.example\.nl(/invited/\S+)", words.text)
+    assert found is not None
+    client = Client()
+    assert client.get(found[1]).status_code == 200
+    assert overage.provisional() != []
+    page = client.post(found[1], {"act": "preview", "amount": "200"}).content.decode()
+    digest = re.search(r'name="digest" value="(\w+)"', page)
+    assert digest is not None
+    page = client.post(found[1], {"act": "allow", "amount": "200", "digest": digest[1]}).content.decode()
+    assert "Your limit is set." in page
+    assert overage.provisional() == []
+    assert campaigns.campaigns()[0].answered == 1
+    assert client.get(found[1][:-2] + "xx").status_code == 404
+
+
+def test_a_provisional_limit_that_nobody_confirms_lapses(provider: Town) -> None:
+    at = provider.at("2026-10-05T09:00")
+    campaigning.start(name="autumn", per_hour=9, actor="cli:root", reason="limits", at=at)
+    rounds.sweep(at=at + timedelta(days=61))
+    assert overage.provisional() == []
+    ended = [row for row in overage.consents(account=services.service("heavy").account_id) if row.ended_at]
+    assert [row.ended_why for row in ended] == ["lapsed"]
+
+
+def test_repeat_payers_are_told_of_a_cheaper_plan_unasked_but_not_each_month(
+    db: Any, store_here: Path, tmp_path: Path
+) -> None:
+    town = Town(tmp_path)
+    tables = TABLES.replace("[advice]\n", "[advice]\nmail = true\n")
+    town.provider(extra='email = "hulp@polder.example"\n', rest=tables)
+    town.customer().service("vps-1", "vps-s", "2026-01-01", meter="traffic")
+    months(town, "vps-1", ALWAYS)
+    at = town.at("2026-07-05T09:00")
+    done = advising.tell_repeat_payers(at=at, actor="worker")
+    assert done.told == ("vps-1",)
+    (mail,) = [one for one in town.mails() if one.key.startswith("advice/")]
+    words = sent.text_of(message=mail.message)
+    assert words is not None
+    assert words.subject == "A cheaper plan for VPS-1"
+    # VPS S: 6 x (10.00 + 14000 x 0.10); VPS XL: 6 x 60.00.
+    for said in ("€8,460.00", "€360.00", "VPS S (now)"):
+        assert said in words.text.replace("\u00a0", " "), words.text
+    assert advising.tell_repeat_payers(at=at + timedelta(days=1), actor="worker").told == ()
+    assert ways_out.last_advised(service=services.service("vps-1").id) == "2026-06"
+    town.provider(extra='email = "hulp@polder.example"\n', rest=TABLES)
+    assert advising.tell_repeat_payers(at=at + timedelta(days=200), actor="worker").told == ()  # not wanted
