@@ -1,4 +1,4 @@
-"""A process that numbers a run and kills itself (SIGKILL) at a step: python -m tests.invoicing.dying STEP RUN."""
+"""Numberings of a run that kill themselves (SIGKILL), one at each step: python -m tests.invoicing.dying RUN."""
 
 import os
 import signal
@@ -7,17 +7,20 @@ from typing import Any
 
 import django
 
+from tests.support.crashing import die_at_each
+
 STEPS = ("numbers", "entries", "carried", "closed")
 
 
-def main(step: str, run: int) -> None:
-    django.setup()
+def die(*_: Any, **__: Any) -> Any:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def number(step: str, run: int) -> None:
+    """Number the run, and die at that step."""
     from coulance.invoicing import numbering
     from coulance.ledger import operations as ledger
     from tests.invoicing.paper import AT, SERIES
-
-    def die(*_: Any, **__: Any) -> Any:
-        os.kill(os.getpid(), signal.SIGKILL)
 
     if step == "numbers":
         numbering._book = die  # type: ignore[assignment]
@@ -40,4 +43,7 @@ def main(step: str, run: int) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], int(sys.argv[2]))
+    django.setup()
+    import tests.invoicing.paper  # noqa: F401 - once here, not in every fork
+
+    die_at_each(STEPS, lambda step: number(step, int(sys.argv[1])))

@@ -50,7 +50,7 @@ from coulance_core.invoicing import SCHEMA_NAME, CreditRequest, CreditType, Docu
 from coulance_core.kernel import Money
 from tests.invoicing.dying import STEPS
 from tests.invoicing.paper import AT, ON, SERIES, draft, issue, line, make_accounts, make_service, open_and_write, span
-from tests.support.crashing import killed_at
+from tests.support.crashing import kill_at_each
 
 BASE, OVERAGE, STATEMENT = DocumentKind.BASE_INVOICE, DocumentKind.OVERAGE_INVOICE, DocumentKind.USAGE_STATEMENT
 
@@ -202,7 +202,7 @@ def test_kill_9_at_every_step_leaves_all_or_nothing(committed_db: Any) -> None:
     done = open_and_write(drafts_of_each_kind(accounts))
     with transaction.atomic():
         carry_lines(run=done, purpose="close", lines=[NewCarry(accounts[0][0], line(99), "2026-10", ON, ON)])
-    killed_at("tests.invoicing.dying", STEPS, done, database=committed_db)
+    kill_at_each("tests.invoicing.dying", STEPS, done, database=committed_db)
     _nothing_happened()
     numbered = assign_numbers(run=done, series=SERIES, at=AT)
     assert (numbered.documents, numbered.entries) == (9, 7)

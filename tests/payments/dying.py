@@ -1,4 +1,4 @@
-"""A process that books a payment and kills itself (SIGKILL) at a step: python -m tests.payments.dying STEP ACCOUNT."""
+"""Bookings of a payment that kill themselves (SIGKILL), one at each step: python -m tests.payments.dying ACCOUNT."""
 
 import os
 import signal
@@ -7,6 +7,8 @@ from importlib import import_module
 from typing import Any
 
 import django
+
+from tests.support.crashing import die_at_each
 
 STEPS = ("rows", "entries", "webhook", "commit")
 KEY = "bank/2026-11-04/1"
@@ -33,14 +35,15 @@ def book(account: int) -> Any:
     )
 
 
-def main(step: str, account: int) -> None:
-    django.setup()
+def die(*_: Any, **__: Any) -> Any:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def book_and_die(step: str, account: int) -> None:
+    """Book, and die at that step."""
     flow: Any = import_module("coulance.flows.payments")
     booking: Any = import_module("coulance.payments.booking")
     ledger: Any = import_module("coulance.ledger.operations")
-
-    def die(*_: Any, **__: Any) -> Any:
-        os.kill(os.getpid(), signal.SIGKILL)
 
     if step == "rows":
         copy_rows = booking.copy_rows
@@ -70,4 +73,7 @@ def main(step: str, account: int) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], int(sys.argv[2]))
+    django.setup()
+    import tests.payments.till  # noqa: F401 - once here, not in every fork
+
+    die_at_each(STEPS, lambda step: book_and_die(step, int(sys.argv[1])))

@@ -8,13 +8,13 @@ from coulance.payments.check import check_payments
 from coulance.platform import audit
 from tests.payments.dying import STEPS, book
 from tests.payments.till import customer
-from tests.support.crashing import killed_at
+from tests.support.crashing import kill_at_each
 
 
 def test_a_booking_killed_at_any_step_leaves_nothing_and_is_done_again_once(committed_db: Any) -> None:
     one = customer()
     one.invoice("a", 12100)
-    killed_at("tests.payments.dying", STEPS, one.id, database=committed_db)
+    kill_at_each("tests.payments.dying", STEPS, one.id, database=committed_db)
     assert queries.receipts(accounts=[one.id]) == []
     assert one.stands() == (12100, 0, 0)
     assert audit.events(act="payment.booked") == []

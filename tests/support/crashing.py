@@ -42,20 +42,9 @@ def crash(module: str, *arguments: object, database: WorkerDatabase, step: int |
     return json.loads(done.stdout)
 
 
-def killed_at(module: str, steps: Sequence[str], *arguments: object, database: WorkerDatabase) -> None:
-    """Have a program kill itself at each of its steps, all at once: who waits for another's lock gets it by a death."""
-    running = {
-        step: subprocess.Popen(
-            [sys.executable, "-m", module, step, *map(str, arguments)],
-            cwd=ROOT,
-            env=_environment(database, {}),
-            stderr=subprocess.PIPE,
-        )
-        for step in steps
-    }
-    for step, process in running.items():
-        _, error = process.communicate(timeout=120)
-        assert process.returncode == -signal.SIGKILL, f"{step}: {error.decode()}"
+def kill_at_each(module: str, steps: Sequence[str], *arguments: object, database: WorkerDatabase) -> None:
+    """Have a program die at each of its steps, each in a child: see `die_at_each`, which it calls."""
+    assert crash(module, *arguments, database=database) == dict.fromkeys(steps, int(signal.SIGKILL))
 
 
 def _environment(database: WorkerDatabase, more: dict[str, str]) -> dict[str, str]:
@@ -99,6 +88,15 @@ def ended(pid: int) -> int:
 def child(job: Job) -> int:
     """Run a job in a fork to its end; the signal that ended it, or 0."""
     return ended(start(job))
+
+
+def die_at_each(steps: Sequence[str], job: Callable[[str], object]) -> None:
+    """Do a job that kills itself at a step, at each step in a child, all at once; prints the signals that ended them.
+
+    At once, so that whoever waits for another's lock gets it by a death. What is imported here is imported for all.
+    """
+    running = {step: start(lambda step=step: job(step)) for step in steps}  # type: ignore[misc]
+    print(json.dumps({step: ended(pid) for step, pid in running.items()}))
 
 
 def die_at(event: int, more: Iterable[Place] = ()) -> Callable[[Any, bool], Any]:

@@ -1,4 +1,4 @@
-"""A process that takes over and kills itself (SIGKILL) at a step: -m tests.takeover.dying STEP FOLDER MAPPING."""
+"""Take-overs that kill themselves (SIGKILL), one at each step: python -m tests.takeover.dying FOLDER MAPPING."""
 
 import os
 import signal
@@ -9,15 +9,18 @@ from typing import Any
 
 import django
 
+from tests.support.crashing import die_at_each
+
 STEPS = ("customers", "items", "series", "clauses", "commit")
 
 
-def main(step: str, folder: str, mapping: str) -> None:
-    django.setup()
-    flow: Any = import_module("coulance.flows.take_over.applying")
+def die(*_: Any, **__: Any) -> Any:
+    os.kill(os.getpid(), signal.SIGKILL)
 
-    def die(*_: Any, **__: Any) -> Any:
-        os.kill(os.getpid(), signal.SIGKILL)
+
+def take_over(step: str, folder: Path, mapping: Path) -> None:
+    """Take over from there, and die at that step."""
+    flow: Any = import_module("coulance.flows.take_over.applying")
 
     if step == "customers":
         import_module("coulance.flows.import_customers").write_services.write_services = die
@@ -41,8 +44,12 @@ def main(step: str, folder: str, mapping: str) -> None:
     from tests.takeover.move import move
 
     read = import_module("coulance.integrations.takeover.reading").read_source
-    move(read(Path(folder), Path(mapping)))
+    move(read(folder, mapping))
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:4])
+    django.setup()
+    import tests.takeover.move  # noqa: F401 - once here, not in every fork
+
+    where, by = map(Path, sys.argv[1:3])
+    die_at_each(STEPS, lambda step: take_over(step, where, by))

@@ -10,7 +10,7 @@ from coulance.ledger.check import check_ledger
 from coulance.payments.check import check_payments
 from coulance.platform import audit
 from tests.closing.conftest import lasting, store_here  # noqa: F401
-from tests.support.crashing import killed_at
+from tests.support.crashing import kill_at_each
 from tests.takeover.dying import STEPS
 from tests.takeover.move import move
 from tests.takeover.whmcs_source import made_up
@@ -21,7 +21,7 @@ def test_a_take_over_killed_at_any_step_leaves_nothing(committed_db: Any, lastin
     old = made_up()
     old.texts["number-series.csv"] = "series,year,last\nbase,2026,40\n"
     where, mapping = old.write(folder)
-    killed_at("tests.takeover.dying", STEPS, where, mapping, database=committed_db)
+    kill_at_each("tests.takeover.dying", STEPS, where, mapping, database=committed_db)
     assert customers.account_ids() == []
     assert audit.events(act="takeover.applied") == []
     source = read_source(where, mapping)
