@@ -205,6 +205,27 @@ def test_broken_cii_fails_too() -> None:
     assert "XSD" in einvoice.validate(made.replace("TypeCode", "Typecode").encode()).rules
 
 
+OBJECT, PROJECT = (
+    f"<cac:AdditionalDocumentReference><cbc:ID>x</cbc:ID><cbc:DocumentTypeCode>{code}</cbc:DocumentTypeCode>"
+    "</cac:AdditionalDocumentReference>"
+    for code in ("130", "50")
+)
+REFERENCE = (
+    "<cac:DocumentReference><cbc:ID>x</cbc:ID><cbc:DocumentTypeCode>130</cbc:DocumentTypeCode></cac:DocumentReference>"
+)
+ORDER = "<cac:OrderLineReference><cbc:LineID>1</cbc:LineID></cac:OrderLineReference>"
+AGENT = (
+    "<cac:TaxRepresentativeParty><cac:PostalAddress><cac:Country><cbc:IdentificationCode>NL</cbc:IdentificationCode>"
+    "</cac:Country></cac:PostalAddress></cac:TaxRepresentativeParty>"
+)
+
+
+def allowed(kind: str, amounts: str) -> str:
+    """An allowance or charge: `Amount=1 BaseAmount=9`."""
+    parts = "".join(f"<cbc:{name}>{value}</cbc:{name}>" for name, value in (one.split("=") for one in amounts.split()))
+    return f"<cac:AllowanceCharge><cbc:ChargeIndicator>{kind}</cbc:ChargeIndicator>{parts}</cac:AllowanceCharge>"
+
+
 SECOND_TAX = '<cac:TaxTotal><cbc:TaxAmount currencyID="SEK">1.00</cbc:TaxAmount></cac:TaxTotal>'
 
 
@@ -233,6 +254,38 @@ SECOND_TAX = '<cac:TaxTotal><cbc:TaxAmount currencyID="SEK">1.00</cbc:TaxAmount>
         (r"<cbc:PaymentMeansCode>58", "<cbc:PaymentMeansCode>31", "NL-R-008"),
         (r'schemeID="0106">12345678', 'schemeID="0192">12345678', "PEPPOL-COMMON-R041"),
         (r'schemeID="0106">12345678', 'schemeID="0208">12345678', "PEPPOL-COMMON-R043"),
+        (r"<cbc:ProfileID>.*?</cbc:ProfileID>", "", "PEPPOL-EN16931-R001"),
+        (r"poacc:billing:3.0</cbc:Cust", "poacc:billing:9</cbc:Cust", "PEPPOL-EN16931-R004"),
+        (r"(<cac:AccountingSupplierParty>)", OBJECT * 2 + r"\g<1>", "PEPPOL-EN16931-R006"),
+        (r"(<cac:AccountingSupplierParty>)", PROJECT * 2 + r"\g<1>", "PEPPOL-EN16931-R080"),
+        (r"(<cac:InvoicePeriod>)", r"\g<1><cbc:DescriptionCode>5</cbc:DescriptionCode>", "PEPPOL-EN16931-CL006"),
+        (r"<cbc:InvoiceTypeCode>380", "<cbc:InvoiceTypeCode>384", "PEPPOL-EN16931-P0112"),
+        (r"<cbc:PaymentMeansCode>58", "<cbc:PaymentMeansCode>59", "PEPPOL-EN16931-R061"),
+        (r"(<cac:TaxTotal>)", allowed("maybe", "Amount=1") + r"\g<1>", "PEPPOL-EN16931-R043"),
+        (r"(<cac:TaxTotal>)", allowed("false", "MultiplierFactorNumeric=5 Amount=1") + r"\g<1>", "PEPPOL-EN16931-R041"),
+        (r"(<cac:TaxTotal>)", allowed("false", "Amount=1 BaseAmount=9") + r"\g<1>", "PEPPOL-EN16931-R042"),
+        (r"(<cac:TaxTotal>)", allowed("false", "MultiplierFactorNumeric=5 Amount=1 BaseAmount=9") + r"\g<1>",
+         "PEPPOL-EN16931-R040"),
+        (r"(</cac:Price>)", allowed("true", "Amount=1") + r"\g<1>", "PEPPOL-EN16931-R044"),
+        (r"(</cac:Price>)", allowed("false", "Amount=1 BaseAmount=9999") + r"\g<1>", "PEPPOL-EN16931-R046"),
+        *((r"(<cac:TaxCategory>\s*<cbc:ID>)S(</cbc:ID>\s*<cbc:Percent>[^<]*</cbc:Percent>)",
+           rf"\g<1>Z\g<2><cbc:TaxExemptionReasonCode>VATEX-EU-{reason}</cbc:TaxExemptionReasonCode>",
+           f"PEPPOL-EN16931-P{number:04d}")
+          for number, reason in enumerate(("G", "O", "IC", "AE", "D", "F", "I", "J"), 104)),
+        (r'schemeID="0106">12345678', 'schemeID="0088">12345678', "PEPPOL-COMMON-R040"),
+        (r'schemeID="0106">12345678', 'schemeID="0184">12345678', "PEPPOL-COMMON-R042"),
+        (r'schemeID="0106">12345678', 'schemeID="0007">12345678', "PEPPOL-COMMON-R049"),
+        (r'schemeID="0106">12345678', 'schemeID="0151">12345678', "PEPPOL-COMMON-R050"),
+        (r'schemeID="0106">12345678', 'schemeID="0201">12345678', "PEPPOL-COMMON-R044"),
+        (r'schemeID="0106">12345678', 'schemeID="0210">12345678', "PEPPOL-COMMON-R045"),
+        (r'schemeID="0106">12345678', 'schemeID="9907">12345678', "PEPPOL-COMMON-R046"),
+        (r'schemeID="0106">12345678', 'schemeID="0211">IT12345678', "PEPPOL-COMMON-R047"),
+        (r"(<cbc:BuyerReference>)", r"<cbc:TaxCurrencyCode>EUR</cbc:TaxCurrencyCode>\g<1>", "PEPPOL-EN16931-R005"),
+        (r"(<cac:InvoiceLine>.*?)(<cac:Item>)", r"\g<1>" + REFERENCE * 2 + r"\g<2>", "PEPPOL-EN16931-R100"),
+        (r"(<cac:InvoiceLine>.*?)(<cac:Item>)", rf"\g<1>{ORDER}\g<2>", "NL-R-009"),
+        (r"(<cac:AccountingCustomerParty>)", AGENT + r"\g<1>", "NL-R-006"),
+        (r"(AccountingCustomerParty>.*?<cac:PartyLegalEntity>)",
+         r"\g<1><cbc:CompanyID schemeID='0208'>1</cbc:CompanyID>", "NL-R-005"),
     ],
 )  # fmt: skip
 def test_peppols_own_rules_see_what_they_are_for(pattern: str, replacement: str, rule: str) -> None:
@@ -247,9 +300,69 @@ def test_peppols_own_rules_see_what_they_are_for(pattern: str, replacement: str,
     assert rule in found
 
 
+PLACE = (
+    "<cac:Delivery><cac:DeliveryLocation><cac:Address><cac:Country><cbc:IdentificationCode>DE</cbc:IdentificationCode>"
+    "</cac:Country></cac:Address></cac:DeliveryLocation></cac:Delivery>"
+)
+FILE = (
+    "<cac:AdditionalDocumentReference><cbc:ID>x</cbc:ID><cac:Attachment>"
+    "<cbc:EmbeddedDocumentBinaryObject filename='a.pdf' mimeCode='application/pdf'>eA=="
+    "</cbc:EmbeddedDocumentBinaryObject></cac:Attachment></cac:AdditionalDocumentReference>"
+)
+
+
+def german() -> str:
+    """A document within Germany, as we write it."""
+    snapshot = papers.issued(DOCUMENTS["plain"])
+    snapshot["seller"] |= {"country": "DE", "address": ["Weg 1", "10115 Berlin"], "vat_id": "DE136695976"}
+    snapshot["buyer"] |= {"country": "DE", "address": ["Ring 1", "20095 Hamburg"], "vat_id": ""}
+    routing = einvoice.Routing("04011000-12345-67", Identifier("04011000-12345-67", "0204"))
+    return einvoice.ubl(snapshot, routing=routing, peppol=True).decode()
+
+
+@pytest.mark.parametrize(
+    ("pattern", "replacement", "rule"),
+    [
+        (r"<cac:PaymentMeans>.*?</cac:PaymentMeans>", "", "DE-R-001"),
+        (r"<cac:Contact>.*?</cac:Contact>", "", "DE-R-002"),
+        (r"<cbc:CityName>.*?</cbc:CityName>", "", "DE-R-003"),
+        (r"<cbc:PostalZone>.*?</cbc:PostalZone>", "", "DE-R-004"),
+        (r"(<cac:Contact>\s*)<cbc:Name>.*?</cbc:Name>", r"\g<1>", "DE-R-005"),
+        (r"<cbc:Telephone>.*?</cbc:Telephone>", "", "DE-R-006"),
+        (r"<cbc:ElectronicMail>.*?</cbc:ElectronicMail>", "", "DE-R-007"),
+        (r"(AccountingCustomerParty>.*?)<cbc:CityName>.*?</cbc:CityName>", r"\g<1>", "DE-R-008"),
+        (r"(AccountingCustomerParty>.*?)<cbc:PostalZone>.*?</cbc:PostalZone>", r"\g<1>", "DE-R-009"),
+        (r"(<cac:PaymentMeans>)", f"{PLACE}\\g<1>", "DE-R-010"),
+        (r"(<cac:PaymentMeans>)", f"{PLACE}\\g<1>", "DE-R-011"),
+        (r"(<cac:TaxCategory>\s*<cbc:ID>S</cbc:ID>\s*)<cbc:Percent>[^<]*</cbc:Percent>", r"\g<1>", "DE-R-014"),
+        (r"<cbc:BuyerReference>.*?</cbc:BuyerReference>", "", "DE-R-015"),
+        (r"<cac:PartyTaxScheme>.*?</cac:PartyTaxScheme>", "", "DE-R-016"),
+        (r"(<cac:TaxTotal>)",
+         r"<cac:PaymentTerms><cbc:Note>#SKONTO#TAGE=14#</cbc:Note></cac:PaymentTerms>\g<1>", "DE-R-018"),
+        (r"(<cac:PayeeFinancialAccount>\s*<cbc:ID>..)\d\d", r"\g<1>00", "DE-R-019"),
+        (r"<cbc:PaymentMeansCode>58", "<cbc:PaymentMeansCode>59", "DE-R-020"),
+        (r"(<cac:AccountingSupplierParty>)", FILE * 2 + r"\g<1>", "DE-R-022"),
+        (r"<cac:PayeeFinancialAccount>.*?</cac:PayeeFinancialAccount>", "", "DE-R-023"),
+        (r"<cbc:PaymentMeansCode>58", "<cbc:PaymentMeansCode>48", "DE-R-024"),
+        (r"<cbc:PaymentMeansCode>58", "<cbc:PaymentMeansCode>59", "DE-R-025"),
+    ],
+)  # fmt: skip
+def test_rules_within_germany_see_what_they_are_for(pattern: str, replacement: str, rule: str) -> None:
+    made = german()
+    assert peppol_rules.check(etree.fromstring(made.encode())) == []
+    changed, times = re.subn(pattern, replacement, made, count=1, flags=re.S)
+    assert times == 1
+    assert rule in {one.id for one in peppol_rules.check(etree.fromstring(changed.encode()))}
+
+
+def test_what_we_write_within_germany_is_valid_by_all_rules() -> None:
+    assert einvoice.validate(german().encode()).rules == ()
+
+
 def test_identifiers_are_checked_by_their_digits() -> None:
     right = (("0088", "7300010000001"), ("0192", "923609016"), ("0184", "DK12345674"), ("0208", "0403019261"),
-             ("0007", "5560360793"), ("0106", "anything"))  # fmt: skip
+             ("0007", "5560360793"), ("0151", "51824753556"),
+             ("0211", "IT00743110157"), ("0106", "anything"))  # fmt: skip
     for scheme, value in right:
         assert not list(peppol_rules._identifier(value, scheme, "")), (scheme, value)
         if scheme != "0106":

@@ -33,7 +33,7 @@ def write(invoice: Invoice, *, peppol: bool = False) -> bytes:
     if invoice.deliver_to:
         place = to.group(_A + "Delivery").group(_A + "DeliveryLocation").group(_A + "Address")
         place.group(_A + "Country").add(_B + "IdentificationCode", invoice.deliver_to)
-    _payment(to, invoice)
+    _payment(to, invoice, peppol)
     _taxes(to, invoice)
     _totals(to, invoice)
     for line in invoice.lines:
@@ -103,11 +103,16 @@ def _party(to: Builder, party: Party, peppol: bool) -> None:
         _identifier(legal, _B + "CompanyID", party.legal)
     if party.phone or party.email:
         contact = to.group(_A + "Contact")
+        if where.country == "DE":
+            contact.add(_B + "Name", party.name)  # there a contact has a name: that of a desk will do (BT-41)
         contact.add(_B + "Telephone", party.phone)
         contact.add(_B + "ElectronicMail", party.email)
 
 
-def _payment(to: Builder, invoice: Invoice) -> None:
+def _payment(to: Builder, invoice: Invoice, peppol: bool) -> None:
+    if invoice.payment is None and peppol and invoice.seller.address.country == invoice.buyer.address.country == "DE":
+        # Within Germany each document says how it is paid, one that gives back too: 1 is "not defined".
+        to.group(_A + "PaymentMeans").add(_B + "PaymentMeansCode", "1")
     if invoice.payment:
         pay = invoice.payment
         means = to.group(_A + "PaymentMeans")
