@@ -4,6 +4,7 @@ from django.urls import include, path
 
 from coulance.api.mail_hook import hook as mail_hook
 from coulance.api.metrics import metrics_page
+from coulance.api.pay_hook import hook as pay_hook
 from coulance.platform.web import healthz, readyz
 
 urlpatterns = [
@@ -12,6 +13,7 @@ urlpatterns = [
     path("metrics", metrics_page, name="metrics"),
     path("api/v1/", include("coulance.api.urls")),
     path("hooks/mail/<str:secret_part>", mail_hook, name="mail_hook"),
+    path("hooks/pay/<str:gateway>", pay_hook, name="pay_hook"),
     path("", include("coulance.portal.urls")),
     path("", include("coulance.console.urls")),
 ]

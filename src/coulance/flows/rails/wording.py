@@ -120,8 +120,7 @@ def returned(
             _("Your payment of %(amount)s to %(seller)s came back") % said,
             [
                 _("Hello %(name)s,") % said if name else "",
-                _("On %(day)s your bank returned a collection of %(amount)s (reason %(code)s). It is open again.")
-                % said,
+                _("On %(day)s your bank returned our collection of %(amount)s (%(code)s). It is open again.") % said,
                 _("We try once more on %(again)s, and will tell you ahead.") % said if again else "",
                 _("Your mandate has ended: please pay by transfer, or sign a new one.") if ended else "",
                 _("You can pay it at once in the portal.") if not again else "",
@@ -208,8 +207,7 @@ def auto_pay_text(
     with translation.override(own):
         said = {"seller": seller.name, "method": label, "days": days}
         parts = [
-            _("%(seller)s charges each invoice to %(method)s on the day it is due, and tells you %(days)s days ahead.")
-            % said
+            _("%(seller)s charges each invoice to %(method)s when it is due, and tells you %(days)s days ahead.") % said
         ]
         if most_each is not None:
             parts.append(_("Never more than %(amount)s at once.") % {"amount": _money(most_each, own)})
