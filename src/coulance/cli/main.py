@@ -71,6 +71,10 @@ COMMANDS: dict[str, _Entry] = {
     "goodwill": _Entry(
         "goodwill:goodwill", "Give back all or part of an overage, seeing what it costs and whom it is for."
     ),
+    "dispute": _Entry(
+        "dispute:dispute",
+        "Work contested bills: the queue by deadline, a case with its evidence, questions, the decision.",
+    ),
     "credit": _Entry(
         "credit:credit", "Give a credit note on an invoice: all that is left of it, or some lines; asks before it does."
     ),

@@ -34,6 +34,8 @@ SCOPES: dict[str, str] = {
     "periods:write": "close periods",
     "payments:read": "read payments, open items and balances",
     "payments:write": "book, allocate and reverse payments, and note refunds",
+    "disputes:read": "read contested bills: cases, their steps and what they hold",
+    "disputes:write": "open cases, ask, answer, decide them",
     "enforce:read": "read restrictions of services, and what was done about them",
     "enforce:write": "restrict the network of services, and lift it again",
     "webhooks:read": "read webhook endpoints and deliveries",

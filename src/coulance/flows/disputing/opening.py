@@ -208,7 +208,7 @@ def issued(document: int, actor: Actor) -> DocumentRow:
     """An issued document that this actor may see. Raises `UnableToFindCaseError`."""
     try:
         row = documents.row_of(document=document)
-    except LookupError as error:
+    except invoicing.UnableToFindDocumentError as error:
         raise UnableToFindCaseError(f"there is no document {document}") from error
     if row.number is None or (actor.account is not None and row.account != actor.account):
         raise UnableToFindCaseError(f"there is no document {document}")
