@@ -1,11 +1,15 @@
-"""100,000 bank entries: read from camt.053, matched with 100,000 open invoices, and imported whole.
+"""100,000 bank entries: matched with 100,000 open invoices, read from camt.053, and taken from the file to the books.
 
 Matching is ours beside what most billing panels do, per entry: a regular expression for numbers in the text, then a
 scan of the open invoices for the number, then for IBAN and amount. The rival judges a sample of the same entries (its
-cost is the same for each) and must come to the same invoices on those that name one. The import is the whole way:
-statement and entries stored, matched, booked, allocated and posted to the ledger, each account's books locked.
+cost is the same for each) and must come to the same invoices on those that name one. From file to books is the whole
+way: the file read, statement and entries stored, matched, booked, allocated and posted to the ledger, each account's
+books locked; what names nothing waits.
+
+`COULANCE_BENCH_ENTRIES` says how many (100,000).
 """
 
+import os
 import random
 import re
 from datetime import UTC, date, datetime, timedelta
@@ -24,20 +28,21 @@ from coulance_core.payments.candidates import CandidateIndex
 from coulance_core.payments.decisions import Outcome
 from coulance_core.payments.matching import match
 
-ENTRIES = 100_000
+ENTRIES = int(os.environ.get("COULANCE_BENCH_ENTRIES", "100000"))
 SAMPLE = 150
-IMPORTED = 20_000
+AN_ACCOUNT = 20
+"""Open invoices an account has in the books."""
 DAY = date(2026, 11, 20)
 AT = datetime(2026, 11, 21, 6, tzinfo=UTC)
 
 
-def items(count: int) -> list[OpenItem]:
-    """Open invoices, two an account, of amounts that repeat."""
+def items(count: int, an_account: int = 2) -> list[OpenItem]:
+    """Open invoices, so many an account, of amounts that repeat."""
     issued = date(2026, 11, 1)
     return [
         OpenItem(
             f"opening/{n}",
-            n // 2,
+            n // an_account,
             ItemKind.BASE,
             f"B2026-{n:06d}",
             issued,
@@ -141,7 +146,7 @@ def run() -> list[Result]:
     assert same == named, (same, named)
     return [
         Result(
-            "bank: match 100k entries with 100k invoices",
+            "bank: match entries with as many invoices",
             ENTRIES / ours.seconds,
             "entries/s",
             "regex and scan per entry",
@@ -150,7 +155,7 @@ def run() -> list[Result]:
             note=f"{ours.seconds:.1f} s, index included; {sure / ENTRIES:.0%} sure",
         ),
         _read(told),
-        _imported(),
+        *_to_the_books(),
     ]
 
 
@@ -176,14 +181,14 @@ def _read(told: list[BankEntry]) -> Result:
         (read,) = read_camt(BytesIO(written), name="bench")
     assert len(read.entries) == ENTRIES
     return Result(
-        "bank: read camt.053 of 100k entries",
+        "bank: read camt.053",
         ENTRIES / watch.seconds,
         "entries/s",
         note=f"{len(written) / 2**20:.0f} MiB in {watch.seconds:.1f} s, checked to add up",
     )
 
 
-def _imported() -> Result:
+def _to_the_books() -> list[Result]:
     with database():
         from django.db import connection, transaction
 
@@ -191,42 +196,53 @@ def _imported() -> Result:
         from coulance.payments import operations
         from coulance.payments import queries as payments
 
+        owed: dict[int, list[Any]] = {}
+        open_items = items(ENTRIES, AN_ACCOUNT)
+        for item in open_items:
+            taken = operations.TakenItem(
+                kind=ItemKind.BASE,
+                number=item.number,
+                issued_on=item.issued_on,
+                due_on=item.due_on,
+                gross=item.gross,
+                open=item.open,
+                source_key=f"bench/{item.number}",
+            )
+            owed.setdefault(item.account, []).append(taken)
         with transaction.atomic(), connection.cursor() as cursor:
             cursor.execute(
                 "INSERT INTO customers_account (external_id, name, kind, country, address, currency, zone, language)"
                 " SELECT 'c-' || n, 'Customer', 'business', 'NL', '{}', 'EUR', 'UTC', 'en'"
                 " FROM generate_series(1, %s) n RETURNING id",
-                [IMPORTED],
+                [len(owed)],
             )
-            accounts: list[Any] = [account for (account,) in cursor.fetchall()]
-            for account, item in zip(accounts, items(IMPORTED), strict=True):
-                taken = operations.TakenItem(
-                    kind=ItemKind.BASE,
-                    number=item.number,
-                    issued_on=item.issued_on,
-                    due_on=item.due_on,
-                    gross=item.gross,
-                    open=item.open,
-                    source_key=f"bench/{item.number}",
-                )
+            for (account,), debts in zip(cursor.fetchall(), owed.values(), strict=True):
                 operations.take_over_items(
                     account=account,
-                    items=[taken],
-                    taken_on=item.issued_on,
+                    items=debts,
+                    taken_on=debts[0].issued_on,
                     actor="bench",
                     reason="bench",
                     at=AT,
                 )
-        told = [entry for entry in entries(items(IMPORTED)) if entry.structured_reference]
-        files = [GivenFile("bench", [_statement(told)])]
+        with timed() as asked:
+            found = sum(len(rows) for rows in payments.open_items().values())
+        assert found == ENTRIES
+        file = camt([_statement(entries(open_items))], message_id="M1", created_at=AT)
         with timed() as watch:
-            report = import_statements(files=files, apply=True, actor="bench", at=AT)
-        assert report.count("booked") == len(told), report.rules()
-        left = sum(len(found) for found in payments.open_items().values())
-        assert left == IMPORTED - len(told)
-    return Result(
-        "bank: import, match and book",
-        len(told) / watch.seconds,
-        "entries/s",
-        note=f"{len(told)} entries in {watch.seconds:.1f} s, ledger and audit included",
-    )
+            read = tuple(read_camt(BytesIO(file), name="bench"))
+            report = import_statements(files=[GivenFile("bench", read)], apply=True, actor="bench", at=AT)
+        booked = report.count("booked")
+        assert booked >= 0.78 * ENTRIES, report.rules()
+        assert booked + report.count("queued") + report.count("ignored") == ENTRIES
+        left = sum(len(rows) for rows in payments.open_items().values())
+        assert left == ENTRIES - booked, (left, booked)
+    return [
+        Result(
+            "bank: from file to books",
+            ENTRIES / watch.seconds,
+            "entries/s",
+            note=f"{ENTRIES:,} entries in {watch.seconds:.1f} s: {booked:,} booked, ledger and audit included",
+        ),
+        Result("bank: open items of all accounts", ENTRIES / asked.seconds, "items/s", note=f"{asked.seconds:.2f} s"),
+    ]
