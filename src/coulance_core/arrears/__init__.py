@@ -31,6 +31,7 @@ from coulance_core.arrears.policy_file import parse_policies, parse_policy
 from coulance_core.arrears.preview import Planned, preview
 from coulance_core.arrears.proposing import NotPlanned, Proposed, in_parts, promise, propose
 from coulance_core.arrears.refusals import Refused
+from coulance_core.arrears.standing_still import chargeable_spans
 from coulance_core.arrears.terms import (
     INSTALMENT,
     RESUME,
@@ -44,7 +45,7 @@ from coulance_core.arrears.terms import (
     Step,
     choose_policy,
 )
-from coulance_core.arrears.ways_out import Outlook, Owed, Way, WayOut, outlook
+from coulance_core.arrears.ways_out import Announced, Outlook, Owed, Way, WayOut, announces, outlook
 
 __all__ = [
     "INSTALMENT",
@@ -52,6 +53,7 @@ __all__ = [
     "RESUME",
     "Act",
     "Ahead",
+    "Announced",
     "Approval",
     "Backup",
     "Calendar",
@@ -97,6 +99,8 @@ __all__ = [
     "WayOut",
     "Worth",
     "Wrongful",
+    "announces",
+    "chargeable_spans",
     "choose_pack",
     "choose_policy",
     "decide",

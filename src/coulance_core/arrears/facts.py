@@ -103,6 +103,8 @@ class Done:
     about: str = ""
     undone_at: datetime | None = None
     observed: bool = False
+    says_way_out: bool = True
+    """Of a notice: whether its text said what stops what it announces. One that didn't proves nothing."""
 
     def __post_init__(self) -> None:
         require_aware(self.at)

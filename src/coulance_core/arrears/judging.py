@@ -84,7 +84,7 @@ class Judging:
     def prove(self, attempts: Sequence[Done]) -> Proof:
         """What is proven by some attempts at one notice."""
         found = sorted(attempts, key=lambda done: (done.at, done.ref))
-        real = [done for done in found if done.evidence is not None]
+        real = [done for done in found if done.evidence is not None and done.says_way_out]
         if not real:
             seen = [done for done in found if done.observed]
             # In observe mode nothing was sent, and everything is taken to have arrived.

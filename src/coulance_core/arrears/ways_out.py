@@ -4,14 +4,14 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from enum import StrEnum
 
-from coulance_core.arrears.acts import Act
+from coulance_core.arrears.acts import Act, Route
 from coulance_core.arrears.amounts import Standing
 from coulance_core.arrears.decide import decide
 from coulance_core.arrears.decision import Ahead, Decision, HeldUp
 from coulance_core.arrears.facts import DebtKind, Facts
 from coulance_core.arrears.judging import Judging
 from coulance_core.arrears.packs import LawPack
-from coulance_core.arrears.terms import PLAN_RESTARTS, PROMISES, Policy
+from coulance_core.arrears.terms import PLAN_RESTARTS, PROMISES, Level, Policy, Step
 from coulance_core.kernel import Money
 
 
@@ -84,6 +84,54 @@ def outlook(policy: Policy, facts: Facts, at: datetime, *, law: LawPack | None =
     )
 
 
+@dataclass(frozen=True, slots=True)
+class Announced:
+    """A step that hurts and rests on a notice: what the notice has to announce, and how many whole days later at the
+    earliest."""
+
+    step: str
+    route: Route
+    act: Act
+    days: int
+
+
+def announces(policy: Policy, notice: str, *, law_days: int = 0) -> tuple[Announced, ...]:
+    """What a notice has to announce: in each route, the first step that hurts and that runs from it.
+
+    `law_days`: those of the law's letter that it is.
+
+    >>> from datetime import date
+    >>> from coulance_core.arrears.terms import Level, Step
+    >>> steps = (Step("demand", Route.DEMAND, Act.DEMAND, days=7, evidence=Level.DELIVERED),
+    ...          Step("block", Route.RESTRICT, Act.BLOCK_ORDERS, "demand", 7),
+    ...          Step("costs", Route.COLLECT, Act.CHARGE_COSTS, "demand", 3))
+    >>> [(a.step, a.days) for a in announces(Policy("p", date(2026, 1, 1), steps), "demand", law_days=14)]
+    [('block', 14), ('costs', 14)]
+    """
+    out: list[Announced] = []
+    for route in Route:
+        for step in policy.steps:
+            if step.route is not route or not step.nature.hurts:
+                continue
+            proven = [one for one in policy.earlier[step.key] if one.evidence is not Level.NONE]
+            if proven and proven[-1].key == notice:
+                out.append(Announced(step.key, route, step.act, max(_days_from(policy, step, notice), law_days)))
+                break
+    return tuple(sorted(out, key=lambda one: (one.days, one.step)))
+
+
+def _days_from(policy: Policy, step: Step, notice: str) -> int:
+    """Days from a notice to a step that runs from it, through the steps in between."""
+    days, found = 0, step
+    while found.after != notice:
+        days += found.days
+        before = policy.step(found.after)
+        if before is None:
+            return max(days, 0)
+        found = before
+    return days + found.days
+
+
 def grounds_restriction(s: Standing) -> bool:
     """Whether a debt is of a kind that may restrict: principal, and overage only where the contract says so."""
     return s.debt.kind.is_principal and (s.debt.kind is not DebtKind.OVERAGE or s.debt.expressly)
@@ -115,7 +163,6 @@ def _ways(j: Judging, all_of: list[Standing]) -> tuple[WayOut, ...]:
     planned = any(s.plan.kept for s in due)
     contested = {held.debt for held in j.facts.held}
     fresh = [s for s in due if s.debt.ref not in contested]
-    downgrades = any(step.act is Act.DOWNGRADE for step in j.policy.steps)
     return (
         WayOut(Way.PAY, amount=total),
         WayOut(Way.PAY_PART),
@@ -127,6 +174,6 @@ def _ways(j: Judging, all_of: list[Standing]) -> tuple[WayOut, ...]:
         ),
         WayOut(Way.PROMISE, promises > 0, left=promises, why_not="" if promises else "the promises are used"),
         WayOut(Way.DISPUTE, why_not="" if fresh else "a second dispute needs something new"),
-        WayOut(Way.SMALLER_PLAN, not downgrades or bool(fresh)),
+        WayOut(Way.SMALLER_PLAN),
         WayOut(Way.TALK),
     )

@@ -327,3 +327,28 @@ def order(facts: Facts, now: datetime) -> Callable[[Debt], tuple[object, ...]]:
         return (not late, ranks.index(debt.kind.value), due or date.max, debt.ref)
 
     return key
+
+
+AT_ONCE = {"throttle": ("reminder", 1), "ends": ("no_more", 2), "collector": ("reminder", 3)}
+"""Steps that come as soon as a notice of theirs is old enough, where nothing is charged before."""
+
+
+def must_come(facts: Facts, step: str, debt: Debt, service: str, now: datetime, least: int) -> bool:
+    """Whether a step has to come now: the law has nothing against it, and it wasn't done yet."""
+    stands_already = any(
+        done.step == step and done.service == service and debt.ref in done.debts and done.undone_at is None
+        for done in facts.done
+    )
+    if stands_already or debt.open.minor <= 0 or any(money.minor for money in facts.credit):
+        return False
+    if complaints(facts, step, service, frozenset({debt.ref}), now, least):
+        return False
+    ends = rest_ends(facts, debt, now)
+    if not ends:
+        return True
+    came = [
+        arrived(done.evidence, now)
+        for done in facts.done
+        if debt.ref in done.debts and done.step == "resume" and done.at >= max(ends)
+    ]
+    return any(when is not None and (local(facts, now) - local(facts, when)).days > 2 for when in came)
