@@ -19,6 +19,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import render
 from django.utils import translation
 from django.utils.http import url_has_allowed_host_and_scheme
+from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_http_methods, require_POST
@@ -74,7 +75,8 @@ def signed_in_only(view: View) -> View:
     def guarded(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
         if not _is_operator(request):
             return redirect_to_login(request.get_full_path(), "/sign-in")
-        return _private(view(request, *args, **kwargs))
+        with translation.override(speaking.language(request)):
+            return _private(view(request, *args, **kwargs))
 
     guarded.permission = SIGNED_IN  # type: ignore[attr-defined]
     return guarded
@@ -110,6 +112,7 @@ def _again(request: HttpRequest) -> HttpResponse:
 @never_cache
 @sensitive_post_parameters("password")
 @require_http_methods(["GET", "POST"])
+@speaking.spoken
 def sign_in(request: HttpRequest) -> HttpResponse:
     """The form for name and password. Tries are limited, by address and by name."""
     if _is_operator(request):
@@ -120,17 +123,18 @@ def sign_in(request: HttpRequest) -> HttpResponse:
         try:
             user = get_adapter(request).authenticate(request, username=name, password=password)
         except ValidationError:
-            fault, status = "Too many tries. Wait some minutes, then try again.", 429
+            fault, status = _("Too many tries. Wait some minutes, then try again."), 429
         else:
             if user is not None and getattr(user, "is_staff", False):
                 login = Login(user=user, redirect_url=next_page(request))
                 return _answer(perform_password_login(request, {"username": name}, login))
-            fault = "That name and password do not fit together."
+            fault = _("That name and password do not fit together.")
     return render(request, "console/sign_in.html", {"fault": fault, "next": next_page(request)}, status=status)
 
 
 @never_cache
 @require_http_methods(["GET", "POST"])
+@speaking.spoken
 def sign_in_by_link(request: HttpRequest, secret: str) -> HttpResponse:
     """A link that signs in once. It is used up by pressing the button, not by whatever fetches links beforehand."""
     if request.method != "POST":
@@ -148,6 +152,7 @@ def sign_in_by_link(request: HttpRequest, secret: str) -> HttpResponse:
 
 @login_stage_required(stage=AuthenticateStage.key, redirect_urlname="account_login")  # type: ignore[untyped-decorator]
 @require_http_methods(["GET", "POST"])
+@speaking.spoken
 def sign_in_code(request: HttpRequest) -> HttpResponse:
     """The second step of signing in: a code from the telephone, or a recovery code."""
     stage = request._login_stage  # type: ignore[attr-defined]

@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 from django.contrib import messages
 from django.db import transaction
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.utils.translation import gettext as _
 
 from coulance.platform import clock, idempotency
 from coulance.platform.idempotency import AtWorkError, Kept, OtherRequestError
@@ -42,9 +43,12 @@ def reason_of(request: HttpRequest) -> str:
     """Why, as it was typed. Raises `UnableToActError` when it wasn't."""
     reason = request.POST.get("reason", "").strip()
     if not reason:
-        raise UnableToActError("Say why: the audit log keeps the reason.")
+        raise UnableToActError(_("Say why: the audit log keeps the reason."))
     if len(reason) > LONGEST_REASON:
-        raise UnableToActError(f"Say it in {LONGEST_REASON} characters; it has {len(reason)}.")
+        raise UnableToActError(
+            _("Say it in %(longest_reason)s characters; it has %(reason)s.")
+            % {"longest_reason": LONGEST_REASON, "reason": len(reason)}
+        )
     return reason
 
 
@@ -68,7 +72,7 @@ def once(request: HttpRequest, act: Callable[[], Done]) -> HttpResponse:
     """
     token = request.POST.get("token", "")
     if not 10 <= len(token) <= 60:
-        raise UnableToActError("This form has no token: open it again.")
+        raise UnableToActError(_("This form has no token: open it again."))
     at, name = clock.now(), f"console:{request.user.pk}"
     body = "&".join(f"{key}={value}" for key, value in sorted(request.POST.items()) if key != "csrfmiddlewaretoken")
     same = idempotency.fingerprint("POST", request.get_full_path(), body.encode())
@@ -82,9 +86,9 @@ def once(request: HttpRequest, act: Callable[[], Done]) -> HttpResponse:
             else:
                 done = Done(kept.headers["Location"], kept.body.decode())
     except AtWorkError:
-        raise UnableToActError("This is being done already: wait a moment, then look whether it was.") from None
+        raise UnableToActError(_("This is being done already: wait a moment, then look whether it was.")) from None
     except OtherRequestError:
-        raise UnableToActError("This form was sent before with other values: open it again.") from None
+        raise UnableToActError(_("This form was sent before with other values: open it again.")) from None
     messages.success(request, done.said)
     return HttpResponseRedirect(done.address)
 
@@ -146,9 +150,11 @@ def amount_of(text: str, code: str) -> Money:
     try:
         found = Money.of(Decimal(plain), code)
     except (InvalidOperation, ValueError):
-        raise UnableToActError(f"{text.strip()!r} is no amount in {code}: write 12.50.") from None
+        raise UnableToActError(
+            _("%(strip)s is no amount in %(code)s: write 12.50.") % {"strip": repr(text.strip()), "code": code}
+        ) from None
     if found.minor <= 0:
-        raise UnableToActError("Expected an amount above zero.")
+        raise UnableToActError(_("Expected an amount above zero."))
     return found
 
 
@@ -159,7 +165,7 @@ def day_of(text: str, *, default: date) -> date:
     try:
         found = date.fromisoformat(text)
     except ValueError:
-        raise UnableToActError(f"{text!r} is no day: write 2026-11-30.") from None
+        raise UnableToActError(_("%(text)s is no day: write 2026-11-30.") % {"text": repr(text)}) from None
     if not 1990 <= found.year <= 2199:
-        raise UnableToActError(f"{text!r} is too far away.")
+        raise UnableToActError(_("%(text)s is too far away.") % {"text": repr(text)})
     return found

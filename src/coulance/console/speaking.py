@@ -1,10 +1,15 @@
 """The language of the console's pages: what an operator chose, kept in the browser; English until then.
 
-Pages that speak Dutch say so by the block `spoken`; the others stay English and are marked as such, so that a screen
-reader reads each in its own language.
+A page in another language than that (a customer's document) says so by `lang`, so that a screen reader reads each in
+its own.
 """
 
+from collections.abc import Callable
+from functools import wraps
+from typing import Any
+
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.utils import translation
 from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.http import require_POST
 
@@ -16,6 +21,17 @@ def language(request: HttpRequest) -> str:
     """What they chose."""
     chosen = request.COOKIES.get(COOKIE, "")
     return chosen if chosen in LANGUAGES else "en"
+
+
+def spoken(view: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
+    """The view in their language; for pages that nobody signed in for yet."""
+
+    @wraps(view)
+    def speaks(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        with translation.override(language(request)):
+            return view(request, *args, **kwargs)
+
+    return speaks
 
 
 @require_POST

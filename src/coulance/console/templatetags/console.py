@@ -7,8 +7,10 @@ from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from django import template
+from django.utils import translation
 from django.utils.html import format_html
 from django.utils.safestring import SafeString, mark_safe
+from django.utils.translation import gettext
 
 from coulance.invoicing import chart, svg
 from coulance.invoicing.documents.calculation import explained
@@ -19,19 +21,23 @@ register = template.Library()
 
 SPARKS = 140
 """Points of a picture in a row of a list: it is that wide."""
-_EN = Words.of("en")
+
+
+def _words() -> Words:
+    """The words of the reader's language."""
+    return Words.of(translation.get_language())
 
 
 @register.filter
 def money(amount: Money | None) -> str:
     """An amount with its currency."""
-    return "–" if amount is None else _EN.money(amount.decimal(), amount.currency)
+    return "–" if amount is None else _words().money(amount.decimal(), amount.currency)
 
 
 @register.simple_tag
 def amount(value: object, currency: str) -> str:
     """An amount as text (`12.50`) with its currency; a dash for none."""
-    return "–" if value in (None, "") else _EN.money(str(value), currency)
+    return "–" if value in (None, "") else _words().money(str(value), currency)
 
 
 @register.simple_tag
@@ -46,8 +52,8 @@ def ago(instant: datetime, now: datetime) -> str:
     seconds = int((now - instant).total_seconds())
     for size, unit in ((86_400, "d"), (3600, "h"), (60, "min")):
         if seconds >= size:
-            return f"{seconds // size}\u00a0{unit} ago"
-    return "just now" if seconds >= 0 else "ahead of the clock"
+            return gettext("%(count)s\u00a0%(unit)s ago") % {"count": seconds // size, "unit": gettext(unit)}
+    return gettext("just now") if seconds >= 0 else gettext("ahead of the clock")
 
 
 @register.filter
@@ -59,19 +65,20 @@ def as_json(value: object) -> str:
 @register.filter
 def count(number: object) -> str:
     """A whole number with separators."""
-    return _EN.number(number, 0)
+    return _words().number(number, 0)
 
 
 @register.filter
 def said(key: str) -> str:
     """A code as words: `overage_invoice` as "Overage invoice"."""
-    return _EN(key) if _EN.has(key) else str(key).replace("_", " ").capitalize()
+    words = _words()
+    return words(key) if words.has(key) else gettext(str(key).replace("_", " ").capitalize())
 
 
 @register.filter
 def month(period: str) -> str:
     """`2026-10` as "October 2026"."""
-    return _EN.month(period)
+    return _words().month(period)
 
 
 @register.filter
@@ -140,9 +147,11 @@ def usage_bar(item: Mapping[str, Any] | None) -> dict[str, Any]:
         "within": f"{100 * min(used, limit or used) / most:.1f}",
         "beyond": f"{100 * (used - limit) / most:.1f}" if limit and used > limit else "0",
         "at": f"{100 * limit / most:.1f}",
-        "used": _EN.amount_of(item["used"], unit, 1),
-        "limit": _EN.amount_of(item.get("allowance") or item.get("commit"), unit, 1) if limit else "",
-        "percent": _EN.number(100 * exact(str(item["used"])) / exact(str(item.get("allowance") or item["commit"])), 0)
+        "used": _words().amount_of(item["used"], unit, 1),
+        "limit": _words().amount_of(item.get("allowance") or item.get("commit"), unit, 1) if limit else "",
+        "percent": _words().number(
+            100 * exact(str(item["used"])) / exact(str(item.get("allowance") or item["commit"])), 0
+        )
         if limit
         else "",
     }
@@ -165,7 +174,7 @@ def flag_words(flags: Mapping[str, int]) -> SafeString:
 def amount_of(item: Mapping[str, Any], key: str) -> str:
     """One of an item's quantities with its unit."""
     value = item.get(key)
-    return "–" if value in (None, "") else _EN.amount_of(value, str(item.get("unit") or ""), 3)
+    return "–" if value in (None, "") else _words().amount_of(value, str(item.get("unit") or ""), 3)
 
 
 def _exact(value: object) -> float:

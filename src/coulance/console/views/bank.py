@@ -7,6 +7,7 @@ from typing import Any
 from django.core.files.uploadedfile import UploadedFile
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
+from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET, require_http_methods
 
 from coulance.console.access import operators_only, who
@@ -79,7 +80,7 @@ def bank_import_file(request: HttpRequest) -> HttpResponse:
             reason = reason_of(request) if sure else ""
             files = [_read(file) for file in request.FILES.getlist("files")]
             if not files:
-                raise UnableToActError("Choose a file: MT940, camt.053 or camt.054.")
+                raise UnableToActError(_("Choose a file: MT940, camt.053 or camt.054."))
             actor = who(request)
             report = bank_import.import_statements(files=files, apply=sure, actor=actor, at=clock.now())
             form.more["reason"] = reason
@@ -92,7 +93,9 @@ def bank_import_file(request: HttpRequest) -> HttpResponse:
 def _read(file: "UploadedFile[bytes]") -> bank_import.GivenFile:
     name = PurePosixPath(str(file.name).replace("\\", "/")).name[:120] or "file"
     if (file.size or 0) > LARGEST:
-        raise UnableToActError(f"{name} is larger than 32 MB: import it with coulance bank import.")
+        raise UnableToActError(
+            _("%(name)s is larger than 32 MB: import it with coulance bank import.") % {"name": name}
+        )
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "statements"
         path.write_bytes(file.read())
@@ -106,24 +109,27 @@ def _decided(row: bank.EntryRow, typed: dict[str, str], actor: str, reason: str)
     at = clock.now()
     if typed["what"] == "ignore":
         queue.ignore(entry=row.id, actor=actor, reason=reason, at=at)
-        return Done("/bank", f"Entry {row.id} is set aside.")
+        return Done("/bank", _("Entry %(id)s is set aside.") % {"id": row.id})
     if typed["what"] == "reopen":
         queue.reopen(entry=row.id, actor=actor, reason=reason, at=at)
-        return Done(f"/bank/{row.id}", f"Entry {row.id} waits in the queue again; what it had booked is undone.")
+        return Done(
+            f"/bank/{row.id}",
+            _("Entry %(id)s waits in the queue again; what it had booked is undone.") % {"id": row.id},
+        )
     if typed["what"] == "return":
         if not typed["receipt"].strip().isdecimal():
-            raise UnableToActError("Which payment came back? Give its number.")
+            raise UnableToActError(_("Which payment came back? Give its number."))
         receipt = int(typed["receipt"].strip()[:15])
         queue.assign(entry=row.id, actor=actor, reason=reason, at=at, receipt=receipt)
-        return Done("/bank", f"Payment {receipt} is undone: it came back.")
+        return Done("/bank", _("Payment %(receipt)s is undone: it came back.") % {"receipt": receipt})
     if typed["what"] != "assign":
-        raise UnableToActError("Choose what it is.")
+        raise UnableToActError(_("Choose what it is."))
     numbers = [part.strip() for part in typed["numbers"].replace(";", ",").split(",") if part.strip()]
     account = typed["account"].strip()
     if not account and not numbers:
-        raise UnableToActError("Say whose payment it is: an account, or documents.")
+        raise UnableToActError(_("Say whose payment it is: an account, or documents."))
     done = queue.assign(entry=row.id, actor=actor, reason=reason, at=at, account=account, numbers=numbers)
-    return Done("/bank", f"{done.amount} is booked for {done.who}.")
+    return Done("/bank", _("%(amount)s is booked for %(who)s.") % {"amount": done.amount, "who": done.who})
 
 
 def _shown(row: bank.EntryRow) -> dict[str, Any]:

@@ -4,6 +4,8 @@ from decimal import Decimal, InvalidOperation
 
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_http_methods
 
 from coulance.console.access import operators_only, who
@@ -17,9 +19,13 @@ from coulance_core.invoicing import CreditRequest, CreditType
 from coulance_core.kernel import Money
 
 TYPES = (
-    (CreditType.CORRECTION, "The invoice was wrong", "tax comes back as it was charged"),
-    (CreditType.PRICE_REDUCTION, "The price is lowered", "tax comes back as it was charged"),
-    (CreditType.DAMAGES, "Harm is made good", "no tax comes back"),
+    (CreditType.CORRECTION, gettext_lazy("The invoice was wrong"), gettext_lazy("tax comes back as it was charged")),
+    (
+        CreditType.PRICE_REDUCTION,
+        gettext_lazy("The price is lowered"),
+        gettext_lazy("tax comes back as it was charged"),
+    ),
+    (CreditType.DAMAGES, gettext_lazy("Harm is made good"), gettext_lazy("no tax comes back")),
 )
 
 
@@ -65,14 +71,17 @@ def give_credit(request: HttpRequest, document: int) -> HttpResponse:
 def _given(number: str, lines: list[CreditRequest] | None, kind: CreditType, reason: str, actor: str) -> Done:
     given = give_credit_note(number=number, lines=lines, credit_type=kind, reason=reason, at=clock.now(), actor=actor)
     made = queries.document(number=given)
-    return Done(f"/documents/{made.row.id}", f"{given} is issued: it lowers {number}.")
+    return Done(
+        f"/documents/{made.row.id}",
+        _("%(given)s is issued: it lowers %(number)s.") % {"given": given, "number": number},
+    )
 
 
 def _kind(text: str) -> CreditType:
     try:
         return CreditType(text)
     except ValueError:
-        raise UnableToActError("Choose why credit is given: it decides the tax.") from None
+        raise UnableToActError(_("Choose why credit is given: it decides the tax.")) from None
 
 
 def _asked(request: HttpRequest, code: str) -> list[CreditRequest] | None:
@@ -87,8 +96,11 @@ def _asked(request: HttpRequest, code: str) -> list[CreditRequest] | None:
         try:
             net = Money.of(Decimal(text), code) if text else None
         except (InvalidOperation, ValueError):
-            raise UnableToActError(f"Line {no}: {text!r} is no amount in {code}; write 12.50.") from None
+            raise UnableToActError(
+                _("Line %(no)s: %(text)s is no amount in %(code)s; write 12.50.")
+                % {"no": no, "text": repr(text), "code": code}
+            ) from None
         asked.append(CreditRequest(int(no), net))
     if not asked:
-        raise UnableToActError("Choose the lines to credit, or credit all that is left.")
+        raise UnableToActError(_("Choose the lines to credit, or credit all that is left."))
     return asked

@@ -2,6 +2,7 @@
 
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
+from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods
 
 from coulance.console.access import operators_only, who
@@ -39,4 +40,7 @@ def take_credit_back(request: HttpRequest, document: int) -> HttpResponse:
 
 def _taken(number: str, reason: str, actor: str) -> Done:
     given = reverse_credit_note(number=number, reason=reason, actor=actor, at=clock.now())
-    return Done(f"/documents/{queries.document(number=given).row.id}", f"{given} is issued: it takes {number} back.")
+    return Done(
+        f"/documents/{queries.document(number=given).row.id}",
+        _("%(given)s is issued: it takes %(number)s back.") % {"given": given, "number": number},
+    )

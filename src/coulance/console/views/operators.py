@@ -2,6 +2,7 @@
 
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import render
+from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods
 
 from coulance.console.access import operators_only, who
@@ -89,7 +90,9 @@ def _made(request: HttpRequest, typed: dict[str, str]) -> Done:
     made = operators.make_operator(
         name=typed["name"], email=typed["email"], role=_role(typed["role"]), at=clock.now(), actor=who(request)
     )
-    return Done(f"/operators/{made.name}", f"{made.name} is made. Give them a link to sign in with.")
+    return Done(
+        f"/operators/{made.name}", _("%(name)s is made. Give them a link to sign in with.") % {"name": made.name}
+    )
 
 
 def _changed(request: HttpRequest, name: str, typed: dict[str, str]) -> Done:
@@ -97,19 +100,19 @@ def _changed(request: HttpRequest, name: str, typed: dict[str, str]) -> Done:
     back = f"/operators/{name}"
     if typed["act"] == "role":
         operators.change_role(name=name, role=_role(typed["role"]), actor=actor, reason=reason, at=at)
-        return Done(back, f"{name} is {typed['role']} from their next page on.")
+        return Done(back, _("%(name)s is %(role)s from their next page on.") % {"name": name, "role": typed["role"]})
     if typed["act"] in ("shut-out", "let-in"):
         active = typed["act"] == "let-in"
         operators.change_access(name=name, active=active, actor=actor, reason=reason, at=at)
         return Done(back, f"{name} may sign in again." if active else f"{name} is shut out, from their next page on.")
     if typed["act"] == "second-factor":
         sign_in_policy.take_second_factor(name=name, actor=actor, reason=reason, at=at)
-        return Done(back, f"{name} has no second factor any more.")
-    raise UnableToActError("Choose what to do.")
+        return Done(back, _("%(name)s has no second factor any more.") % {"name": name})
+    raise UnableToActError(_("Choose what to do."))
 
 
 def _role(text: str) -> Role:
     try:
         return Role(text)
     except ValueError:
-        raise UnableToActError("There is no such role.") from None
+        raise UnableToActError(_("There is no such role.")) from None

@@ -6,6 +6,9 @@ from typing import Any
 
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
+from django.utils.formats import date_format
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_GET, require_http_methods
 
 from coulance.catalog import queries as catalog
@@ -35,15 +38,15 @@ from coulance_core.kernel import Money
 from coulance_core.payments import Choice, Method, Receipt, ReversalKind
 
 METHODS = (
-    (Method.BANK, "bank transfer"),
-    (Method.CASH, "cash"),
-    (Method.CARD, "card"),
-    (Method.OTHER, "otherwise"),
+    (Method.BANK, gettext_lazy("bank transfer")),
+    (Method.CASH, gettext_lazy("cash")),
+    (Method.CARD, gettext_lazy("card")),
+    (Method.OTHER, gettext_lazy("otherwise")),
 )
 KINDS = (
-    (ReversalKind.BOUNCED, "the bank took it back (a returned debit, a chargeback)"),
-    (ReversalKind.RETURNED, "it was sent back (a closed account)"),
-    (ReversalKind.MISTAKE, "it was never so (another account's, or booked twice)"),
+    (ReversalKind.BOUNCED, gettext_lazy("the bank took it back (a returned debit, a chargeback)")),
+    (ReversalKind.RETURNED, gettext_lazy("it was sent back (a closed account)")),
+    (ReversalKind.MISTAKE, gettext_lazy("it was never so (another account's, or booked twice)")),
 )
 FAULTS = (UnableToActError, PaymentsError, ValueError)
 
@@ -162,7 +165,8 @@ Act = Callable[[], object]
 def _allocate(found: Receipt, typed: dict[str, str], actor: str, reason: str, _token: str) -> tuple[str, Act]:
     named = _named(typed["numbers"], found.amount.currency)
     chosen = flow.choices(account=found.account, named=named)
-    said = f"{shown_money(found.left)} goes to {', '.join(n for n, _ in named) or 'what is due, oldest first'}"
+    where = ", ".join(number for number, _amount in named) or _("what is due, oldest first")
+    said = _("%(amount)s goes to %(where)s") % {"amount": shown_money(found.left), "where": where}
     return said, lambda: flow.allocate_payment(
         receipt=found.id,
         on=_today(),
@@ -178,8 +182,11 @@ def _unallocate(found: Receipt, typed: dict[str, str], actor: str, reason: str, 
     rows = {str(row.id): row for row in queries.allocations(receipts=[found.id])}
     row = rows.get(typed["allocation"])
     if row is None:
-        raise UnableToActError("Choose what to take back.")
-    said = f"{shown_money(row.amount)} is taken from {row.number or row.ref}: it is open again"
+        raise UnableToActError(_("Choose what to take back."))
+    said = _("%(amount)s is taken from %(where)s: it is open again") % {
+        "amount": shown_money(row.amount),
+        "where": row.number or row.ref,
+    }
     return said, lambda: flow.reverse_allocation(
         allocation=row.id, on=_today(), actor=actor, reason=reason, at=clock.now()
     )
@@ -188,11 +195,14 @@ def _unallocate(found: Receipt, typed: dict[str, str], actor: str, reason: str, 
 def _reverse(found: Receipt, typed: dict[str, str], actor: str, reason: str, _token: str) -> tuple[str, Act]:
     kind, on = ReversalKind(typed["kind"]), day_of(typed["on"], default=_today())
     reclaim = typed["reclaim"] == "1"
-    said = f"{shown_money(found.amount)} of {found.received_on:%-d %b %Y} is undone; what it paid is open again"
+    said = _("%(amount)s of %(day)s is undone; what it paid is open again") % {
+        "amount": shown_money(found.amount),
+        "day": date_format(found.received_on, "j M Y"),
+    }
     standing = [one for one in queries.refunds(receipts=[found.id]) if one.reversed_on is None]
     if reclaim and standing:
         back = sum((one.amount for one in standing[1:]), standing[0].amount)
-        said += f", and the {shown_money(back)} paid back is owed by the customer"
+        said += _(", and the %(amount)s paid back is owed by the customer") % {"amount": shown_money(back)}
     return said, lambda: flow.reverse_payment(
         receipt=found.id, kind=kind, on=on, actor=actor, reason=reason, at=clock.now(), reclaim=reclaim
     )
@@ -202,9 +212,9 @@ def _unrefund(found: Receipt, typed: dict[str, str], actor: str, reason: str, _t
     rows = {str(row.id): row for row in queries.refunds(receipts=[found.id]) if row.reversed_on is None}
     row = rows.get(typed["refund"])
     if row is None:
-        raise UnableToActError("Choose the refund that came back.")
+        raise UnableToActError(_("Choose the refund that came back."))
     kind, on = ReversalKind(typed["kind"]), day_of(typed["on"], default=_today())
-    said = f"the refund of {shown_money(row.amount)} is undone: its money is here again"
+    said = _("the refund of %(amount)s is undone: its money is here again") % {"amount": shown_money(row.amount)}
     return said, lambda: flow.reverse_refund(
         refund=row.id, kind=kind, on=on, actor=actor, reason=reason, at=clock.now()
     )
@@ -213,7 +223,9 @@ def _unrefund(found: Receipt, typed: dict[str, str], actor: str, reason: str, _t
 def _refund(found: Receipt, typed: dict[str, str], actor: str, reason: str, token: str) -> tuple[str, Act]:
     amount, on = amount_of(typed["amount"], found.amount.currency), day_of(typed["on"], default=_today())
     iban = typed["iban"].replace(" ", "").upper()
-    said = f"{shown_money(amount)} is booked as paid back{' to ' + iban if iban else ''}"
+    said = _("%(amount)s is booked as paid back") % {"amount": shown_money(amount)}
+    if iban:
+        said = _("%(amount)s is booked as paid back to %(iban)s") % {"amount": shown_money(amount), "iban": iban}
     return said, lambda: flow.refund_payment(
         receipt=found.id,
         amount=amount,
@@ -279,14 +291,14 @@ def _asked(request: HttpRequest, typed: dict[str, str]) -> _Asked:
     try:
         account = customers.account(typed["account"].strip())
     except customers.UnableToFindAccountError as fault:
-        raise UnableToActError(f"There is {fault}.") from None
+        raise UnableToActError(_("There is %(fault)s.") % {"fault": fault}) from None
     if typed["method"] not in [method.value for method, _ in METHODS]:
-        raise UnableToActError("Choose how it came in.")
+        raise UnableToActError(_("Choose how it came in."))
     amount = amount_of(typed["amount"], account.currency)
     chosen = flow.choices(account=account.id, named=_named(typed["numbers"], account.currency))
     asked = _Asked(account, amount, chosen, typed)
     if asked.received_on > _today():
-        raise UnableToActError("That day is yet to come: money is booked when it is there.")
+        raise UnableToActError(_("That day is yet to come: money is booked when it is there."))
     return asked
 
 
@@ -304,7 +316,10 @@ def _division(asked: _Asked, actor: str) -> dict[str, Any]:
 
 def _booked(request: HttpRequest, token: str, asked: _Asked) -> Done:
     booked = asked.book(f"console/{token}", who(request))
-    said = f"{shown_money(asked.amount)} of {asked.account.name} is booked."
+    said = _("%(amount)s of %(name)s is booked.") % {
+        "amount": shown_money(asked.amount),
+        "name": asked.account.name,
+    }
     return Done(f"/payments/{booked.receipt}", said)
 
 

@@ -5,6 +5,7 @@ from typing import Any
 
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect, JsonResponse
 from django.shortcuts import render
+from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from coulance.console.access import operators_only, who
@@ -124,7 +125,7 @@ def _asked(year: int, month: int, reason: str, actor: str) -> Done:
     made = background_close.ask_to_close(
         year=year, month=month, dry_run=False, actor=actor, at=clock.now(), reason=reason
     )
-    return Done(f"/errands/{made.key}", "The close has begun.")
+    return Done(f"/errands/{made.key}", _("The close has begun."))
 
 
 def _under_way() -> list[dict[str, Any]]:

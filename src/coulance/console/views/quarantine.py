@@ -4,6 +4,7 @@ from urllib.parse import quote
 
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
+from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET, require_http_methods
 
 from coulance.catalog import queries as catalog
@@ -88,7 +89,7 @@ def _service(external_id: str) -> ServiceRow:
     try:
         return services.service(external_id.strip())
     except services.UnableToFindServiceError as fault:
-        raise UnableToActError(f"There is {fault}.") from None
+        raise UnableToActError(_("There is %(fault)s.") % {"fault": fault}) from None
 
 
 def _assigned(key: str, service: str, meter: str, actor: str, reason: str) -> Done:
@@ -102,7 +103,10 @@ def _replayed(actor: str) -> Done:
 
 def _discarded(key: str, actor: str, reason: str) -> Done:
     rows = quarantine.discard(keys=[key], actor=actor, reason=reason, at=clock.now())
-    return Done("/quarantine", f"{rows} samples of {key} are given up: they will not be billed.")
+    return Done(
+        "/quarantine",
+        _("%(rows)s samples of %(key)s are given up: they will not be billed.") % {"rows": rows, "key": key},
+    )
 
 
 def _said(answer: ReplayAnswer) -> str:

@@ -4,6 +4,7 @@ from datetime import timedelta
 
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
+from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET, require_POST
 
 from coulance.console.access import operators_only, who
@@ -32,7 +33,7 @@ def restriction_lift(request: HttpRequest) -> HttpResponse:
     try:
         number = request.POST.get("restriction", "")
         if not number.isdecimal() or len(number) > 18:
-            raise UnableToActError("Which restriction? Open the page again.")
+            raise UnableToActError(_("Which restriction? Open the page again."))
         reason = reason_of(request)
         return once(request, lambda: _lifted(int(number), who(request), reason))
     except (UnableToActError, enforcing.UnableToEnforceError) as fault:
@@ -48,7 +49,9 @@ def restriction_new(request: HttpRequest) -> HttpResponse:
         reason = reason_of(request)
         action, source = _choice(form.values["action"]), form.values["source"]
         if source not in enforcing.BY_HAND:
-            raise UnableToActError(f"Choose who asks for it: {', '.join(enforcing.BY_HAND)}.")
+            raise UnableToActError(
+                _("Choose who asks for it: %(by_hand)s.") % {"by_hand": ", ".join(enforcing.BY_HAND)}
+            )
         rate = _rate(form.values["rate"]) if action is Action.THROTTLE else None
         address = form.values["address"].strip() if action is Action.BLACKHOLE else ""
         service = form.values["service"].strip()
@@ -58,7 +61,7 @@ def restriction_new(request: HttpRequest) -> HttpResponse:
                 service=service, action=action, source=Source(source), reason=reason, rate_bps=rate, address=address,
                 actor=who(request), at=clock.now(),
             )  # fmt: skip
-            return Done("/restrictions", f"The restriction of {service} is placed.")
+            return Done("/restrictions", _("The restriction of %(service)s is placed.") % {"service": service})
 
         if is_sure(request):
             return once(request, act)
@@ -78,18 +81,21 @@ def _choice(text: str) -> Action:
     try:
         return Action(text)
     except ValueError:
-        raise UnableToActError(f"Choose what to do: {', '.join(Action)}.") from None
+        raise UnableToActError(_("Choose what to do: %(action)s.") % {"action": ", ".join(Action)}) from None
 
 
 def _rate(text: str) -> int:
     if not text.strip().isdecimal() or not 0 < int(text) <= 10_000_000:
-        raise UnableToActError("A throttle wants a rate in kbit/s, such as 10000.")
+        raise UnableToActError(_("A throttle wants a rate in kbit/s, such as 10000."))
     return int(text) * 1000
 
 
 def _lifted(number: int, actor: str, reason: str) -> Done:
     row = enforcing.release(restriction=number, reason=reason, actor=actor, at=clock.now())
-    return Done("/restrictions", f"Lifted for {row.service_name}; what others imposed on it still holds.")
+    return Done(
+        "/restrictions",
+        _("Lifted for %(service_name)s; what others imposed on it still holds.") % {"service_name": row.service_name},
+    )
 
 
 def _shown(request: HttpRequest, fault: str) -> HttpResponse:

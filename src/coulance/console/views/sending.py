@@ -2,6 +2,7 @@
 
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
+from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET, require_http_methods
 
 from coulance.catalog import queries as catalog
@@ -150,22 +151,29 @@ def _changed(delivery: int, act: str, actor: str, reason: str) -> Done:
     at, back = clock.now(), f"/messages/{delivery}"
     row = queries.delivery(delivery)
     if row is None:
-        raise UnableToActError("There is no such message.")
+        raise UnableToActError(_("There is no such message."))
     if act == "again":
         notices.send_again(delivery=delivery, actor=actor, reason=reason, at=at)
-        return Done(back, "It is sent again.")
+        return Done(back, _("It is sent again."))
     if act == "withdraw":
         notices.withdraw(delivery=delivery, actor=actor, reason=reason, at=at)
-        return Done(back, "It is taken back.")
+        return Done(back, _("It is taken back."))
     if act == "arrived":
         notices.settle_as_arrived(delivery=delivery, actor=actor, reason=reason, at=at)
-        return Done(back, "It counts as accepted.")
+        return Done(back, _("It counts as accepted."))
     if act == "release":
         released = notices.release_address(address=row.address, actor=actor, reason=reason, at=at)
-        return Done(back, f"{row.address} is written to again; {released} held messages go out.")
+        return Done(
+            back,
+            _("%(address)s is written to again; %(released)s held messages go out.")
+            % {"address": row.address, "released": released},
+        )
     document = documents.document_of(row.about)
     if act == "resend" and document is not None:
         number = listing.number_of(document=document)
         queueing.resend(number=number, actor=actor, reason=reason, at=at)
-        return Done(f"/documents/{document}", f"{number} is sent again, to the contacts as they are now.")
-    raise UnableToActError("Choose what to do.")
+        return Done(
+            f"/documents/{document}",
+            _("%(number)s is sent again, to the contacts as they are now.") % {"number": number},
+        )
+    raise UnableToActError(_("Choose what to do."))
