@@ -79,15 +79,15 @@ class _Outcome:
             for step in self.j.turn(standing.debt):
                 by_step[step.key].append(standing)
         for step in self.j.policy.steps:
-            if step.key in by_step:
-                yield step, by_step[step.key]
-            turn = {s.debt.ref for s in by_step.get(step.key, ())}
-            self._again(step, [s for s in self.j.standing.values() if s.debt.ref not in turn])
+            mine = by_step.get(step.key)
+            if mine:
+                yield step, mine
+            if step.evidence is not Level.NONE:
+                turn = {s.debt.ref for s in mine or ()}
+                self._again(step, [s for s in self.j.standing.values() if s.debt.ref not in turn])
 
     def _again(self, step: Step, standings: Sequence[Standing]) -> None:
         """A notice that isn't proven goes out once more, by the next channel."""
-        if step.evidence is Level.NONE:
-            return
         by_channel: dict[tuple[Channel, ...], list[Standing]] = defaultdict(list)
         for standing in standings:
             channels = resend_channels(self.j, step, standing)
