@@ -147,6 +147,7 @@ def every_screen() -> list[str]:
         f"/documents/{invoice}/credit", "/documents", "/sending", "/messages", "/payments", "/payments/new",
         "/bank", "/bank/import", "/open-items", "/collectors", "/quarantine",
         f"/quarantine/series?key={quote(KEY, safe='')}", "/alarms", "/audit", "/operators", "/operators/anna",
+        "/overage", "/overage/unreached", "/overage/consents", "/overage/campaigns",
         "/me", "/me/second-factor", "/sign-in/again",
     ]  # fmt: skip
 

@@ -18,7 +18,8 @@ PAGES = [
     f"/{page}"
     for page in (
         " services accounts documents plans periods periods/2026-10 quarantine collectors payments bank"
-        " sending messages alarms audit operators me"
+        " sending messages alarms audit operators me overage overage/unreached overage/approvals overage/waiting"
+        " overage/consents overage/pauses overage/goodwill overage/exposure overage/campaigns"
     ).split(" ")
 ]
 

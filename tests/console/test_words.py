@@ -21,21 +21,6 @@ TAGS = re.compile(
     r"{% ?blocktrans(?:late)?.*?endblocktrans(?:late)? ?%}|{%.*?%}|{{.*?}}|{#.*?#}|<code>.*?</code>", re.S
 )
 SAME = set("Coulance PDF JSON UTC English Nederlands bit Accounts Account Id Hash Code IBAN SHA".split())
-    "Coulance",
-    "PDF",
-    "JSON",
-    "UTC",
-    "English",
-    "Nederlands",
-    "bit",
-    "Accounts",
-    "Account",
-    "Id",
-    "Hash",
-    "Code",
-    "IBAN",
-    "SHA",
-}
 """Words that are the same in both, or nobody's language."""
 FAULTS = {"403.html", "404.html"}
 """Answers to a fault, which stand outside of any view and stay English."""
