@@ -32,13 +32,12 @@ class Spool:
 
     def __init__(self, path: Path, most: int = MOST) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
-        self._most = most
+        self._most, self._trim_every = most, min(1000, most)
         self._lock = threading.Lock()
         self._base = sqlite3.connect(path, check_same_thread=False, isolation_level=None, timeout=1)
-        self._base.execute("PRAGMA locking_mode = EXCLUSIVE")
-        self._base.execute("PRAGMA journal_mode = WAL")
-        self._base.execute("PRAGMA synchronous = FULL")
         try:
+            for pragma in ("locking_mode = EXCLUSIVE", "journal_mode = WAL", "synchronous = FULL"):
+                self._base.execute(f"PRAGMA {pragma}")
             self._base.execute("BEGIN EXCLUSIVE")
         except sqlite3.OperationalError as error:
             raise SystemExit(f"{path}: another agent uses it ({error})") from error
@@ -56,7 +55,7 @@ class Spool:
                 "INSERT INTO look (service, at, up, ms, why) VALUES (?, ?, ?, ?, ?)", (check, at, int(up), ms, why)
             )
             seq = int(cursor.lastrowid or 0)
-            if seq % 1000 == 0:
+            if seq % self._trim_every == 0:
                 self._trim()
             return seq
 

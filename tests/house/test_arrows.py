@@ -87,6 +87,11 @@ IMPORTS = {
         "coulance.usage.planted -> coulance.platform.clock",
         "clock",
     ),
+    "src/coulance_probe/planted.py": (
+        "import coulance_core.sla",
+        "coulance_probe.planted -> coulance_core.sla",
+        "probe-stands-alone",
+    ),
     "src/coulance/platform/planted.py": (
         "import coulance_core.rating",
         "coulance.platform.planted -> coulance_core.rating",

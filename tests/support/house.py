@@ -56,6 +56,7 @@ class SmallHouse:
             house.write(f"src/{package}/__init__.py", "")
             for room in layers(contract):
                 house.write(f"src/{package}/{room}/__init__.py", "")
+        house.write("src/coulance_probe/__init__.py", "")
         for contract in contracts().values():
             for module in contract.get("protected_modules", []) + contract.get("allowed_importers", []):
                 path = root / "src" / Path(*module.split("."))
