@@ -16,6 +16,13 @@ def explain_batches(*, at: datetime, actor: str) -> int:
     else of a notification ever moves the books. Gives how many sums were explained.
     """
     require_transaction("explain_batches")
+    told = fetch(
+        "SELECT EXISTS (SELECT 1 FROM payments_bank_entry e JOIN payments_bank_statement s ON s.id = e.statement_id"
+        " WHERE e.state = 'new' AND s.format LIKE %s)",
+        ["camt.054%"],
+    )
+    if told == [(False,)]:
+        return 0  # without a notification's payments nothing is to be joined, however many entries wait
     with connection.cursor() as cursor:
         cursor.execute(
             "UPDATE payments_bank_entry e SET state = 'ignored', decided_at = %s, decided_by = %s,"

@@ -27,6 +27,10 @@ class Stored:
     notes: tuple[str, ...] = ()
 
 
+_MANY = 1000
+"""Entries of a statement from which on statistics are worth their time."""
+
+
 def content_of(statement: BankStatement) -> bytes:
     """The SHA-256 of what a statement says: its account, number, balances and entries."""
     parts = [statement.account, statement.currency, statement.kind.value, statement.number, statement.page]
@@ -175,4 +179,7 @@ def _store_entries(account: int, statement: int, given: BankStatement) -> int:
         )
         cursor.execute("SELECT count(*) FROM payments_bank_entry WHERE statement_id = %s", [statement])
         count: int = cursor.fetchone()[0]
+        if count > _MANY:
+            # What follows in this transaction joins the table with itself: its planner has to know that it grew.
+            cursor.execute("ANALYZE payments_bank_entry")
     return count
