@@ -9,7 +9,15 @@ from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from zoneinfo import ZoneInfo
 
-from coulance_core.catalog.terms import Aggregation, Catalog, PriceModel, UsageCharge
+from coulance_core.catalog.terms import (
+    Catalog,
+    Measure,
+    MissingSamples,
+    PercentileTerms,
+    PriceModel,
+    RankConvention,
+    UsageCharge,
+)
 from coulance_core.invoicing.closing import PartUse, ServiceFacts
 from coulance_core.kernel import Explanation, Money, Period, Rounding, unit
 from coulance_core.overage.bursts import Port, settle_port
@@ -18,10 +26,11 @@ from coulance_core.overage.settle import Attack, Draws, Meter, settle
 from coulance_core.overage.terms import Absorbed, Consent, Facts, Limit, PriceTerms, Span
 from coulance_core.rating.charges import Allowed, rater
 from coulance_core.rating.models import price
-from coulance_core.usage.draws import Drawn, can_draw
+from coulance_core.usage.draws import Drawn, is_level, is_ranked
 
 ZERO = Fraction(0)
 HUNDREDTH = Fraction(1, 100)
+HIGHEST = PercentileTerms(RankConvention.NEAREST_RANK, Fraction(100), MissingSamples.DROPPED)
 OUR_OWN = frozenset({Absorbed.ATTACK, Absorbed.TOLERANCE, Absorbed.PAUSED})
 """Reasons that never draw on a customer's absorption budget: attacks, our own delay, and what the contract gives."""
 
@@ -121,7 +130,7 @@ def overruns(
     period: Period,
     zone: ZoneInfo,
 ) -> tuple[Overrun, ...]:
-    """The allowances that these services passed in a period, of what can be stopped: sums and percentiles."""
+    """The allowances that these services passed in a period, of whatever it can be said when it was used."""
     out: list[Overrun] = []
     pooled: dict[tuple[str, str], list[OverPart]] = {}
     rounding = catalog.provider.rounding
@@ -130,7 +139,7 @@ def overruns(
         passed: dict[str, list[OverPart]] = {}
         for i, use in enumerate(figures.get(name, ())):
             part = use.part
-            if not use.figure.quantity or not can_draw(part.charge.measure):
+            if not use.figure.quantity:
                 continue
             included = rater(part.version, part.charge, rounding, zone).included(part.active, period, part.units)
             if part.charge.pool is not None:
@@ -208,7 +217,7 @@ def settle_overruns(
     for ground in grounds:
         spent: Money | None = None
         members = [by_key[key] for key in ground.keys if key in by_key]
-        sums = [one for one in members if one.charge.measure.aggregation is Aggregation.SUM]
+        sums = [one for one in members if one.pool or not is_ranked(one.charge.measure)]
         ports = [one for one in members if one not in sums]
         for named in dict.fromkeys(one.unit for one in sums):
             group = [one for one in sums if one.unit == named]
@@ -351,7 +360,8 @@ def _draws(
         factor *= measure.unit.size / _size(one)
     cap = cap_of(ground.caps.get(part.service, ()), terms) if one.pool else None
     draws = Draws.of(part.service, got.start, got.end, got.columns[0], factor, cap)
-    return replace(draws, paused=ground.paused.get(part.service, ()))
+    # What is stored goes on being stored while a network is paused.
+    return draws if is_level(measure) else replace(draws, paused=ground.paused.get(part.service, ()))
 
 
 def _size(one: Overrun) -> Fraction:
@@ -373,12 +383,20 @@ def cap_of(consents: Sequence[Consent], terms: PriceTerms) -> Fraction | None:
 
 def _port(one: Overrun, part: OverPart, got: Drawn, terms: PriceTerms, tolerance: Fraction) -> Port:
     measure = part.use.part.charge.measure
-    if measure.percentile is None:
-        raise UnableToLimitError(f"{one.key}: a percentile without its rank")
     return Port(
-        part.service, one.unit, part.included, terms, measure.percentile, got.start, got.end, got.columns,
+        part.service, one.unit, part.included, terms, rank_terms(measure), got.start, got.end, got.columns,
         got.expected, part.use.figure.conversion.factor, got.added, tolerance,
     )  # fmt: skip
+
+
+def rank_terms(measure: Measure) -> PercentileTerms:
+    """Which of its samples a ranked measure takes: a percentile's own, else the highest (of a last level there is one).
+
+    >>> from coulance_core.kernel import unit
+    >>> str(rank_terms(Measure("seats", Aggregation.PEAK, unit("seat"))).p)
+    '100'
+    """
+    return measure.percentile or HIGHEST
 
 
 def _port_reasons(clipped: Mapping[Absorbed, int], absorbed: Fraction, tolerated: Fraction) -> dict[Absorbed, Fraction]:

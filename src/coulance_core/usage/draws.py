@@ -3,39 +3,32 @@
 The same reading as the figures': summed, or ranked, what is given here comes to the figure (`test_draws`).
 """
 
-from dataclasses import dataclass
 from fractions import Fraction
 from zoneinfo import ZoneInfo
 
 import numpy as np
 
-from coulance_core.catalog.terms import Aggregation, Measure, Meter, Proration
+from coulance_core.catalog.terms import Aggregation, Measure, Meter, MeterKind, Proration
 from coulance_core.kernel import Period
 from coulance_core.usage.by_slots import ranked_samples
+from coulance_core.usage.drawn import Drawn
 from coulance_core.usage.figures import Joined, UsageFigure
 from coulance_core.usage.job import Job
+from coulance_core.usage.level_draws import drawn_levels
 from coulance_core.usage.samples import Ints, Samples
 from coulance_core.usage.sums import summed_intervals
 
-
-@dataclass(frozen=True, slots=True)
-class Drawn:
-    """What one service drew in a period: rows (start, end], epoch seconds, ascending by end; stored whole units.
-
-    A sum has one column. A percentile has the columns that are ranked, of which the percentiles are `added` or the
-    greater counts; `expected` samples should have come.
-    """
-
-    start: Ints
-    end: Ints
-    columns: tuple[Ints, ...]
-    expected: int = 0
-    added: bool = False
+__all__ = ["Drawn", "draws_many", "is_level", "is_ranked"]
 
 
-def can_draw(measure: Measure) -> bool:
-    """Whether use of this measure goes on in time, as sums and percentiles do; a level is no use that could stop."""
-    return measure.aggregation in (Aggregation.SUM, Aggregation.PERCENTILE)
+def is_level(measure: Measure) -> bool:
+    """Whether it measures what is there (stored data, seats, a peak), which no pause of a network ends."""
+    return measure.aggregation not in (Aggregation.SUM, Aggregation.PERCENTILE)
+
+
+def is_ranked(measure: Measure) -> bool:
+    """Whether its figure is one sample of many (a percentile, a peak, the last), and not their sum."""
+    return measure.aggregation in (Aggregation.PERCENTILE, Aggregation.PEAK, Aggregation.LAST)
 
 
 def draws_many(
@@ -53,8 +46,12 @@ def draws_many(
     Estimated use has no instant: it comes last, as one interval over the whole period.
     """
     job = Job(measure, meter, samples, period, zone, owners, len(figures), Proration.NONE, "")
-    if measure.aggregation is Aggregation.PERCENTILE:
+    if measure.aggregation is Aggregation.PERCENTILE or (
+        measure.aggregation is Aggregation.PEAK and meter.kind is not MeterKind.GAUGE
+    ):
         return [_ranked(job, one) for one in ranked_samples(job)]
+    if is_level(measure):
+        return drawn_levels(job)
     start, end, series, columns, joined = summed_intervals(job)
     owner = owners[series]
     inside = np.logical_or.reduce([value > 0 for value in columns])

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from coulance_core.catalog.terms import Aggregation, Direction, GapPolicy, Measure, Meter, MeterKind, PercentileTerms
 from coulance_core.kernel import Period, unit
 from coulance_core.usage.aggregate import figures_many
-from coulance_core.usage.draws import can_draw, draws_many
+from coulance_core.usage.draws import draws_many
 from coulance_core.usage.percentile import percentile
 from coulance_core.usage.samples import Samples
 
@@ -85,6 +85,43 @@ def test_ranked_samples_rank_to_the_figure(
         assert joined * figure.conversion.factor == figure.quantity
 
 
-def test_levels_are_no_use_that_could_stop() -> None:
-    assert can_draw(Measure("m", Aggregation.SUM, unit("B")))
-    assert not can_draw(Measure("m", Aggregation.PEAK, unit("B")))
+@settings(max_examples=60, deadline=None)
+@given(
+    worlds((MeterKind.GAUGE,)),
+    st.sampled_from((Aggregation.TIME_WEIGHTED, Aggregation.PEAK, Aggregation.LAST)),
+)
+def test_levels_come_to_their_figure(
+    world: tuple[MeterKind, GapPolicy, Samples, list[int]], aggregation: Aggregation
+) -> None:
+    _, gap, samples, of = world
+    named = "GB-h" if aggregation is Aggregation.TIME_WEIGHTED else "GB"
+    measure = Measure("m", aggregation, unit(named), direction=Direction.IN)
+    meter, owners = Meter("m", "M", MeterKind.GAUGE, unit("GB"), interval_s=STEP, gap=gap), np.array(of, np.int64)
+    figures = figures_many(measure, meter, samples, PERIOD, ZONE, owners=owners, count=2)
+    for figure, got in zip(
+        figures, draws_many(measure, meter, samples, PERIOD, ZONE, owners=owners, figures=figures), strict=True
+    ):
+        amounts = got.columns[0].tolist()
+        whole = sum(amounts) if aggregation is Aggregation.TIME_WEIGHTED else max(amounts, default=0)
+        assert whole * figure.conversion.factor == figure.quantity
+        assert (np.diff(got.end) >= 0).all()
+        assert ((got.start >= START) & (got.start < got.end) & (got.end <= START + HOURS * STEP)).all()
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.lists(
+        st.tuples(st.integers(-5, HOURS + 5), st.integers(1, 4), st.sampled_from((1, -1))),
+        max_size=20,
+        unique_by=lambda e: e[0],
+    )
+)
+def test_things_are_drawn_when_they_come_first(events: list[tuple[int, int, int]]) -> None:
+    rows = sorted(events)
+    columns = [[START + hour * STEP for hour, *_ in rows], [item for _, item, _ in rows], [by for *_, by in rows]]
+    samples = Samples(*(np.array(c, np.int64) for c in (*columns, [0, len(rows)])))
+    measure = Measure("m", Aggregation.UNIQUE_COUNT, unit("seat"))
+    meter, owners = Meter("m", "M", MeterKind.GAUGE, unit("seat"), interval_s=STEP), np.array([0], np.int64)
+    (figure,) = figures_many(measure, meter, samples, PERIOD, ZONE, owners=owners, count=1)
+    (got,) = draws_many(measure, meter, samples, PERIOD, ZONE, owners=owners, figures=[figure])
+    assert int(got.columns[0].sum()) == figure.quantity
