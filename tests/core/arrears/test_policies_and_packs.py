@@ -315,3 +315,13 @@ def test_belgian_days_run_from_dispatch_and_a_later_receipt_counts_for_the_custo
     assert {s: (on - day(0)).days for on, s, _ in host.acts}["costs"] == 18
     assert fees == [eur(0), eur(750)]
     assert Fraction(15, 2) == fees[1].amount
+
+
+def test_the_pack_that_the_documentation_shows_can_be_read() -> None:
+    page = (PACKS.parents[3] / "docs" / "law-packs.md").read_text()
+    shown = page.split("```toml\n")[1].split("```")[0]
+    law = parse_pack(tomllib.loads(shown))
+    assert law.version == "fr@2026-01-01"
+    rule = law.interest_for(Debtor.BUSINESS, date(2026, 2, 1))
+    assert rule is not None
+    assert rule.points == 10
