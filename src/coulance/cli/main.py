@@ -56,6 +56,14 @@ COMMANDS: dict[str, _Entry] = {
     "enforce": _Entry("enforce:enforce", "Restrict the network of services, lift it again, and see that it was done."),
     "usage": _Entry("usage:usage", "Look after the samples: state, quarantine, sealing, proof that nothing is lost."),
     "bank": _Entry("bank:bank", "Import bank statements, and decide on the payments that nobody was sure of."),
+    "debit": _Entry(
+        "debit:debit",
+        "Collect by SEPA direct debit: mandates, what is planned, files for the bank, what came back.",
+    ),
+    "gateway": _Entry(
+        "gateway:gateway",
+        "Look after payments at Stripe and Mollie: events, refunds, payouts; charges by agreement.",
+    ),
     "ledger": _Entry("ledger:ledger", "Check the books, show balances, export the journal."),
     "close": _Entry(
         "close:close",
@@ -176,6 +184,9 @@ def main(run: Callable[[], object] = cli) -> None:
         # The reader (head, less) has gone; say nothing more, and keep Python from trying to flush at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(141)
+    except click.ClickException as fault:  # of a part of up; of a command, click has shown it already
+        fault.show()
+        sys.exit(fault.exit_code)
     except Exception as fault:
         if not _is_refusal(fault):
             raise

@@ -297,7 +297,7 @@ class Stripe:
 def _http() -> Any:
     import stripe
 
-    return stripe.HTTPXClient(timeout=20, allow_sync_methods=True)
+    return stripe.RequestsClient(timeout=20)
 
 
 def _label(details: Mapping[str, Any]) -> str:

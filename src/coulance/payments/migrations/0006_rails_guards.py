@@ -90,8 +90,9 @@ BEGIN
   END IF;
   RETURN NULL;
 END $$;
-CREATE CONSTRAINT TRIGGER claim_is_sound AFTER INSERT ON payments_claim
-  DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION payments_check_claim();
+-- At once: what is paid later in the same transaction makes no claim wrong.
+CREATE TRIGGER claim_is_sound AFTER INSERT ON payments_claim
+  FOR EACH ROW EXECUTE FUNCTION payments_check_claim();
 
 -- The receipt of a collection, or of a payment, is of its account and its amount.
 CREATE FUNCTION payments_check_brought() RETURNS trigger LANGUAGE plpgsql AS $$
