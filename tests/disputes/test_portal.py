@@ -93,45 +93,47 @@ def test_a_file_comes_out_as_an_attachment_and_that_is_written_down(court: Court
     assert client.get(f"/my/cases/{case.id}/files/{file.id + 1}").status_code == 404
 
 
-@pytest.mark.parametrize(
-    ("files", "says"),
-    [
-        ([("page.html", b"<b>")], "expected a file that ends in"),
-        ([("run.pdf", b"MZ\x90")], "is no PDF"),
-        ([("empty.txt", b"")], "is empty"),
-        ([("binary.csv", b"a,b\x00")], "control bytes"),
-        ([("latin.txt", b"\xe9t\xe9")], "UTF-8"),
-        ([("big.txt", b"x" * (5 * 1024 * 1024 + 1))], "larger than 5 MB"),
-        ([(f"{n}.txt", b"%d" % n) for n in range(11)], "holds 10 files"),
-    ],
-)
-def test_files_that_are_not_taken(court: Court, now: None, files: Any, says: str) -> None:
-    sent = [SimpleUploadedFile(name, content) for name, content in files]
-    answer = signed_in(court.account).post(f"/my/documents/{court.document}/contest", form(files=sent))
-    assert answer.status_code == 422
-    assert says in answer.content.decode()
+BAD_FILES: list[tuple[list[tuple[str, bytes]], str]] = [
+    ([("page.html", b"<b>")], "expected a file that ends in"),
+    ([("run.pdf", b"MZ\x90")], "is no PDF"),
+    ([("empty.txt", b"")], "is empty"),
+    ([("binary.csv", b"a,b\x00")], "control bytes"),
+    ([("latin.txt", b"\xe9t\xe9")], "UTF-8"),
+    ([("big.txt", b"x" * (5 * 1024 * 1024 + 1))], "larger than 5 MB"),
+    ([(f"{n}.txt", b"%d" % n) for n in range(11)], "holds 10 files"),
+]
+
+
+def test_files_that_are_not_taken(court: Court, now: None) -> None:
+    client = signed_in(court.account)
+    for files, says in BAD_FILES:
+        sent = [SimpleUploadedFile(name, content) for name, content in files]
+        answer = client.post(f"/my/documents/{court.document}/contest", form(files=sent))
+        assert answer.status_code == 422, says
+        assert says in answer.content.decode()
     assert cases.holds() == ()
 
 
-@pytest.mark.parametrize(
-    ("typed", "says"),
-    [
-        ({"line-1": ""}, "Choose what is not right"),
-        ({"grounds": "because"}, "Choose what is wrong"),
-        ({"reason": " "}, "in a few words"),
-        ({"amount-1": "lots"}, "write an amount such as 12.50"),
-        ({"amount-1": "1e99"}, "more than was billed"),
-        ({"amount-1": "1", "quantity-1": "1"}, "by one of amount, quantity or days"),
-        ({"quantity-1": "2001"}, "more than was billed"),
-        ({"from-1": "2026-05-31"}, "outside what was billed"),
-        ({"from-1": "someday"}, "write days as"),
-        ({"accepted-1": "200.00"}, "all that was named is accepted"),
-    ],
-)
-def test_what_is_typed_wrong_is_said(court: Court, now: None, typed: dict[str, str], says: str) -> None:
-    answer = signed_in(court.account).post(f"/my/documents/{court.document}/contest", form(**typed))
-    assert answer.status_code == 422
-    assert says in answer.content.decode()
+BAD_FORMS: list[tuple[dict[str, str], str]] = [
+    ({"line-1": ""}, "Choose what is not right"),
+    ({"grounds": "because"}, "Choose what is wrong"),
+    ({"reason": " "}, "in a few words"),
+    ({"amount-1": "lots"}, "write an amount such as 12.50"),
+    ({"amount-1": "1e99"}, "more than was billed"),
+    ({"amount-1": "1", "quantity-1": "1"}, "by one of amount, quantity or days"),
+    ({"quantity-1": "2001"}, "more than was billed"),
+    ({"from-1": "2026-05-31"}, "outside what was billed"),
+    ({"from-1": "someday"}, "write days as"),
+    ({"accepted-1": "200.00"}, "all that was named is accepted"),
+]
+
+
+def test_what_is_typed_wrong_is_said(court: Court, now: None) -> None:
+    client = signed_in(court.account)
+    for typed, says in BAD_FORMS:
+        answer = client.post(f"/my/documents/{court.document}/contest", form(**typed))
+        assert answer.status_code == 422, typed
+        assert says in answer.content.decode(), typed
     assert cases.holds() == ()
 
 
