@@ -5,9 +5,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from django.test import override_settings
 
 from coulance.flows.settling_first import asking, settling
-from coulance.flows.settling_first.ways import UnableToChooseError
+from coulance.flows.settling_first.waiting import Waiting
+from coulance.flows.settling_first.ways import Chosen, UnableToChooseError, Way, issue, sources
 from coulance.invoicing import check, holding
 from coulance.invoicing import queries as documents
 from coulance.ledger import check as ledger_check
@@ -198,3 +200,44 @@ def test_what_waits_by_command_and_api(room: World, monkeypatch: pytest.MonkeyPa
     assert Client().post(release, body, content_type="application/json", headers=headers).status_code == 409
     assert Client().get(path, headers=headers).json()["items"] == []
     assert len(Client().get(path + "?settled=true", headers=headers).json()["items"]) == 1
+
+
+class Instalments:
+    """A way that another capability brings: shown only when it is there, and only for what it applies to."""
+
+    key = "instalments"
+
+    def ways(self, of: Waiting, *, at: datetime) -> list[Way]:
+        """Offered above 200.00."""
+        if of.row.gross.minor <= 200_00:
+            return []
+        return [Way(self.key, "Pay in three parts", ("Three times a third.",), "In three parts", of.row.gross)]
+
+    def take(self, of: Waiting, way: str, by: Chosen) -> list[str]:
+        """The invoice is issued; the plan would be made here."""
+        return [issue(of, by)]
+
+
+def test_a_way_of_another_capability_plugs_in(room: World) -> None:
+    with override_settings(SETTLE_FIRST_WAYS=["tests.settling_first.test_settling.Instalments"]):
+        sources.cache_clear()
+        done = choose("instalments", CLOSED + DAY)
+    sources.cache_clear()
+    assert (done.way, done.numbers) == ("instalments", ("V2026-0001",))
+
+
+def test_by_command(room: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    from contextlib import nullcontext
+
+    from click.testing import CliRunner
+
+    from coulance.cli import overage_waiting as command
+    from coulance.platform import clock
+
+    monkeypatch.setattr(command, "working_database", nullcontext)
+    monkeypatch.setattr(clock, "now", lambda: CLOSED)
+    shown = CliRunner().invoke(command.waiting, []).output
+    assert "acme  2026-06  242.00 EUR  until 2026-07-08 09:00 UTC, 1 asked by mail" in shown
+    done = CliRunner().invoke(command.release, [str(held().document), "--reason", "they called"])
+    assert done.output == "issued as V2026-0001\n"
+    assert "released by cli:" in CliRunner().invoke(command.waiting, ["--settled"]).output
