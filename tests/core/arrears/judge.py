@@ -109,16 +109,18 @@ def promised(facts: Facts, debt: Debt, now: datetime) -> bool:
     )
 
 
-def breaks_of(plan: Plan, today: date) -> tuple[int, bool]:
-    """How often a plan fell behind, and whether it is behind today, walking day by day."""
-    behind, times = False, 0
+def breaks_of(plan: Plan, today: date) -> tuple[list[date], bool]:
+    """The days on which a plan fell behind, and whether it is behind today, walking day by day."""
+    behind = False
+    times: list[date] = []
     day = min(i.due_on for i in plan.instalments)
     while day <= today:
         wanted = sum(i.amount.minor for i in plan.instalments if i.due_on + timedelta(days=3) < day)
         before = sum(p.amount.minor for p in plan.paid if p.on < day)
         by_tonight = sum(p.amount.minor for p in plan.paid if p.on <= day)
         if not behind and before < wanted:
-            behind, times = True, times + 1
+            behind = True
+            times.append(day)
         if behind and by_tonight >= wanted:
             behind = False
         day += DAY
@@ -136,7 +138,7 @@ def planned(facts: Facts, debt: Debt, now: datetime) -> bool:
     behind = False
     for plan in mine:
         times, behind = breaks_of(plan, today)
-        broken += times
+        broken += len(times)
         if plan.ended_at is not None and plan.ended_at <= now:
             broken, behind = broken + 1, True
     last = max(i.due_on for i in mine[-1].instalments) + timedelta(days=3)
@@ -179,6 +181,13 @@ def rest_ends(facts: Facts, debt: Debt, now: datetime) -> list[datetime]:
     for flight in facts.in_flight:
         if flight.debt == debt.ref:
             ends.append(flight.failed_at or midnight(flight.final_on + DAY))
+    plans = sorted(
+        (p for p in facts.plans if debt.ref in p.debts and p.agreed_at <= now), key=lambda p: (p.agreed_at, p.ref)
+    )
+    for plan in plans:
+        ends += [midnight(day) for day in breaks_of(plan, local(facts, now))[0]]
+    if plans:
+        ends.append(midnight(max(i.due_on for i in plans[-1].instalments) + 4 * DAY))
     ends += [s.until for s in facts.stays if s.until is not None and (not s.debts or debt.ref in s.debts)]
     return [when for when in ends if when <= now]
 
@@ -352,3 +361,17 @@ def must_come(facts: Facts, step: str, debt: Debt, service: str, now: datetime, 
         if debt.ref in done.debts and done.step == "resume" and done.at >= max(ends)
     ]
     return any(when is not None and (local(facts, now) - local(facts, when)).days > 2 for when in came)
+
+
+def must_say_so(facts: Facts, debt: Debt, now: datetime, least: int) -> bool:
+    """Whether the customer has to be told now that steps go on: a rest is over, it alone is in the way of a step, and
+    nobody said so since."""
+    if debt.open.minor <= 0 or any(money.minor for money in facts.credit):
+        return False
+    if any(done.step == "collector" and debt.ref in done.debts and done.undone_at is None for done in facts.done):
+        return False
+    wrong = complaints(facts, "collector", "", frozenset({debt.ref}), now, least)
+    last = max(rest_ends(facts, debt, now), default=None)
+    if last is None or len(wrong) != 1 or "rested until" not in wrong[0]:
+        return False
+    return not any(done.step == "resume" and debt.ref in done.debts and done.at >= last for done in facts.done)

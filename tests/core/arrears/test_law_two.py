@@ -69,6 +69,9 @@ def missed(before: Facts, when: datetime, decision: Decision, least: int) -> Ite
                     i.step == step and i.service == service and debt.ref in i.debts for i in decision.intents
                 ):
                     yield f"{when}: {step} of {debt.ref} on {service} didn't come"
+        said = any(i.step == "resume" and debt.ref in i.debts for i in decision.intents)
+        if not said and judge.must_say_so(before, debt, when, least):
+            yield f"{when}: nobody said that steps go on for {debt.ref}"
 
 
 @settings(max_examples=25, deadline=None, derandomize=True)
