@@ -13,7 +13,7 @@ from collections.abc import Iterator
 import psutil
 import pytest
 
-from tests.support.database import TEMPLATE, WorkerDatabase
+from tests.support.database import TEMPLATE, Server, WorkerDatabase
 from tests.support.instances import Up, coulance, environment, free_port, new_home, ready_home, remains
 
 pytestmark = pytest.mark.slow
@@ -204,3 +204,17 @@ def test_another_server_of_the_providers_own_is_used(worker_database: WorkerData
             own.clean_up()
             with worker_database.server.connect() as connection:
                 connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+def test_what_keeps_it_from_beginning_is_said_and_leaves_nothing(worker_database: WorkerDatabase) -> None:
+    where = worker_database.server
+    with new_home() as home:
+        for told, extra in (
+            ("COULANCE_LOG is 'loud'; it may be debug, info, warning or error", {"COULANCE_LOG": "loud"}),
+            ("the database doesn't answer: ", {"DATABASE_URL": Server(where.host, where.user, "wrong").url("none")}),
+        ):
+            refused = coulance(home, "up", "--port", str(free_port()), check=False, **extra)
+            assert refused.returncode == 1
+            assert refused.stderr.startswith(f"Error: {told}")
+            assert "Traceback" not in refused.stderr
+            assert remains(home) == []

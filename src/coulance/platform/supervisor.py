@@ -201,7 +201,7 @@ class Supervisor:
         """Wait until the nursery has loaded, and have it run what comes first."""
         while not self._signals and not self.nursery.is_ready():
             if (fault := self._unloaded(self.nursery)) is not None:
-                raise UnableToSuperviseError(f"what was to be loaded {fault}")
+                raise UnableToSuperviseError(f"can't load what is to run, as said above: it {fault}")
             _sleep_until_woken(wake, 0.02)
         if self._signals:
             return
@@ -209,7 +209,7 @@ class Supervisor:
         while (status := running.poll()) is None and not self._signals:
             _sleep_until_woken(wake, 0.02)
         if status:
-            raise UnableToSuperviseError(f"could not begin: coulance {' '.join(self.first)} ended with {how(status)}")
+            raise UnableToSuperviseError(f"can't begin, as said above ({how(status)})")
 
     def _unloaded(self, nursery: Nursery) -> str | None:
         if nursery.has_ended():
