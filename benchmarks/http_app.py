@@ -24,7 +24,7 @@ from ninja import Field, NinjaAPI, Schema  # noqa: E402
 
 from benchmarks import ingest as shared  # noqa: E402
 from coulance.api.usage import decode  # noqa: E402
-from coulance.usage import ingest, registry  # noqa: E402
+from coulance.usage import registry, validating  # noqa: E402
 
 NOW = datetime(2026, 12, 1, tzinfo=UTC)
 shared.install_series(shared.names())
@@ -35,7 +35,7 @@ IDS = {name: i for i, name in enumerate(shared.names())}
 def decode_ours(request: HttpRequest) -> JsonResponse:
     """Decode, validate, find the series, sort: all that comes before the transaction."""
     columns = decode(request.headers["Content-Type"], request.body)
-    valid, faults, unknown = ingest.validate(columns, registry.current(), recorded_at=NOW, kept_from=None)
+    valid, faults, unknown = validating.validate(columns, registry.current(), recorded_at=NOW, kept_from=None)
     return JsonResponse({"rows": len(valid.rows), "faults": len(faults), "unknown": len(unknown)})
 
 

@@ -25,7 +25,7 @@ from ninja import Field, NinjaAPI, Schema  # noqa: E402
 from benchmarks import remote_write as bench  # noqa: E402
 from coulance.api import prometheus  # noqa: E402
 from coulance.integrations.prometheus import remote_write  # noqa: E402
-from coulance.usage import ingest, registry  # noqa: E402
+from coulance.usage import registry, validating  # noqa: E402
 from coulance_core.catalog.collectors import Collector, CollectorKind, CollectorRule  # noqa: E402
 from coulance_core.catalog.meters import Meter, MeterKind  # noqa: E402
 from coulance_core.kernel import unit  # noqa: E402
@@ -56,7 +56,8 @@ prometheus._collector = lambda _: COLLECTOR
 def decode_ours(request: HttpRequest) -> JsonResponse:
     """Unpack, decode, find the series, pair in and out, validate, sort: all that comes before the transaction."""
     written, translated = remote_write.decode(request.body, COLLECTOR)
-    valid, faults, unknown = ingest.validate(translated.columns, registry.current(), recorded_at=NOW, kept_from=None)
+    table = registry.current()
+    valid, faults, unknown = validating.validate(translated.columns, table, recorded_at=NOW, kept_from=None)
     assert len(valid.rows) == bench.PORTS, (len(valid.rows), faults[:3], unknown[:3])
     return JsonResponse({"samples": len(written)})
 

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from coulance.usage import ingest, operations, queries, registry
+from coulance.usage import operations, queries, registry, validating
 from coulance_core.catalog.meters import Meter, MeterKind
 from coulance_core.kernel import Period, unit
 from tests.usage.support import NOW, SERIES, T0, day_totals, faults, send, stored
@@ -39,7 +39,7 @@ def test_a_scaled_counter_takes_what_it_has_room_for(reading: Any, stored_as: in
     meter = Meter("energy", "Energy", MeterKind.COUNTER, unit("GB"), counter_bits=64, scale=3)
     table = registry.build({"e0": (1, "energy", "UTC")}, {"energy": meter})
     columns = operations.from_lists({"series": ["e0"], "at": [T0], "value": [reading]})
-    valid, found, _ = ingest.validate(columns, table, recorded_at=NOW, kept_from=None)
+    valid, found, _ = validating.validate(columns, table, recorded_at=NOW, kept_from=None)
     assert valid.rows.v_in.tolist() == ([] if stored_as is None else [stored_as])
     assert [fault.reason for fault in found] == ([] if stored_as else ["too large at its meter's scale"])
 

@@ -12,7 +12,7 @@ from django.db import transaction
 from django.db.models import Count, Max, Min, Sum
 from numpy.typing import NDArray
 
-from coulance.usage import ingest, registry
+from coulance.usage import ingest, registry, validating
 from coulance.usage.columns import Columns, part_of, restored
 from coulance.usage.errors import UnableToReplayError
 from coulance.usage.models import Horizon, Quarantined
@@ -126,7 +126,9 @@ def replay(*, recorded_at: datetime, keys: list[str] | None = None) -> ReplayAns
             columns = restored(entry.series_key, pa.ipc.open_stream(bytes(entry.data)).read_all())
             kept_from = Horizon.objects.values_list("kept_from", flat=True).first()
             # Judged as of when it was received: what was no future sample then is none now, and the reverse.
-            valid, faults, rest = ingest.validate(columns, table, recorded_at=entry.recorded_at, kept_from=kept_from)
+            valid, faults, rest = validating.validate(
+                columns, table, recorded_at=entry.recorded_at, kept_from=kept_from
+            )
             if faults or len(rest):
                 reason = f"row {faults[0].row}, {faults[0].field}: {faults[0].reason}" if faults else entry.reason
                 stuck[entry.series_key] = reason
