@@ -54,15 +54,19 @@ _COLUMNS = (
 )
 
 
-def keep(*, rows: Sequence[StandingRow], services: Collection[int]) -> None:
-    """Keep these, and forget what else is known of these services. In the caller's transaction."""
+def keep(*, rows: Sequence[StandingRow], services: Collection[int], levels: bool = True) -> None:
+    """Keep these, and forget what else is known of these services; of levels only where they were looked at.
+
+    In the caller's transaction.
+    """
     with connection.cursor() as cursor:
         cursor.execute(
-            "DELETE FROM overage_standing s WHERE s.account_id = ANY(%s) AND s.services && %s::bigint[] AND NOT EXISTS"
+            "DELETE FROM overage_standing s WHERE s.account_id = ANY(%s) AND s.services && %s::bigint[]"
+            " AND (s.kind <> 'level' OR %s) AND NOT EXISTS"
             " (SELECT 1 FROM unnest(%s::bigint[], %s::text[]) AS n(account, meter)"
             " WHERE n.account = s.account_id AND n.meter = s.meter)",
             [
-                sorted({row.account for row in rows}), sorted(services), [row.account for row in rows],
+                sorted({row.account for row in rows}), sorted(services), levels, [row.account for row in rows],
                 [row.meter for row in rows],
             ],
         )  # fmt: skip

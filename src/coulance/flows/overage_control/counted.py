@@ -22,6 +22,7 @@ from coulance_core.catalog.terms import Aggregation, Catalog, Direction, NotInCa
 from coulance_core.kernel import Period, anchored_date, anchored_period
 from coulance_core.kernel.period import add_months
 from coulance_core.overage.bursts import Port
+from coulance_core.overage.settle import Draws
 from coulance_core.rating.charges import rater
 from coulance_core.rating.segments import ChargePart, SubscriptionSpan, charge_parts, segments
 from coulance_core.usage.figures import conversion
@@ -52,7 +53,8 @@ class Counted:
     other terms, was settled against those. Of a pool `service` is its first member by the pool's name, `part` has the
     pool's own measure and price as its charge, and `drawings` are all its members' parts. `raw` is what the running
     counters of `series` showed in `direction` since `part` began; it was read before `used`, so that what is armed from
-    it is never too late.
+    it is never too late. A `port` has its samples so far, of which `coming` are still to come; a level what it
+    `drawn` on by time, or the samples of its `peak`.
     """
 
     account: AccountRow
@@ -72,6 +74,8 @@ class Counted:
     group: str = ""
     port: Port | None = None
     coming: int = 0
+    drawn: Draws | None = None
+    peak: Port | None = None
 
     @property
     def charge(self) -> UsageCharge:

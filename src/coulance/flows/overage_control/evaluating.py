@@ -96,7 +96,7 @@ def _lock(accounts: Sequence[int]) -> None:
 def _look(owners: Sequence[tuple[int, int]], catalog: Catalog, at: datetime, actor: str, escalate: bool) -> Evaluated:
     accounts, services = sorted({account for account, _ in owners}), {service for _, service in owners}
     # An account's own consent binds all its services together: they are judged together too.
-    found = judge(controlled(accounts=accounts, catalog=catalog, at=at), catalog=catalog, at=at)
+    found = judge(controlled(accounts=accounts, catalog=catalog, at=at, with_levels=escalate), catalog=catalog, at=at)
     mine = [one for one in found if services.intersection(one.services)]
     # A pool stops for all its members, whichever of them was looked at.
     restricted, rates = _restricted(services.union(*(one.services for one in mine)))
@@ -113,7 +113,7 @@ def _look(owners: Sequence[tuple[int, int]], catalog: Catalog, at: datetime, act
         look.act(one, escalate=escalate)
     look.lift_rest(mine, services)
     _arm(mine, {service: account for account, service in owners}, at)
-    overage.keep_standings(rows=[_standing(one, look) for one in mine], services=services)
+    overage.keep_standings(rows=[_standing(one, look) for one in mine], services=services, levels=escalate)
     if escalate:
         _close_calls(mine, at)
     return look.done
@@ -124,6 +124,8 @@ def _arm(mine: Sequence[Judged], owner: Mapping[int, int], at: datetime) -> None
     new: list[Armed] = []
     pools: list[ArmedPool] = []
     for one in mine:
+        if one.counted.kind == "level":
+            continue  # looked at by the hour
         c, next_at = one.counted, None if one.ahead is None else one.counted.raw + one.ahead
         if c.pool is None:
             new.append(

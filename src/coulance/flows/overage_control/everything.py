@@ -4,18 +4,24 @@ from collections.abc import Collection
 from datetime import datetime
 
 from coulance.flows.overage_control.counted import Counted, parts_of, sums
+from coulance.flows.overage_control.levels import levels
 from coulance.flows.overage_control.pools import pools
 from coulance.flows.overage_control.porting import ports
 from coulance.services import queries as services
 from coulance_core.catalog.terms import Catalog
 
 
-def controlled(*, accounts: Collection[int], catalog: Catalog, at: datetime) -> list[Counted]:
-    """Charges, pools and ports of these accounts, by account: consents bind across them, so they belong together."""
+def controlled(*, accounts: Collection[int], catalog: Catalog, at: datetime, with_levels: bool = True) -> list[Counted]:
+    """Charges, pools, ports and levels of these accounts, by account: consents bind across them.
+
+    Levels are read from their samples: leave them out where a look must be quick.
+    """
     parts = parts_of(services.accounts_for_close(accounts), catalog=catalog, at=at)
     found = [
         *sums(parts, catalog=catalog, at=at),
         *pools(parts, catalog=catalog, at=at),
         *ports(parts, catalog=catalog, at=at),
     ]
+    if with_levels:
+        found += levels(parts, catalog=catalog, at=at)
     return sorted(found, key=lambda one: one.account.id)

@@ -280,15 +280,18 @@ class _Together:
         billable = [ZERO] * len(found)
         by_member: dict[int, Mapping[str, Fraction]] = {}
         spent: Money | None = None
-        sums = [i for i, one in enumerate(found) if one.port is None]
+        sums = [i for i, one in enumerate(found) if one.port is None and one.peak is None]
         caps = self.group.caps
         for named in dict.fromkeys(found[i].unit for i in sums):
             members = [i for i in sums if found[i].unit == named]
             meters = []
             for i in members:
-                draws = draws_of(found[i], self.catalog, at)
+                level = found[i].drawn
                 of = {name: number for number, name in ids.items()}
-                draws = tuple(replace(d, paused=self.group.paused.get(of[d.service], ())) for d in draws)
+                draws = (level,) if level is not None else draws_of(found[i], self.catalog, at)
+                if level is None:  # what is stored goes on being stored while a network is paused
+                    paused = self.group.paused
+                    draws = tuple(replace(d, paused=paused.get(of[d.service], ())) for d in draws)
                 if found[i].pool is not None:
                     draws = tuple(replace(d, cap=cap_of(caps.get(of[d.service], ()), prices[i])) for d in draws)
                 meters.append(Meter(meter_of(found[i]).key, named, found[i].included, prices[i], draws, tolerances[i]))
@@ -300,9 +303,10 @@ class _Together:
                     due = cost(settled.billable, prices[i])
                     spent = due if spent is None else spent + due
         for i, one in enumerate(found):
-            if one.port is None:
+            ranked = one.port or one.peak
+            if ranked is None:
                 continue
-            port = with_terms(one.port, prices[i], tolerances[i])
+            port = with_terms(ranked, prices[i], tolerances[i])
             facts = replace(_less_spent(self.group.by_unit[one.unit], spent), exposure=exposure)
             billable[i] = settle_port(port, facts, attacks=attacks(one.unit)).overage
             if billable[i]:

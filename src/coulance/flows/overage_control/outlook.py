@@ -43,7 +43,7 @@ def outlooks(found: Sequence[Judged], *, catalog: Catalog, at: datetime) -> list
     """By the last four weeks, hour by hour; the samples of all are read together."""
     if not found:
         return []
-    sums = [one for one in found if one.port is None]
+    sums = [one for one in found if one.port is None and one.counted.kind != "level"]
     read: Iterator[tuple[Ints, Ints, Ints]] = iter(())
     if sums:
         since = min(min(at - _WEEKS, one.counted.part.active.start) for one in sums)
@@ -52,10 +52,24 @@ def outlooks(found: Sequence[Judged], *, catalog: Catalog, at: datetime) -> list
     for one in found:
         if one.port is not None:
             out.append(_of_port(one, one.port, at))
+        elif one.counted.kind == "level":
+            out.append(_of_level(one, at))
         else:
             _, end, value = next(read)
             out.append(_outlook(one, end, value, at))
     return out
+
+
+def _of_level(judged: Judged, at: datetime) -> Outlook:
+    """A level times its time goes on as it went; of a peak, or the last level, one can only say that it stays."""
+    one, active = judged.counted, judged.counted.part.active
+    gone, whole = max((at - active.start) // timedelta(seconds=1), 1), active.seconds
+    at_end = one.used if one.drawn is None else one.used * whole / gone
+    over = max(at_end - one.included - judged.standing.tolerance, Fraction(0))
+    passes = None
+    if one.drawn is not None and one.used < one.included < at_end:
+        passes = active.start + timedelta(seconds=int(one.included * gone / one.used))
+    return Outlook(passes, at_end, cost(over, judged.terms), _charged(judged, over), ())
 
 
 def _of_port(judged: Judged, standing: PortStanding, at: datetime) -> Outlook:

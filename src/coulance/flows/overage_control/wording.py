@@ -220,7 +220,7 @@ class _Mail:
     def _then(self, said: dict[str, str]) -> list[str]:
         judged = self.of.judged
         point = stop_point(judged.standing)
-        if self.of.action not in (Action.PAUSE, Action.THROTTLE):
+        if self.of.action not in (Action.PAUSE, Action.THROTTLE) or judged.counted.kind == "level":
             return [_("What is used beyond what you agreed to is not charged.")]
         why = point.why if point is not None else None
         if judged.port is not None:
