@@ -1,13 +1,16 @@
 """The `coulance` command lists everything at once and loads only what it runs."""
 
+import ast
 import subprocess
 import sys
+from pathlib import Path
 
 import click
 import pytest
 from click.testing import CliRunner
 
 import coulance
+from coulance.cli import main
 from coulance.cli.main import COMMANDS, _Entry, cli
 from tests.support.house import pyproject
 
@@ -17,6 +20,14 @@ def test_listed_help_is_the_commands_own(name: str) -> None:
     command = COMMANDS[name].load()
     assert command.name == name
     assert (command.help or "").strip().split("\n\n")[0].replace("\n", " ") == COMMANDS[name].help
+
+
+def test_no_name_is_given_twice() -> None:
+    """Of two entries of one name a dict keeps the later, silently."""
+    table = next(node for node in ast.walk(ast.parse(Path(main.__file__).read_text())) if isinstance(node, ast.Dict))
+    names = [key.value for key in table.keys if isinstance(key, ast.Constant)]
+    assert len(names) > 40
+    assert [name for name in names if names.count(name) > 1] == []
 
 
 def test_help_lists_every_command_without_loading_any() -> None:
@@ -37,8 +48,6 @@ def test_unknown_command_names_the_nearest() -> None:
 
 
 def test_refusals_are_one_line_and_faults_are_not_hidden(monkeypatch: pytest.MonkeyPatch) -> None:
-    from coulance.cli import main
-
     class UnableToPleaseError(Exception):
         pass
 

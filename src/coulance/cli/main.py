@@ -81,12 +81,15 @@ COMMANDS: dict[str, _Entry] = {
     ),
     "dispute": _Entry(
         "dispute:dispute",
-        "Work contested bills: the queue by deadline, a case with its evidence, questions, the decision.",
+        "Work contested bills: only what is contested is held; the rest stays to be paid.",
     ),
     "credit": _Entry(
         "credit:credit", "Give a credit note on an invoice: all that is left of it, or some lines; asks before it does."
     ),
-    "debit": _Entry("debit:debit", "Take a credit note back, by a debit note that names it; asks before it does."),
+    "debit-note": _Entry(
+        "debit_note:debit_note",
+        "Take credit note NUMBER back whole, by a debit note that names it; asks before it does.",
+    ),
     "einvoice": _Entry(
         "einvoice:einvoice",
         "Write a document as e-invoice (UBL, Peppol, CII, Factur-X); check files and documents; send over Peppol.",
@@ -94,9 +97,12 @@ COMMANDS: dict[str, _Entry] = {
     "payment": _Entry(
         "payment:payment", "Book money that came in or goes out, divide it over what is open, take it back."
     ),
-    "price": _Entry("price:price", "Agree a base fee for one service, in place of its plan's, and take it back."),
+    "price": _Entry(
+        "price:price",
+        "Agree a base fee for one service, in place of its plan's, and take it back. Plans stay as they are.",
+    ),
     "takeover": _Entry("takeover:takeover", "Take over customers, balances and numbers from the system you leave."),
-    "account": _Entry("account:account", "Statements of account."),
+    "account": _Entry("account:account", "Statements of account; contacts who lost their password or telephone."),
     "open-items": _Entry(
         "account:open_items",
         "Show what customers owe by age: not late, 1-30, 31-60, 61-90 and over 90 days, by currency.",
