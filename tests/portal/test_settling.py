@@ -70,3 +70,19 @@ def test_a_link_that_was_changed_or_is_old_opens_nothing(room: None, monkeypatch
     assert Client().get(path[:-2] + "xx").status_code == 404
     monkeypatch.setattr(clock, "now", lambda: CLOSED.replace(month=9))
     assert Client().get(path).status_code == 410
+
+
+def test_who_has_no_say_in_money_sees_it_and_settles_nothing(room: None) -> None:
+    from coulance.customers import operations as customers
+    from tests.portal.test_portal import _enter
+
+    customers.put_contact(
+        account="acme", external_id="desk", name="Dina", email="desk@acme.example", roles=["technical"], language="en"
+    )
+    client = _enter("acme", "desk@acme.example")
+    path = f"/my/waiting/{held().document}"
+    page = client.get(path).content.decode()
+    assert "Only the owner" in page
+    assert 'name="way"' not in page
+    assert client.post(path, {"way": "pay", "digest": "0" * 64}).status_code == 422
+    assert held().ended_at is None

@@ -100,7 +100,7 @@ def test_nothing_is_chosen_that_was_not_shown(room: World) -> None:
         choose("pay", CLOSED, digest="0" * 64)
     with pytest.raises(UnableToChooseError, match="Choose one"):
         choose("contest", CLOSED)
-    with pytest.raises(UnableToChooseError, match="settled already"):
+    with pytest.raises(UnableToChooseError, match="Only the owner"):
         settling.choose(
             account=held().account + 1, document=held().document, way="pay", digest="", language="en", contact="boss",
             how="link", came_from="", at=CLOSED,

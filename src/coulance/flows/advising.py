@@ -70,7 +70,7 @@ def _tell(found: ServiceAdvice, at: datetime, actor: str) -> str:
                 notices.queue_message(
                     key=f"advice/{found.service.id}/{found.through}/{person.ref}",
                     account=found.account,
-                    kind=MessageKind.DOCUMENT.value,
+                    kind=MessageKind.CONSENT.value,
                     to=[notices.Recipient(person.address, person.name, person.ref)],
                     language=mail.language,
                     subject=mail.subject,

@@ -26,13 +26,27 @@ _log = logging.getLogger(__name__)
 
 
 def ask_all(*, at: datetime) -> int:
-    """Ask everybody who was not asked; how many invoices that was. One transaction each."""
+    """Ask everybody who was not asked; how many invoices that was. One transaction each.
+
+    One that fails raises an alarm, stops no other, and is tried again by whoever runs next.
+    """
     require_aware(at)
     asked = 0
-    while rows := holding.untold(limit=500):
+    tried: set[int] = set()
+    while rows := [row for row in holding.untold() if row.document not in tried]:
         for row in rows:
-            with transaction.atomic():
-                asked += _ask(row.document, at)
+            tried.add(row.document)
+            try:
+                with transaction.atomic():
+                    asked += _ask(row.document, at)
+            except Exception as error:
+                _log.exception("the customer of document %s can't be asked", row.document)
+                alarms.raise_alarm(
+                    key=f"settle-first-stuck:{row.document}",
+                    severity="critical",
+                    what=f"The overage invoice {row.document} waits, and its customer can't be asked: {error}",
+                    at=at,
+                )
     return asked
 
 
@@ -60,7 +74,7 @@ def _ask(document: int, at: datetime) -> int:
         try:
             with transaction.atomic():
                 notices.queue_message(
-                    key=key, account=row.account, kind=MessageKind.DOCUMENT.value,
+                    key=key, account=row.account, kind=MessageKind.CONSENT.value,
                     to=[notices.Recipient(person.address, person.name, person.ref)], language=mail.language,
                     subject=mail.subject, text=mail.text, html=mail.html, at=at, about=f"held/{document}",
                 )  # fmt: skip

@@ -13,6 +13,7 @@ from django.db import transaction
 from django.utils import translation
 from django.utils.translation import gettext as _
 
+from coulance.flows import letters
 from coulance.flows.sending import queueing
 from coulance.flows.settling_first import waiting
 from coulance.flows.settling_first.waiting import Waiting
@@ -24,7 +25,7 @@ from coulance.notices import operations as notices
 from coulance.notices import queries as sent
 from coulance.platform import alarms, audit
 from coulance_core.kernel import require_aware
-from coulance_core.notices import EvidenceKind
+from coulance_core.notices import EvidenceKind, Person
 
 _log = logging.getLogger(__name__)
 
@@ -63,6 +64,11 @@ def offered(*, account: int, document: int, at: datetime) -> Offered | None:
         return Offered(of, tuple(ways(of, at=at)))
 
 
+def may_choose(person: Person | None) -> bool:
+    """Whether this contact may settle an invoice: the owner, one for billing, or one who may incur cost."""
+    return person is not None and (person.may_incur_cost or bool({"owner", "billing"} & set(person.roles)))
+
+
 def choose(
     *,
     account: int,
@@ -82,6 +88,9 @@ def choose(
     """
     require_aware(at)
     actor = f"contact:{contact}"
+    if not may_choose(next((one for one in letters.people_of(account) if one.ref == contact), None)):
+        with translation.override(language):
+            raise UnableToChooseError(_("Only the owner, a contact for billing or one who may incur cost can choose."))
     with translation.override(language), transaction.atomic():
         try:
             row = invoicing.lock_held(document=document)

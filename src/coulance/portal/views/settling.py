@@ -8,6 +8,7 @@ from django.utils import translation
 from django.views.decorators.debug import sensitive_variables
 from django.views.decorators.http import require_http_methods
 
+from coulance.flows import letters
 from coulance.flows.overage_control.links import UnableToAnswerError
 from coulance.flows.settling_first import links, settling
 from coulance.flows.settling_first.settling import Offered
@@ -21,6 +22,7 @@ from coulance.portal.entry import Me
 from coulance.portal.views.answers import safe
 from coulance.portal.views.deciding import came_from
 from coulance_core.kernel import Explanation
+from coulance_core.notices import Person
 
 
 @access.for_anybody
@@ -75,10 +77,21 @@ def _page(request: HttpRequest, me: Me, document: int, *, how: str, message: str
         request,
         "portal/settle.html",
         words(request)
-        | {"here": "documents" if how == "portal" else "", "name": me.contact.name, "done": done, "fault": fault}
+        | {
+            "here": "documents" if how == "portal" else "",
+            "name": me.contact.name,
+            "done": done,
+            "fault": fault,
+            "may": settling.may_choose(person_of(me)),
+        }
         | _shown(found, at),
         status=422 if fault else 200,
     )
+
+
+def person_of(me: Me) -> Person | None:
+    """Who is signed in, as flows know them."""
+    return next((one for one in letters.people_of(me.account.id) if one.ref == me.contact.external_id), None)
 
 
 def _shown(found: Offered, at: datetime) -> dict[str, object]:
