@@ -2,7 +2,7 @@
 
 from django.urls import URLPattern, path
 
-from coulance.portal.views import answers, disputes, money, people, services, settling, signing_in
+from coulance.portal.views import answers, disputes, money, paying, people, services, settling, signing_in
 
 urlpatterns: list[URLPattern] = [
     path("answer/<str:token>", answers.answer, name="answer"),
@@ -28,6 +28,7 @@ urlpatterns: list[URLPattern] = [
     path("my/documents", money.documents, name="portal-documents"),
     path("my/documents/<int:document>", money.document, name="portal-document"),
     path("my/documents/<int:document>/pdf", money.document_pdf, name="portal-document-pdf"),
+    path("my/paying", paying.page, name="portal-paying"),
     path("my/statement", money.statement, name="portal-statement"),
     path("my/statement/pdf", money.statement_pdf, name="portal-statement-pdf"),
 ]

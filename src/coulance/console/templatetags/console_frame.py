@@ -59,6 +59,8 @@ def _groups() -> list[Group]:
             [
                 Entry("payments", _("Payments"), "/payments"),
                 Entry("bank", _("Bank"), "/bank"),
+                Entry("collections", _("Collections"), "/collections"),
+                Entry("gateways", _("Gateways"), "/gateways"),
                 Entry("open-items", _("Open items"), "/open-items"),
                 Entry("disputes", _("Contested bills"), "/disputes"),
             ],

@@ -185,6 +185,10 @@ def _announce_due(on: date, at: datetime, actor: str, out: Ran) -> None:
                 continue
             if failed_before(agreed, item.ref):
                 continue
+            spent = charged_in_month(agreed.account, agreed.kind, at)
+            if (refusal := agreed.limits.refuses(item.payable, spent)) is not None:
+                out.refused.append((agreed.account, f"{item.ref}: {refusal.value}"))
+                continue
             charge_on = max(item.due_on, on + timedelta(days=days + 1 if days else 0))
             key = f"charge/{agreed.id}/{item.ref}/{at:%Y%m%d%H%M%S}"
             with transaction.atomic():
