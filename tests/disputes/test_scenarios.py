@@ -13,6 +13,7 @@ from coulance.flows.disputing import acting, opening, working
 from coulance.flows.disputing.deciding import Choice, decide_case, plans_for, preview_decision
 from coulance.invoicing import queries as invoicing
 from coulance.payments import queries as payments
+from coulance.payments import statements
 from coulance.platform import alarms
 from coulance_core.disputes import Contest, Grounds, OpenRefusal, Outcome, Way
 from coulance_core.kernel import Period
@@ -106,6 +107,17 @@ def test_the_rest_is_paid_alone_and_money_that_names_nothing_leaves_what_is_disp
     court.pays("21.00", court.number)  # the payer says so: it is theirs to decide
     assert (court.stands(), court.on_hand()) == ("100.00 of which 100.00 held", "19.00")
     assert court.audit() == []
+
+
+def test_only_what_is_disputed_stops_ageing(court: Court) -> None:
+    court.opens(part("100.00"))
+    (aged,) = statements.aged_accounts(on=date(2026, 9, 1), accounts=[court.account])
+    assert (aged.ages.to_60.decimal(), aged.ages.disputed.decimal(), aged.ages.not_late.decimal()) == (
+        "145.20",  # fees of 24.20 and the undisputed 121.00, both 45 days late
+        "121.00",
+        "0.00",
+    )
+    assert aged.ages.due.decimal() == "266.20"
 
 
 def test_what_was_left_on_hand_pays_it_once_the_case_is_rejected(court: Court) -> None:

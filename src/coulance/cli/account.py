@@ -121,7 +121,7 @@ def open_items(on: datetime | None, as_csv: bool) -> None:
                 code, minor = one.ages.currency, (-one.ages.unallocated).decimal()
                 out.writerow([one.external_id, one.name, "", "unallocated", "", "", "", code, minor])
         return
-    heads = ("not late", "1-30", "31-60", "61-90", "over 90", "credit", "on hand", "due")
+    heads = ("not late", "1-30", "31-60", "61-90", "over 90", "disputed", "credit", "on hand", "due")
     for code, total in sums.items():
         click.echo(f"{code} on {day}" + " " * 6 + "".join(f"{head:>13}" for head in heads))
         for one in aged:
@@ -139,6 +139,7 @@ def _columns(found: "Ages") -> str:
         found.to_60,
         found.to_90,
         found.older,
+        found.disputed,
         -found.credit,
         -found.unallocated,
         found.due,

@@ -81,6 +81,7 @@ class Ages:
     """Debts of one currency by how late they are: not late (due today included), 1-30, 31-60, 61-90 and over 90 days.
 
     `credit` is what items below zero come to, and `unallocated` money on hand, both above zero: they lower `due`.
+    `disputed` is what is held of debts, of whatever age: that part alone doesn't grow older.
     """
 
     currency: str
@@ -91,11 +92,12 @@ class Ages:
     older: Money
     credit: Money
     unallocated: Money
+    disputed: Money
 
     @property
     def debts(self) -> Money:
-        """All debts."""
-        return self.not_late + self.to_30 + self.to_60 + self.to_90 + self.older
+        """All debts, disputed ones too."""
+        return self.not_late + self.to_30 + self.to_60 + self.to_90 + self.older + self.disputed
 
     @property
     def due(self) -> Money:
@@ -113,6 +115,7 @@ class Ages:
             self.older + other.older,
             self.credit + other.credit,
             self.unallocated + other.unallocated,
+            self.disputed + other.disputed,
         )
 
 
@@ -127,7 +130,7 @@ def ages(items: Iterable[OpenItem], *, on: date, currency: str, unallocated: Mon
     >>> a.to_30.minor, a.due.minor
     (5, 5)
     """
-    sums = [0] * 6
+    sums = [0] * 7
     for item in items:
         if item.open.currency != currency:
             continue
@@ -136,11 +139,12 @@ def ages(items: Iterable[OpenItem], *, on: date, currency: str, unallocated: Mon
         else:
             late = item.days_late(on)
             sums[0 if late <= 0 else 1 if late <= 30 else 2 if late <= 60 else 3 if late <= 90 else 4] += (
-                item.open.minor
+                item.payable.minor
             )
-    not_late, to_30, to_60, to_90, older, credit = (Money(minor, currency) for minor in sums)
+            sums[6] += item.open.minor - item.payable.minor
+    not_late, to_30, to_60, to_90, older, credit, disputed = (Money(minor, currency) for minor in sums)
     on_hand = Money(0, currency) if unallocated is None else unallocated
-    return Ages(currency, not_late, to_30, to_60, to_90, older, credit, on_hand)
+    return Ages(currency, not_late, to_30, to_60, to_90, older, credit, on_hand, disputed)
 
 
 @dataclass(frozen=True, slots=True)

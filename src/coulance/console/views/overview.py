@@ -164,7 +164,14 @@ class Owed:
 
 def _owed(today: date) -> list[Owed]:
     return [
-        Owed(each.currency, each.due, each.unallocated, each.not_late, each.to_30, each.to_60 + each.to_90 + each.older)
+        Owed(
+            each.currency,
+            each.due,
+            each.unallocated,
+            each.not_late + each.disputed,
+            each.to_30,
+            each.to_60 + each.to_90 + each.older,
+        )
         for _, each in sorted(statements.totals(statements.aged_accounts(on=today)).items())
     ]
 

@@ -99,12 +99,13 @@ def ages_view(found: Ages, f: Words, w: Mapping[str, str]) -> list[list[str]]:
         "to_60": found.to_60,
         "to_90": found.to_90,
         "older": found.older,
+        "disputed": found.disputed,
         "credit": -found.credit,
     }
     return [
         [w[key], f.money(amount.decimal(), amount.currency)]
         for key, amount in amounts.items()
-        if key != "credit" or amount.minor
+        if key not in ("disputed", "credit") or amount.minor
     ]
 
 
