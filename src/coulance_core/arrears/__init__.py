@@ -27,7 +27,7 @@ from coulance_core.arrears.facts import (
 from coulance_core.arrears.lifting import Wrongful, wrongful_restrictions
 from coulance_core.arrears.pack_file import parse_pack
 from coulance_core.arrears.packs import LawPack, choose_pack
-from coulance_core.arrears.policy_file import parse_policies, parse_policy
+from coulance_core.arrears.policy_file import parse_policies, parse_policy, unmet
 from coulance_core.arrears.preview import Planned, preview
 from coulance_core.arrears.proposing import NotPlanned, Proposed, in_parts, promise, propose
 from coulance_core.arrears.refusals import Refused
@@ -114,5 +114,6 @@ __all__ = [
     "preview",
     "promise",
     "propose",
+    "unmet",
     "wrongful_restrictions",
 ]

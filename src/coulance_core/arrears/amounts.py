@@ -106,7 +106,9 @@ class _Draft:
         self.undisputed = debt.open.minor - self.disputed
         self.in_flight = 0
         for flight in facts.in_flight:
-            if flight.debt == debt.ref:
+            if not flight.debt and flight.failed_at is not None and flight.amount.currency == debt.open.currency:
+                ended.append(Rest(flight.failed_at, f"payment/{flight.ref}"))
+            elif flight.debt == debt.ref:
                 if flight.failed_at is not None:
                     ended.append(Rest(flight.failed_at, f"payment/{flight.ref}"))
                 elif h.over(flight.final_on):

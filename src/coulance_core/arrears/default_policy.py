@@ -39,6 +39,7 @@ act = "remind"
 days = 5
 evidence = "delivered"
 channels = ["email", "post"]
+letter = "first_reminder" # Belgium's, for consumers; elsewhere it is a reminder
 
 [[arrears.policy.step]]
 key = "demand"
@@ -48,7 +49,7 @@ after = "reminder"
 days = 7
 evidence = "delivered"
 channels = ["email", "post"]
-letter = "fourteen_days"  # in the Netherlands; other countries have no letter of that name, and it is a demand
+letter = "fourteen_days"  # the Netherlands', for consumers; elsewhere it is a demand
 
 # --- collect
 [[arrears.policy.step]]
@@ -114,6 +115,13 @@ key = "retrieval"
 route = "end_at_term"
 act = "offer_retrieval"
 after = "term"
+
+[[arrears.policy.step]]
+key = "exit_back_up"
+route = "end_at_term"
+act = "back_up"
+after = "retrieval"
+again_days = 1
 
 [[arrears.policy.step]]
 key = "exit_notice"

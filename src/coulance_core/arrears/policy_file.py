@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from coulance_core.arrears.acts import Act, Route
+from coulance_core.arrears.packs import LawPack
 from coulance_core.arrears.reading import Table, finish
 from coulance_core.arrears.terms import (
     DUE,
@@ -16,6 +17,7 @@ from coulance_core.arrears.terms import (
     Scope,
     Step,
 )
+from coulance_core.catalog.faults import Fault, refuse
 from coulance_core.notices import Channel
 
 _DAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
@@ -23,8 +25,33 @@ _RATES = {"bit/s": 1, "kbit/s": 10**3, "Mbit/s": 10**6, "Gbit/s": 10**9}
 
 
 def parse_policies(rows: Sequence[Mapping[str, Any]], *, where: str = "arrears.policy") -> tuple[Policy, ...]:
-    """Every policy of a file, in its order. Raises `TermsError` with the faults of the first that has any."""
-    return tuple(parse_policy(row, where=f"{where}[{n}]") for n, row in enumerate(rows))
+    """Every policy of a file, in its order. Raises `TermsError` with the faults of the first that has any, or where two
+    are one version."""
+    found = tuple(parse_policy(row, where=f"{where}[{n}]") for n, row in enumerate(rows))
+    versions = [policy.version for policy in found]
+    twice = [n for n, version in enumerate(versions) if version in versions[:n]]
+    refuse(where, (Fault(f"[{n}].from", f"{versions[n]} is there twice: a change is a new day") for n in twice))
+    return found
+
+
+def unmet(policy: Policy, pack: LawPack) -> tuple[str, ...]:
+    """What a policy wants and a law pack doesn't let it have, in words; worth a warning where the two are joined.
+
+    Costs that want a letter the policy doesn't send are never charged; nor is what the pack has no rule for.
+    """
+    out: list[str] = []
+    for step in policy.steps:
+        if step.act is Act.CHARGE_COSTS:
+            if not pack.costs:
+                out.append(f"{step.key}: {pack.name} knows no collection costs: none are charged")
+            sent = {one.letter for one in policy.earlier[step.key] if one.evidence is not Level.NONE}
+            wanted = sorted({rule.letter for rule in pack.costs if rule.letter} - sent)
+            out += [f"{step.key}: {pack.name} wants the letter {key} before; no step is it" for key in wanted]
+        if step.act is Act.CHARGE_INTEREST and not pack.interest:
+            out.append(f"{step.key}: {pack.name} knows no interest: none is charged")
+        if step.evidence is Level.DEEMED and not pack.deemed:
+            out.append(f"{step.key}: {pack.name} doesn't say when a notice is deemed received: it never is")
+    return tuple(out)
 
 
 def parse_policy(data: Mapping[str, Any], *, where: str = "arrears.policy") -> Policy:

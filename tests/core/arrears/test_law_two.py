@@ -25,6 +25,7 @@ from coulance_core.arrears import (
     lifting,
     plans,
 )
+from coulance_core.kernel import Explanation
 
 NO_LEAST = replace(SHORT, name="to_the_cent", minimum=())
 STANDING = ("throttle", "suspend", "ends", "collector")
@@ -105,6 +106,17 @@ def test_a_decision_follows_from_the_facts_in_whatever_order_they_come(seed: int
         # Facts of later days are facts too: judged at an instant, they count for nothing.
         mixed = shuffled(before, chance)
         assert decide(life.policy, mixed, when, law=life.law) == decision
+        for reason in reasons(decision):
+            reason.recompute()
+            assert Explanation.from_json(reason.to_json()) == reason
+
+
+def reasons(decision: Decision) -> list[Explanation]:
+    """Every explanation of a decision."""
+    found = [one.explanation for one in (*decision.intents, *decision.lifts)]
+    found += [held.refusal.explanation for held in decision.held_up]
+    assert None not in found
+    return [one for one in found if one is not None]
 
 
 def shuffled(facts: Facts, chance: object) -> Facts:
