@@ -98,7 +98,7 @@ def test_write_off_draw_settle_and_check(desk: Desk) -> None:
     assert f"242.00 EUR to {desk.base} (paid)" in settled
     assert "Nothing to settle" in out(pay("settle", ref))
     assert "Payments are sound" in out(pay("check"))
-    assert desk.one.stands() == (7000, 0, 2000)
+    assert desk.one.stands() == (5000, 0, 0)
 
 
 BAD = [

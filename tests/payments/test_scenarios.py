@@ -275,8 +275,8 @@ def test_an_allocation_is_taken_back_and_the_money_allocated_anew(db: Any) -> No
     with transaction.atomic():
         operations.allocate_receipt(receipt=booked.receipt, on=LATER, prepaid=eur(600), **ACT)
         operations.settle(account=one.id, on=LATER, **ACT)
-    assert one.open() == {a: 12100 - 1500, b: 2100}
-    assert one.stands() == (12700, 0, 600)
+    assert one.open() == {a: 12100 - 1500 - 600, b: 2100}  # money left over, then prepaid
+    assert one.stands() == (12100, 0, 0)
     assert faults() == []
     acts = [event.act for event in audit.events(subject=f"account:{one.ref}")]
     assert acts.count("payment.allocation_reversed") == 1

@@ -347,7 +347,7 @@ def draw(account: str, amount: str, named: tuple[str, ...], on: datetime | None,
 @click.option("--on", type=DAY, help="From which day it counts; default: today.")
 @click.option("--reason", default="money on hand set against what is open", show_default=True)
 def settle(accounts: tuple[str, ...], on: datetime | None, reason: str) -> None:
-    """Allocate money on hand, and set credit off, for ACCOUNTS (none: all that have any)."""
+    """Use money on hand, credit and prepaid balances of ACCOUNTS (none: all that have any) for what they owe."""
     with working_database():
         from coulance.customers import queries as customers
         from coulance.flows import payments
