@@ -9,12 +9,13 @@ from typing import Any
 from urllib.parse import parse_qs
 
 import pytest
+from django.db import transaction
 
 from coulance.customers import operations as customers
-from coulance.flows.overage_control import calling, rounds
+from coulance.flows.overage_control import calling, phones, rounds
 from coulance.notices import operations as notices
+from coulance.notices import outcomes, texting
 from coulance.notices import queries as sent
-from coulance.notices import texting
 from coulance.overage import queries as records
 from coulance.overage.errors import UnableToRecordError
 from tests.overage_control.town import Town, sent_accounts
@@ -198,16 +199,16 @@ def test_a_telephone_is_verified_by_its_code(town: Town, gateway: Gateway) -> No
     with_phone(town)
     account = sent_accounts("acme")[0]
     when = town.at("2026-10-02T12:00")
-    asked = {"account": account, "phone": "+31 6 1234 5678", "language": "en", "text": "Code: {code}", "actor": "t"}
-    notices.send_phone_code(at=when, **asked)
+    phones.send_code(account=account, contact="boss", at=when, actor="t")
     (text,) = send(town, gateway, "2026-10-02T12:01")
-    code = text.removeprefix("Code: ")
+    code = text.removeprefix("Polder Hosting BV: your code is ")[:6]
+    asked = {"account": account, "phone": "+31 6 1234 5678", "language": "en", "text": "Code: {code}", "actor": "t"}
     wrong = f"{(int(code) + 1) % 10**6:06d}"
     with pytest.raises(notices.UnableToVerifyPhoneError, match="not the code"):
         notices.confirm_phone(account=account, phone=PHONE, code=wrong, at=when, actor="t")
     with pytest.raises(notices.UnableToVerifyPhoneError, match="too old"):
         notices.confirm_phone(account=account, phone=PHONE, code=code, at=when + timedelta(minutes=15), actor="t")
-    notices.confirm_phone(account=account, phone=PHONE, code=code, at=when + timedelta(minutes=5), actor="t")
+    phones.confirm(account=account, contact="boss", code=code, at=when + timedelta(minutes=5), actor="t")
     assert PHONE in sent.verified_addresses(account=account)
     with pytest.raises(notices.UnableToVerifyPhoneError, match="too old"):
         notices.confirm_phone(account=account, phone=PHONE, code=code, at=when + timedelta(minutes=6), actor="t")
@@ -264,3 +265,15 @@ def test_unlike_this_service_is_told_once_a_week(town: Town) -> None:
     town.send("web", [(int(busy.timestamp()) + 3600, 4 * 10**9)])
     rounds.sweep(at=busy + timedelta(hours=1, minutes=1))
     assert len(town.mails()) == 1
+
+
+def test_a_warning_that_comes_back_and_leaves_nobody_told_is_a_call(town: Town) -> None:
+    town.controlled().customer(contacts=2).service("web", "vps", meter="traffic")
+    town.uses("web", "2026-10-02T12:00", 85)
+    for number, mail in enumerate(town.mails()):
+        with transaction.atomic():
+            (of,) = outcomes.known([mail.id], lock=True)
+            outcomes.hold(of, why="the server will never take it", at=town.at("2026-10-02T12:05"))
+        assert len(records.phone_tasks()) == number  # the second one leaves nobody
+    (task,) = records.phone_tasks()
+    assert (task.meter, task.why, task.charge) == ("web/out", "unreached", "out")

@@ -1,4 +1,4 @@
-"""Levels under the first law: stored data (10 GB-month of 730 hours included, 0.02 each more) and seats (3, then 2.00 each)."""
+"""Levels under the first law: stored data (10 GB-month included, 730 hours each) and seats (3, 2.00 each more)."""
 
 from coulance.flows.overage_control import acting, rounds
 from coulance.flows.overage_control.judging import Judged

@@ -5,6 +5,7 @@ from datetime import datetime
 import click
 
 from coulance.cli.operator import actor
+from coulance.cli.overage_calls import call, calls, phone
 from coulance.cli.overage_campaign import campaign
 from coulance.cli.overage_waiting import release, waiting
 from coulance.cli.session import working_database
@@ -244,3 +245,6 @@ def _limit(amount: object, quantity: object, unit: str) -> str:
 overage.add_command(campaign)
 overage.add_command(waiting)
 overage.add_command(release)
+overage.add_command(calls)
+overage.add_command(call)
+overage.add_command(phone)

@@ -162,7 +162,10 @@ GATEWAYS = {
     "stripe": "coulance.integrations.gateways.stripe.Stripe",
     "mollie": "coulance.integrations.gateways.mollie.Mollie",
 }
-MESSAGE_HANDLERS = {"document": "coulance.flows.sending.documents.Documents"}
+MESSAGE_HANDLERS = {
+    "document": "coulance.flows.sending.documents.Documents",
+    "warning": "coulance.flows.overage_control.heard.Warnings",
+}
 # Who judges the tables of a provider file that rooms above the catalog own (catalog.foreign).
 PROVIDER_TABLES: dict[str, str] = {}
 # Further ways to settle an overage invoice before it is issued (flows.settling_first.ways.Source), by their class.

@@ -388,6 +388,12 @@ def texts_open(*, at: datetime) -> tuple[int, int]:
     return int(row[0]), int(row[1])
 
 
+def any_standing(*, keys: Collection[str]) -> bool:
+    """Whether one of these messages is still under way, or was taken and has not come back."""
+    states = ["waiting", "claimed", "sending", "accepted", "uncertain"]
+    return Delivery.objects.filter(message__key__in=list(keys), copy=False, state__in=states).exists()
+
+
 def returned(*, keys: Collection[str]) -> dict[str, datetime]:
     """When it was last recorded that one of these messages came back, was refused or unwanted; by key."""
     rows = Evidence.objects.filter(

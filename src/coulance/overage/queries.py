@@ -14,7 +14,7 @@ from coulance.overage.facts import Group, facts_for, groups_for
 from coulance.overage.meters import MeterRef
 from coulance.overage.models import Attack, Consent, Settlement, Warned
 from coulance.overage.reading import ConsentRow, consent_row
-from coulance.overage.standings import StandingRow, near_limit, unreached
+from coulance.overage.standings import StandingRow, near_limit, standings_of, unreached
 from coulance_core.kernel import Money, Period, exact
 from coulance_core.overage.terms import Absorbed
 
@@ -41,6 +41,8 @@ __all__ = [
     "phone_tasks",
     "provisional",
     "settlements",
+    "standing_of",
+    "told_by",
     "told_of",
     "unreached",
     "warning_voided",
@@ -148,6 +150,17 @@ def told_of(*, accounts: Collection[int], period_name: str) -> list[tuple[int, s
     """(account, meter, threshold) of everything that these accounts were told of in a period; one query for many."""
     rows = Warned.objects.filter(account__in=list(accounts), period_name=period_name)
     return list(rows.values_list("account_id", "meter", "threshold"))
+
+
+def told_by(*, message: str) -> list[tuple[int, str, str]]:
+    """(account, meter, period's name) of what a message told of."""
+    rows = Warned.objects.filter(message=message).order_by("id")
+    return list(dict.fromkeys(rows.values_list("account_id", "meter", "period_name")))
+
+
+def standing_of(*, account: int, meter: str) -> StandingRow | None:
+    """Where an allowance stood when it was last looked at, if it was."""
+    return next((row for row in standings_of(account=account) if row.meter == meter), None)
 
 
 def attacks(*, services: Collection[int] | None = None, period: Period | None = None) -> list[AttackRow]:

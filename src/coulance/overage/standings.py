@@ -103,6 +103,11 @@ def near_limit(
     )
 
 
+def standings_of(*, account: int) -> list[StandingRow]:
+    """All of an account, by meter."""
+    return _read("account_id = %s ORDER BY meter", [account])
+
+
 def unreached(*, at: datetime, limit: int = 200) -> list[StandingRow]:
     """Allowances of running periods that were used up while nobody is known to have been reached; worst first."""
     return _read(
