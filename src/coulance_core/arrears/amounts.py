@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import NamedTuple
 
-from coulance_core.arrears.facts import Debt, DebtKind, Evidence, Facts, Held, Stay
+from coulance_core.arrears.facts import Debt, DebtKind, Evidence, Facts, Held, Stay, StayKind
 from coulance_core.arrears.horizon import DAY, Horizon
 from coulance_core.arrears.plans import PlanStanding, PromiseStanding, covering, plan_standing, promise_standing
 from coulance_core.arrears.proof import proof_of
@@ -184,12 +184,14 @@ def contested(held: Sequence[Held], h: Horizon, ended: list[Rest]) -> int:
 
 
 def _stay(stays: Sequence[Stay], debt: str, h: Horizon, ended: list[Rest]) -> Stay | None:
-    live = None
-    for stay in sorted(stays, key=lambda one: (one.since, one.ref)):
+    """Of what holds everything for a debt, the one that weighs most: an error of ours before an operator's pause."""
+    live: list[Stay] = []
+    for stay in stays:
         if stay.debts and debt not in stay.debts:
             continue
         if stay.until is not None and h.passed(stay.until):
             ended.append(Rest(stay.until, f"stay/{stay.ref}"))
         else:
-            live = live or stay
-    return live
+            live.append(stay)
+    kinds = list(StayKind)
+    return min(live, key=lambda one: (kinds.index(one.kind), one.since, one.ref), default=None)

@@ -50,7 +50,7 @@ class Ground(StrEnum):
     PLANNED = "planned"
     """A payment plan is kept."""
     STAYED = "stayed"
-    """Insolvency, an order, or our own error."""
+    """An order, or our own error."""
     EVIDENCE_GONE = "evidence_gone"
     """A notice that it rested on turns out not to have arrived. Wrongful."""
     BILL_GONE = "bill_gone"

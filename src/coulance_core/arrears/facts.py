@@ -227,11 +227,19 @@ class Approval:
 class StayKind(StrEnum):
     """Why everything rests."""
 
-    INSOLVENCY = "insolvency"
-    ORDER = "order"
     OWN_ERROR = "own_error"
+    """We were wrong. What stands is lifted, and was wrong all the time."""
+    ORDER = "order"
+    """A court or an authority says so. What stands is lifted."""
+    INSOLVENCY = "insolvency"
+    """An administrator has been named: the claim goes to them. What stands, stands."""
     OPERATOR = "operator"
-    """Somebody's pause: it has an end."""
+    """Somebody's pause: it has an end. What stands, stands."""
+
+    @property
+    def lifts(self) -> bool:
+        """Whether it also undoes what was done."""
+        return self in (StayKind.OWN_ERROR, StayKind.ORDER)
 
 
 @dataclass(frozen=True, slots=True)

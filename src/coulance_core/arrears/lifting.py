@@ -1,7 +1,7 @@
 """What must be undone: an act stands only while a debt it was done for still grounds it, by what is known now.
 
-Paying, disputing, a kept plan, insolvency, an error of ours, a notice or bill that turns out not to have arrived: each
-undoes at once what stood on that debt. A promise undoes nothing, and money on its way only when it is there.
+Paying, disputing, a kept plan, an order, an error of ours, a notice or bill that turns out not to have arrived: each
+undoes at once what stood on that debt. A promise or a pause undoes nothing, and money on its way only when it is there.
 """
 
 from collections.abc import Iterable
@@ -103,7 +103,7 @@ def ground_gone(j: Judging, step: Step, ref: str) -> Ground | None:
         return Ground.BILL_GONE
     if step.nature.hurts and _unproven(j, step, s) is not None:
         return Ground.EVIDENCE_GONE
-    if s.stay is not None:
+    if s.stay is not None and s.stay.kind.lifts:
         return Ground.STAYED
     if s.plan.kept is not None:
         return Ground.PLANNED

@@ -17,8 +17,8 @@ from coulance_core.arrears.packs import (
     Rate,
     TermRule,
 )
-from coulance_core.arrears.reading import Table, finish
 from coulance_core.arrears.terms import Debtor
+from coulance_core.catalog.reading import Table, finish
 from coulance_core.kernel import Money, Rounding
 
 _ALL = tuple(Debtor)

@@ -5,7 +5,6 @@ from typing import Any
 
 from coulance_core.arrears.acts import Act, Route
 from coulance_core.arrears.packs import LawPack
-from coulance_core.arrears.reading import Table, finish
 from coulance_core.arrears.terms import (
     DUE,
     Calendar,
@@ -18,6 +17,7 @@ from coulance_core.arrears.terms import (
     Step,
 )
 from coulance_core.catalog.faults import Fault, refuse
+from coulance_core.catalog.reading import Table, finish
 from coulance_core.notices import Channel
 
 _DAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")

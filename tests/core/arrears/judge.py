@@ -154,9 +154,12 @@ def flying(facts: Facts, debt: Debt, now: datetime) -> int:
     )
 
 
-def stayed(facts: Facts, debt: Debt, now: datetime) -> bool:
+def stayed(facts: Facts, debt: Debt, now: datetime, kinds: tuple[str, ...] = ()) -> bool:
     return any(
-        s.since <= now and (s.until is None or now < s.until) and (not s.debts or debt.ref in s.debts)
+        (not kinds or s.kind.value in kinds)
+        and s.since <= now
+        and (s.until is None or now < s.until)
+        and (not s.debts or debt.ref in s.debts)
         for s in facts.stays
     )
 
@@ -315,7 +318,9 @@ def stands(facts: Facts, done: Done, now: datetime, least: int) -> bool:
         credit -= used
         if debt.ref not in done.debts or debt.ref not in known:
             continue
-        if free - used <= 0 or not billed(debt, now) or planned(facts, debt, now) or stayed(facts, debt, now):
+        if free - used <= 0 or not billed(debt, now) or planned(facts, debt, now):
+            continue
+        if stayed(facts, debt, now, ("own_error", "order")):
             continue
         if any(told(facts, notice, debt.ref, now) is None for notice in NOTICES[done.step]):
             continue

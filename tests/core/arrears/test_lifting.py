@@ -148,13 +148,19 @@ def test_a_bill_that_turns_out_undelivered_lifts_and_was_wrong() -> None:
     assert all(lift.wrongful_since for lift in found)
 
 
-def test_our_own_error_lifts_and_credits_and_insolvency_only_lifts() -> None:
+def test_our_own_error_lifts_and_credits_an_order_lifts_and_a_pause_leaves_what_stands() -> None:
     host = suspended()
     known = host.facts
     host.facts = replace(known, stays=(Stay("s", StayKind.OWN_ERROR, at(day(8))),))
     assert all(lift.wrongful_since for lift in lifts(SHORT, host.facts, NOW))
-    host.facts = replace(known, stays=(Stay("s", StayKind.INSOLVENCY, at(day(8))),))
+    host.facts = replace(known, stays=(Stay("s", StayKind.ORDER, at(day(8))),))
     assert {lift.wrongful_since for lift in lifts(SHORT, host.facts, NOW)} == {None}
+    for kind in (StayKind.INSOLVENCY, StayKind.OPERATOR):
+        host.facts = replace(known, stays=(Stay("s", kind, at(day(8)), at(day(20))),))
+        assert lifts(SHORT, host.facts, NOW) == ()
+    both = (*host.facts.stays, Stay("t", StayKind.OWN_ERROR, at(day(8), 11)))
+    host.facts = replace(known, stays=both)
+    assert {lift.ground for lift in lifts(SHORT, host.facts, NOW)} == {Ground.STAYED}
 
 
 def test_an_ended_contract_comes_back_by_hand_and_only_where_it_was_wrong() -> None:
