@@ -14,7 +14,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 
@@ -88,29 +88,40 @@ def server(application: str = "benchmarks.http_app:application") -> Iterator[tup
 
 
 def speed(port: int, path: str, kind: str, posts: list[bytes], token: str = "") -> float:
-    """Samples a second over one kept-alive connection; the first POST is not timed."""
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
+    """Samples a second, each POST one of ours."""
+
+    def judge(status: int, answer: bytes) -> None:
+        told = json.loads(answer)
+        assert status == 200, told
+        assert ROWS in (told.get("rows"), told.get("accepted")), told
+        assert not told.get("rejected_rows"), told
+
     headers = {"Content-Type": kind, **({"Authorization": f"Bearer {token}"} if token else {})}
+    return ROWS * posts_a_second(port, path, headers, posts, judge)
+
+
+def posts_a_second(
+    port: int, path: str, headers: dict[str, str], posts: list[bytes], judge: Callable[[int, bytes], None]
+) -> float:
+    """How many go over one kept-alive connection, each answer judged; the first POST is not timed."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=120)
 
     def post(body: bytes) -> None:
         connection.request("POST", path, body, headers)
         answer = connection.getresponse()
-        told = json.loads(answer.read())
-        assert answer.status == 200, told
-        assert ROWS in (told.get("rows"), told.get("accepted")), told
-        assert not told.get("rejected_rows"), told
+        judge(answer.status, answer.read())
 
     post(posts[0])
     with timed() as watch:
         for body in posts[1:]:
             post(body)
     connection.close()
-    return ROWS * (len(posts) - 1) / watch.seconds
+    return (len(posts) - 1) / watch.seconds
 
 
-def run() -> list[Result]:
-    """Decode alone, and committed, in each form."""
-    results = []
+@contextmanager
+def with_rival(tables: str) -> Iterator[str]:
+    """A database with the rival's tables beside ours; gives a token for ours."""
     with database() as url:
         from coulance.platform import tokens
 
@@ -118,37 +129,44 @@ def run() -> list[Result]:
             name="bench", scopes=["usage:write"], at=datetime(2026, 1, 1, tzinfo=UTC), actor="bench"
         )
         with psycopg.connect(url, autocommit=True) as connection:
-            connection.execute(
-                "CREATE TABLE rival_sample (at bigint, series bigint, v_in bigint, v_out bigint,"
-                " PRIMARY KEY (at, series));"
-                "CREATE TABLE rival_day (series bigint, day int, n bigint, v_in numeric, v_out numeric,"
-                " last_at bigint, PRIMARY KEY (series, day))"
-            )
-        with server() as (port, pid):
-            rival = speed(port, "/rival/decode", JSON, bodies("rows", 0, RIVAL_POSTS))
-            rival_committed = speed(port, "/rival/usage", JSON, bodies("rows", 0, RIVAL_POSTS))
-            for number, (form, kind, goal) in enumerate(
-                (("arrow", ARROW, True), ("columns", JSON, False), ("rows", JSON, False))
+            connection.execute(tables)
+        yield token
+
+
+def run() -> list[Result]:
+    """Decode alone, and committed, in each form."""
+    results = []
+    tables = (
+        "CREATE TABLE rival_sample (at bigint, series bigint, v_in bigint, v_out bigint,"
+        " PRIMARY KEY (at, series));"
+        "CREATE TABLE rival_day (series bigint, day int, n bigint, v_in numeric, v_out numeric,"
+        " last_at bigint, PRIMARY KEY (series, day))"
+    )
+    with with_rival(tables) as token, server() as (port, pid):
+        rival = speed(port, "/rival/decode", JSON, bodies("rows", 0, RIVAL_POSTS))
+        rival_committed = speed(port, "/rival/usage", JSON, bodies("rows", 0, RIVAL_POSTS))
+        for number, (form, kind, goal) in enumerate(
+            (("arrow", ARROW, True), ("columns", JSON, False), ("rows", JSON, False))
+        ):
+            posts = bodies(form, number * POSTS, POSTS)
+            decoded = speed(port, "/ours/decode", kind, posts)
+            committed = speed(port, "/api/v1/usage", kind, posts, token)
+            for what, mine, theirs, least in (
+                ("decode", decoded, rival, 25),
+                ("committed", committed, rival_committed, 10),
             ):
-                posts = bodies(form, number * POSTS, POSTS)
-                decoded = speed(port, "/ours/decode", kind, posts)
-                committed = speed(port, "/api/v1/usage", kind, posts, token)
-                for what, mine, theirs, least in (
-                    ("decode", decoded, rival, 25),
-                    ("committed", committed, rival_committed, 10),
-                ):
-                    results.append(
-                        Result(
-                            name=f"http {what}, {form}",
-                            ours=mine,
-                            unit="samples/s",
-                            rival_name="django-ninja body model",
-                            rival=theirs,
-                            goal=least if goal else None,
-                            note="goal for Arrow" if goal else "",
-                            peak_mib=peak(pid),
-                        )
+                results.append(
+                    Result(
+                        name=f"http {what}, {form}",
+                        ours=mine,
+                        unit="samples/s",
+                        rival_name="django-ninja body model",
+                        rival=theirs,
+                        goal=least if goal else None,
+                        note="goal for Arrow" if goal else "",
+                        peak_mib=peak(pid),
                     )
+                )
     return results
 
 

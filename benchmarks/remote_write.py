@@ -6,18 +6,13 @@ protobuf, the rival in the JSON that a model of the same message reads. A sample
 decoding and validation only. "committed" is an answer that came after the commit, with token and counters.
 """
 
-import http.client
 import json
-from datetime import UTC, datetime
-from typing import Any
 
 import cramjam
 import numpy as np
-import psycopg
 
-from benchmarks.harness import Result, timed
-from benchmarks.http import peak, server
-from benchmarks.server import database
+from benchmarks.harness import Result
+from benchmarks.http import peak, posts_a_second, server, with_rival
 
 POSTS = 40
 RIVAL_POSTS = 6
@@ -89,66 +84,50 @@ def rival_bodies(first: int, count: int) -> list[bytes]:
 
 
 def _speed(port: int, path: str, headers: dict[str, str], posts: list[bytes]) -> float:
-    """Samples a second over one kept-alive connection; the first POST is not timed."""
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=120)
+    """Samples a second."""
 
-    def post(body: bytes) -> None:
-        connection.request("POST", path, body, headers)
-        answer = connection.getresponse()
-        told: Any = answer.read()
-        assert answer.status in (200, 204), told
-        if told:
-            assert json.loads(told)["samples"] == SAMPLES, told
+    def judge(status: int, answer: bytes) -> None:
+        assert status in (200, 204), answer
+        if answer:
+            assert json.loads(answer)["samples"] == SAMPLES, answer
 
-    post(posts[0])
-    with timed() as watch:
-        for body in posts[1:]:
-            post(body)
-    connection.close()
-    return SAMPLES * (len(posts) - 1) / watch.seconds
+    return SAMPLES * posts_a_second(port, path, headers, posts, judge)
 
 
 def run() -> list[Result]:
     """Decode alone, and committed."""
     results = []
-    with database() as url:
-        from coulance.platform import tokens
-
-        token, _ = tokens.make_token(
-            name="bench", scopes=["usage:write"], at=datetime(2026, 1, 1, tzinfo=UTC), actor="bench"
-        )
-        with psycopg.connect(url, autocommit=True) as connection:
-            connection.execute(
-                "CREATE TABLE rival_prom (at bigint, series text, v double precision, PRIMARY KEY (at, series));"
-                "CREATE TABLE rival_prom_day (series text, day int, n bigint, v double precision,"
-                " last_at bigint, PRIMARY KEY (series, day))"
-            )
-        with server("benchmarks.remote_write_app:application") as (port, pid):
-            plain = {"Content-Type": "application/json"}
-            rival = _speed(port, "/rival/decode", plain, rival_bodies(0, RIVAL_POSTS))
-            rival_committed = _speed(port, "/rival/write", plain, rival_bodies(0, RIVAL_POSTS))
-            ours = {
-                "Content-Type": "application/x-protobuf",
-                "Content-Encoding": "snappy",
-                "Authorization": f"Bearer {token}",
-            }
-            posts = bodies(0, POSTS)
-            decoded = _speed(port, "/ours/decode", ours, posts)
-            committed = _speed(port, "/api/v1/prometheus/write", ours, posts)
-            for what, mine, theirs, goal in (
-                ("decode", decoded, rival, 25),
-                ("committed", committed, rival_committed, 10),
-            ):
-                results.append(
-                    Result(
-                        name=f"remote write {what}",
-                        ours=mine,
-                        unit="samples/s",
-                        rival_name="django-ninja body model",
-                        rival=theirs,
-                        goal=goal,
-                        note="a number with its labels",
-                        peak_mib=peak(pid),
-                    )
+    tables = (
+        "CREATE TABLE rival_prom (at bigint, series text, v double precision, PRIMARY KEY (at, series));"
+        "CREATE TABLE rival_prom_day (series text, day int, n bigint, v double precision,"
+        " last_at bigint, PRIMARY KEY (series, day))"
+    )
+    with with_rival(tables) as token, server("benchmarks.remote_write_app:application") as (port, pid):
+        plain = {"Content-Type": "application/json"}
+        rival = _speed(port, "/rival/decode", plain, rival_bodies(0, RIVAL_POSTS))
+        rival_committed = _speed(port, "/rival/write", plain, rival_bodies(0, RIVAL_POSTS))
+        ours = {
+            "Content-Type": "application/x-protobuf",
+            "Content-Encoding": "snappy",
+            "Authorization": f"Bearer {token}",
+        }
+        posts = bodies(0, POSTS)
+        decoded = _speed(port, "/ours/decode", ours, posts)
+        committed = _speed(port, "/api/v1/prometheus/write", ours, posts)
+        for what, mine, theirs, goal in (
+            ("decode", decoded, rival, 25),
+            ("committed", committed, rival_committed, 10),
+        ):
+            results.append(
+                Result(
+                    name=f"remote write {what}",
+                    ours=mine,
+                    unit="samples/s",
+                    rival_name="django-ninja body model",
+                    rival=theirs,
+                    goal=goal,
+                    note="a number with its labels",
+                    peak_mib=peak(pid),
                 )
+            )
     return results
