@@ -13,7 +13,7 @@ from benchmarks import harness
 
 NAMES = (
     "ingest", "http", "remote_write", "percentile", "pricing", "ledger", "close", "pdf", "einvoice", "mail", "bank",
-    "overage_control", "enforcement", "promises",
+    "overage_control", "enforcement", "promises", "arrears",
 )  # fmt: skip
 
 

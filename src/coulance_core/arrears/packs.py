@@ -217,6 +217,10 @@ class LawPack:
         """The first day for which the series says nothing."""
         return next((day for key, day in self.known_until if key == name), None)
 
+    def outdated(self, on: date) -> tuple[str, ...]:
+        """The series that say nothing for that day: interest by them has stopped until somebody adds the next rate."""
+        return tuple(name for name, until in self.known_until if until <= on)
+
     def interest_for(self, debtor: Debtor, on: date) -> InterestRule | None:
         """The rule of interest for debts of that debtor that fell due on that day."""
         return in_force(self.interest, debtor, on)

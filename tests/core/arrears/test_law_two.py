@@ -15,9 +15,13 @@ from tests.core.arrears.worlds import SHORT, at, day, eur, pack
 from coulance_core.arrears import (
     Decision,
     Facts,
+    Held,
     LawPack,
     Policy,
+    Promise,
     Refused,
+    Stay,
+    StayKind,
     amounts,
     decide,
     guards,
@@ -147,23 +151,26 @@ def test_between_a_judgement_and_its_wake_time_alone_changes_nothing(seed: int) 
 @settings(max_examples=8, deadline=None, derandomize=True)
 @given(st.integers(40_000, 50_000))
 def test_more_reasons_to_wait_never_make_more_happen(seed: int) -> None:
-    """A payment, a dispute of all of it, a stay: each only takes acts away, and never adds one that hurts."""
+    """A payment, credit, a dispute, a promise, a stay, a lost backup or bill: none adds an act that hurts."""
     life = history(seed)
     for number, (when, before, decision) in enumerate(life.live()):
         if number % 6:
             continue
         hurts = {(i.step, i.service, ref) for i in decision.intents if i.step in judge.NOTICES for ref in i.debts}
-        for better in improved(before, number):
+        for better in improved(before, number, when):
             now = decide(life.policy, better, when, law=life.law)
             more = {(i.step, i.service, ref) for i in now.intents if i.step in judge.NOTICES for ref in i.debts}
             assert more <= hurts
 
 
-def improved(facts: Facts, number: int) -> Iterator[Facts]:
+def improved(facts: Facts, number: int, when: datetime) -> Iterator[Facts]:
     one = facts.debts[number % len(facts.debts)]
     paid = tuple(replace(d, open=eur(d.open.minor // 2)) if d.ref == one.ref else d for d in facts.debts)
     yield replace(facts, debts=paid)
     yield replace(facts, credit=(*facts.credit, eur(1500)))
+    yield replace(facts, held=(*facts.held, Held("new", one.ref, one.open, when, new_fact=True)))
+    yield replace(facts, promises=(*facts.promises, Promise("new", frozenset({one.ref}), when, day(90))))
+    yield replace(facts, stays=(*facts.stays, Stay("new", StayKind.INSOLVENCY, when)))
     yield replace(facts, backups=())
     yield replace(facts, approvals=())
     yield replace(facts, debts=tuple(replace(d, bill=None) if d.ref == one.ref else d for d in facts.debts))

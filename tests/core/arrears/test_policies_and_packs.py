@@ -40,6 +40,20 @@ def test_the_packs_that_are_shipped() -> None:
     assert NAMES == ["be", "de", "eu_b2b", "nl", "uk"]
 
 
+def test_a_series_of_one_name_says_the_same_in_every_pack() -> None:
+    seen: dict[str, object] = {}
+    for name in NAMES:
+        law = pack(name)
+        for series, rates in law.rates:
+            said = (rates, law.until(series))
+            assert seen.setdefault(series, said) == said, (name, series)
+
+
+def test_a_pack_says_when_its_rates_have_run_out() -> None:
+    assert pack("nl").outdated(date(2026, 6, 30)) == ()
+    assert pack("nl").outdated(date(2026, 7, 1)) == ("statutory_consumer",)
+
+
 def test_a_countrys_own_pack_comes_before_the_one_for_many() -> None:
     packs = [pack(name) for name in NAMES]
 
