@@ -82,7 +82,7 @@ def consent(
             new=overage.NewConsent(
                 account=one.account.id,
                 contact=contact,
-                scope=overage.Scope(service=one.service.id, charge=one.charge.key),
+                scope=acting.scope_of(one),
                 limit=offered.limit,
                 unit=offered.unit,
                 shown=overage.Shown(judged.terms.version, offered.rate, offered.text),

@@ -125,7 +125,7 @@ def _picture(seen: Seen, words: Words) -> SafeString:
     """Use added up by day, with lines for the allowance, the limit, and where it leads at this pace."""
     one, look = seen.judged.counted, seen.outlook
     days = look.days
-    if not days:
+    if not days or seen.judged.port is not None:  # the samples of a percentile don't add up
         return SafeString("")
     total, sums = Fraction(0), []
     for _day, amount in days:

@@ -206,7 +206,7 @@ def give(*, by: Customer, judged: Judged, offered: Offer, at: datetime) -> overa
                 new=overage.NewConsent(
                     account=by.account,
                     contact=by.contact.external_id,
-                    scope=_scope(one),
+                    scope=scope_of(one),
                     limit=offered.limit,
                     unit=offered.unit,
                     shown=overage.Shown(judged.terms.version, offered.rate, offered.text),
@@ -224,7 +224,7 @@ def give(*, by: Customer, judged: Judged, offered: Offer, at: datetime) -> overa
     return _act(by, judged, at, act)
 
 
-def _scope(one: Counted) -> overage.Scope:
+def scope_of(one: Counted) -> overage.Scope:
     """Consent sits where the allowance sits."""
     if one.pool is not None:
         return overage.Scope(pool=one.pool.key, group=one.group)
@@ -255,15 +255,16 @@ def pause(*, by: Customer, judged: Judged, at: datetime) -> None:
     """Pause the network of their own service, whatever its limit."""
 
     def act() -> None:
-        enforcement.place(
-            service=judged.counted.service.id,
-            source=Source.CUSTOMER,
-            ref="customer",
-            reason="asked for by the customer",
-            action=Action.PAUSE,
-            actor=by.actor,
-            at=at,
-        )
+        for service in judged.services:
+            enforcement.place(
+                service=service,
+                source=Source.CUSTOMER,
+                ref="customer",
+                reason="asked for by the customer",
+                action=Action.PAUSE,
+                actor=by.actor,
+                at=at,
+            )
 
     _act(by, judged, at, act)
 
@@ -272,13 +273,16 @@ def resume(*, by: Customer, judged: Judged, at: datetime) -> int:
     """End the pause that they asked for, and no other; how many were lifted."""
 
     def act() -> int:
-        return enforcement.lift(
-            service=judged.counted.service.id,
-            source=Source.CUSTOMER,
-            ref="customer",
-            actor=by.actor,
-            reason="asked for by the customer",
-            at=at,
+        return sum(
+            enforcement.lift(
+                service=service,
+                source=Source.CUSTOMER,
+                ref="customer",
+                actor=by.actor,
+                reason="asked for by the customer",
+                at=at,
+            )
+            for service in judged.services
         )
 
     return _act(by, judged, at, act)

@@ -27,6 +27,7 @@ class Warnings:
 
     def failed(self, *, of: About, state: str, why: str, at: datetime) -> None:
         """It was refused, came back or is held. When no other message about it stands, somebody is to be called."""
+        del state, why
         if of.account is None or not is_on():
             return
         zone = ZoneInfo(customers.accounts([of.account])[0].zone)
