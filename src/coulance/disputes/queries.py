@@ -156,7 +156,7 @@ def stopped(*, accounts: Iterable[int], zone: ZoneInfo, at: datetime) -> tuple[S
     Days are civil days of `zone`. They hold for a case that is rejected too: the debt was due, and the delay ours.
     """
     out = []
-    for case in cases(accounts=accounts, at=at):
+    for case in cases(accounts=accounts, at=at, limit=1_000_000):
         days = stopped_days(case.clock.late, zone)
         if days:
             out.append(StoppedRow(case.ref, case.account, case.id, case.gross, days))
