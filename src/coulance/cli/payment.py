@@ -81,7 +81,7 @@ def _show(done: "Allocation | None", explain: bool) -> None:
 @click.option("--on", type=DAY, help="The day it came in; default: today.")
 @click.option("--method", type=METHODS, default="bank", show_default=True)
 @_for
-@click.option("--policy", type=POLICIES, default="base_before_overage", show_default=True)
+@click.option("--policy", type=POLICIES, help="Else as the provider file says.")
 @click.option("--only", is_flag=True, help="What is left after --for stays unallocated.")
 @click.option("--prepaid", is_flag=True, help="All of it goes to the prepaid balance.")
 @click.option("--iban", default="", help="The payer's bank account; refunds go there.")
@@ -95,7 +95,7 @@ def book(
     on: datetime | None,
     method: str,
     named: tuple[str, ...],
-    policy: str,
+    policy: str | None,
     only: bool,
     prepaid: bool,
     iban: str,
@@ -122,7 +122,7 @@ def book(
                 method=Method(method),
                 source_key=_key(key, "cli"),
                 choice=tuple(payments.choices(account=row.id, named=_named(named, row.currency))),
-                policy=AllocationPolicy(policy),
+                policy=AllocationPolicy(policy) if policy else None,
                 beyond_choice=not only,
                 prepaid=prepaid,
                 payer_iban=iban.replace(" ", "").upper(),

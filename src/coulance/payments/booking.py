@@ -11,6 +11,7 @@ from typing import Any
 
 from django.db import connection
 
+from coulance.catalog import queries as catalog
 from coulance.customers import queries as customers
 from coulance.ledger import operations as ledger
 from coulance.payments import queries
@@ -53,7 +54,8 @@ class NewReceipt:
     payer_name: str = ""
     payer_iban: str = ""
     choice: tuple[Choice | str, ...] = ()
-    policy: AllocationPolicy = DEFAULT_POLICY
+    policy: AllocationPolicy | None = None
+    """None: as the provider file says ([payments] allocation)."""
     beyond_choice: bool = True
     prepaid: bool = False
 
@@ -163,6 +165,7 @@ def _booked_before(receipts: Sequence[NewReceipt]) -> dict[str, int]:
 
 def _book_fresh(fresh: Sequence[NewReceipt], parties: dict[int, bytes], actor: str, at: datetime) -> dict[str, Booked]:
     books = OpenBooks({one.account for one in fresh})
+    usual = catalog.payment_terms().allocation
     ids = next_ids(sequence="payments_receipt_id_seq", count=len(fresh))
     entries: list[Entry] = []
     rows: list[tuple[Any, ...]] = []
@@ -176,7 +179,7 @@ def _book_fresh(fresh: Sequence[NewReceipt], parties: dict[int, bytes], actor: s
                 on=one.received_on,
                 account=one.account,
                 choice=one.choice,
-                policy=one.policy,
+                policy=one.policy or usual,
                 beyond=one.beyond_choice,
             )
         entry = receipt_entry(
@@ -196,7 +199,7 @@ def _book_fresh(fresh: Sequence[NewReceipt], parties: dict[int, bytes], actor: s
                 one.payer_ref,
                 one.payer_name[:200],
                 one.payer_iban,
-                "" if allocation is None else one.policy.value,
+                "" if allocation is None else (one.policy or usual).value,
                 one.reason.strip(),
                 actor,
                 at,

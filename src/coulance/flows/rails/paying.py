@@ -130,9 +130,10 @@ def _check_top_up(amount: Money) -> None:
     low = least is not None and least.currency == amount.currency and amount < least
     high = most is not None and most.currency == amount.currency and amount > most
     if low or high:
-        raise UnableToChargeError(
-            f"a balance is topped up by {least or 'any amount'} to {most or 'any amount'} at once"
+        bounds = " and ".join(
+            f"{word} {limit}" for word, limit in (("at least", least), ("at most", most)) if limit is not None
         )
+        raise UnableToChargeError(f"a balance is topped up by {bounds} at once, not {amount}")
 
 
 def _customer(account: int, name: str, at: datetime) -> str:

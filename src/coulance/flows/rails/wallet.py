@@ -7,6 +7,7 @@ time, of another amount than announced, or above a limit, is not made; the next 
 from collections import defaultdict
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
+from hashlib import sha256
 
 from django.db import transaction
 
@@ -150,7 +151,7 @@ def draw_due(*, on: date, at: datetime, actor: str, out: Ran) -> None:
                     account=account,
                     amount=amount,
                     drawn_on=on,
-                    source_key=f"wallet/{account}/{code}/{at.isoformat()}",
+                    source_key=f"wallet/{account}/{sha256(f'{refs} {amount} {at}'.encode()).hexdigest()[:24]}",
                     actor=actor,
                     reason=f"due, and paid from the balance: {refs}"[:500],
                     at=at,
