@@ -47,7 +47,8 @@ class Table:
         """Whether the field is there."""
         return name in self.data
 
-    def _value(self, name: str, default: Any, read: Callable[[Any], _T], fallback: _T) -> _T:
+    def value(self, name: str, default: Any, read: Callable[[Any], _T], fallback: _T) -> _T:
+        """What `read` makes of a field; its `ValueError` is a fault. `default` where it isn't there."""
         value = self._take(name, default)
         if value is None:
             return fallback if default is _REQUIRED else default
@@ -59,19 +60,19 @@ class Table:
 
     def text(self, name: str, default: Any = _REQUIRED) -> str:
         """A string."""
-        return self._value(name, default, _text, "")
+        return self.value(name, default, _text, "")
 
     def whole(self, name: str, default: Any = _REQUIRED) -> int:
         """A whole number."""
-        return self._value(name, default, _whole, 0)
+        return self.value(name, default, _whole, 0)
 
     def flag(self, name: str, default: Any = _REQUIRED) -> bool:
         """True or false."""
-        return self._value(name, default, _flag, False)
+        return self.value(name, default, _flag, False)
 
     def day(self, name: str, default: Any = _REQUIRED) -> date:
         """A date."""
-        return self._value(name, default, _day, date(1, 1, 1))
+        return self.value(name, default, _day, date(1, 1, 1))
 
     def maybe_day(self, name: str) -> date | None:
         """A date, or none."""
@@ -80,7 +81,7 @@ class Table:
 
     def number(self, name: str, default: Any = _REQUIRED) -> Fraction:
         """An exact number: whole, or in quotes."""
-        return self._value(name, default, exact_number, Fraction(0))
+        return self.value(name, default, exact_number, Fraction(0))
 
     def maybe_number(self, name: str) -> Fraction | None:
         """An exact number, or none."""
@@ -90,7 +91,7 @@ class Table:
     def money(self, name: str) -> Money | None:
         """An amount, `"5.00 EUR"`, or none."""
         self._asked.add(name)
-        return self._value(name, _REQUIRED, read_money, None) if self.has(name) else None
+        return self.value(name, _REQUIRED, read_money, None) if self.has(name) else None
 
     def amounts(self, name: str) -> tuple[Money, ...]:
         """Amounts, each of its own currency."""
@@ -102,7 +103,7 @@ class Table:
 
     def choice(self, name: str, kind: type[_E], default: Any = _REQUIRED) -> _E:
         """One of a set of names."""
-        return self._value(name, default, lambda value: _member(value, kind), next(iter(kind)))
+        return self.value(name, default, lambda value: _member(value, kind), next(iter(kind)))
 
     def choices(self, name: str, kind: type[_E], default: tuple[_E, ...]) -> tuple[_E, ...]:
         """Some of a set of names, in their order."""

@@ -64,19 +64,23 @@ class Quorum:
 
 @dataclass(frozen=True, eq=False)
 class Samples:
-    """What one probe saw of one service from one vantage point: instants in order without doubles, and whether up."""
+    """What one probe saw of one service from one vantage point: instants in order without doubles, and whether up.
+
+    `ttl` in place of the quorum's, for sources that have a rhythm of their own, or tell of changes only.
+    """
 
     at: Instants
     up: Flags
+    ttl: int | None = None
 
     @classmethod
-    def of(cls, at: Instants, up: Flags) -> "Samples":
+    def of(cls, at: Instants, up: Flags, ttl: int | None = None) -> "Samples":
         """From samples in any order. Of several at one instant, one that failed decides: doubt is the customer's."""
         order = np.lexsort((up, at))
         at, up = at[order], up[order]
         first = np.ones(at.size, bool)
         first[1:] = at[1:] != at[:-1]
-        return cls(at[first], up[first])
+        return cls(at[first], up[first], ttl)
 
 
 def aligned(at: Instants, received: Instants, tolerance: int) -> Instants:
@@ -119,7 +123,8 @@ def seen(samples: Samples, quorum: Quorum) -> Seen:
     if not at.size:
         return Seen(EMPTY, EMPTY, EMPTY, EMPTY)
     following = np.append(at[1:], np.iinfo(np.int64).max)
-    holds = np.minimum(following, at + quorum.ttl)
+    ttl = quorum.ttl if samples.ttl is None else samples.ttl
+    holds = np.minimum(following, at + ttl)
     breaks = np.flatnonzero(holds[:-1] < at[1:])
     fresh = Spans(np.append(at[:1], at[breaks + 1]), np.append(holds[breaks], holds[-1:]))
     if up.all():
@@ -135,7 +140,7 @@ def seen(samples: Samples, quorum: Quorum) -> Seen:
     step = Spans.union_of(at[first], holds[last]) & known
     before = np.where(first > 0, at[np.maximum(first - 1, 0)], at[first])
     # The last success said up until it expired; what came then was unknown, and isn't claimed as down.
-    stale = at[first] - before > quorum.ttl
+    stale = at[first] - before > ttl
     upper = Spans.union_of(np.where(stale, at[first], before), holds[last]) & known
     return Seen(fresh, lower, step, upper)
 

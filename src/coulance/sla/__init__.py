@@ -1,0 +1,1 @@
+"""The sla room: evidence of uptime, what is agreed, what was credited."""
