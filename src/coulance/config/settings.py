@@ -50,6 +50,8 @@ INSTALLED_APPS = [
     "coulance.enforcement",
     "coulance.disputes",
     "coulance.overage",
+    "coulance.arrears",
+    "coulance.sla",
     # Where two rooms translate the same words, the first counts: what customers read goes before what operators do.
     "coulance.portal",
     "coulance.console",
@@ -168,7 +170,10 @@ MESSAGE_HANDLERS = {
     "warning": "coulance.flows.overage_control.heard.Warnings",
 }
 # Who judges the tables of a provider file that rooms above the catalog own (catalog.foreign).
-PROVIDER_TABLES: dict[str, str] = {}
+PROVIDER_TABLES: dict[str, str] = {
+    "arrears": "coulance.arrears.provider_table.judge",
+    "sla": "coulance_core.sla.terms_file.judge",
+}
 # Further ways to settle an overage invoice before it is issued (flows.settling_first.ways.Source), by their class.
 SETTLE_FIRST_WAYS: list[str] = []
 # Texts of rooms that are no Django apps; the console's own are found by themselves.

@@ -1,0 +1,1 @@
+"""Arrears: cases, acts, promises, plans, approvals, backups: the facts that the second law is judged by."""
