@@ -12,6 +12,7 @@ from typing import Any
 from django.db import connection
 
 from coulance.payments.errors import UnableToFindPaymentError
+from coulance.payments.flights import came_back as came_back
 from coulance.payments.flights import in_flight as in_flight
 from coulance_core.kernel import Money
 from coulance_core.ledger import PREPAID, RECEIVABLE, UNALLOCATED
@@ -105,14 +106,17 @@ WITH credited AS (
    GROUP BY 1
 )
 SELECT 'document/' || d.id AS ref, d.account_id,
-       CASE WHEN 'base_invoice' IN (d.kind, about.kind) THEN 'base' ELSE 'overage' END AS kind, d.number, d.issued_on,
-       d.due_on, d.gross, d.currency,
+       CASE WHEN 'base_invoice' IN (d.kind, about.kind) THEN 'base'
+            WHEN 'fee_invoice' IN (d.kind, about.kind) THEN 'costs'
+            WHEN 'interest_invoice' IN (d.kind, about.kind) THEN 'interest'
+            ELSE 'overage' END AS kind, d.number, d.issued_on, d.due_on, d.gross, d.currency,
        (d.gross + coalesce(credited.gross, 0) - coalesce(paid.amount, 0))::bigint AS open, d.issued_on AS since,
        CASE WHEN held.amount > 0 THEN
          least(held.amount, d.gross + coalesce(credited.gross, 0) - coalesce(paid.amount, 0)) END::bigint AS held
   FROM invoicing_document d LEFT JOIN credited ON credited.id = d.id LEFT JOIN paid ON paid.document_id = d.id
   LEFT JOIN held ON held.about = 'document/' || d.id LEFT JOIN invoicing_document about ON about.id = d.invoice_id
- WHERE d.state = 'issued' AND d.kind IN ('base_invoice', 'overage_invoice', 'debit_note')
+ WHERE d.state = 'issued'
+   AND d.kind IN ('base_invoice', 'overage_invoice', 'debit_note', 'fee_invoice', 'interest_invoice')
    AND (%(accounts)s::bigint[] IS NULL OR d.account_id = ANY(%(accounts)s))
    AND (%(on)s::date IS NULL OR d.issued_on <= %(on)s)
    AND (%(all)s OR d.gross + coalesce(credited.gross, 0) - coalesce(paid.amount, 0) <> 0)

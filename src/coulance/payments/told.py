@@ -31,7 +31,10 @@ class EventRow:
     attempts: int
 
 
-_EVENTS = "SELECT id, gateway, event_id, kind, refs::text, received_at, done_at, outcome, attempts FROM payments_gateway_event"
+_EVENTS = """
+SELECT id, gateway, event_id, kind, refs::text, received_at, done_at, outcome, attempts
+  FROM payments_gateway_event
+"""
 
 
 def _event(row: Sequence[Any]) -> EventRow:
@@ -98,7 +101,7 @@ def _asked(where: LiteralString, values: Sequence[Any]) -> list[AskedRefund]:
     return [
         AskedRefund(row[0], row[1], Money(row[2], row[3]), *row[4:])
         for row in fetch(
-            "SELECT id, payment_id, amount, currency, key, ref, refund_id, state, reason"
+            "SELECT id, payment_id, amount, currency, key, ref, refund_id, state, reason"  # noqa: S608 - LiteralString
             " FROM payments_gateway_refund WHERE " + where,
             values,
         )
@@ -245,7 +248,8 @@ def book_payout(*, gateway: str, seen: PayoutSeen, at: datetime) -> tuple[str, .
     known = {
         name
         for (name,) in fetch(
-            "SELECT jsonb_array_elements_text(refs) FROM payments_gateway_payment WHERE gateway = %s AND refs ?| %s::text[]"
+            "SELECT jsonb_array_elements_text(refs) FROM payments_gateway_payment"
+            "  WHERE gateway = %s AND refs ?| %s::text[]"
             " UNION SELECT r.ref FROM payments_gateway_refund r JOIN payments_gateway_payment p ON p.id = r.payment_id"
             "  WHERE p.gateway = %s AND r.ref = ANY(%s)"
             " UNION SELECT d.ref FROM payments_gateway_dispute d JOIN payments_gateway_payment p ON p.id = d.payment_id"

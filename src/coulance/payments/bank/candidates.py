@@ -42,7 +42,8 @@ def settled_items(*, since: date) -> list[OpenItem]:
         OpenItem(ref, account, ItemKind.OTHER, number, issued, due, Money(gross, code), Money(0, code))
         for ref, account, number, issued, due, gross, code in fetch(
             "SELECT 'document/' || id, account_id, number, issued_on, due_on, gross, currency FROM invoicing_document"
-            " WHERE state = 'issued' AND kind IN ('base_invoice', 'overage_invoice', 'debit_note') AND issued_on >= %s"
+            " WHERE state = 'issued' AND kind IN ('base_invoice', 'overage_invoice', 'debit_note',"
+            "  'fee_invoice', 'interest_invoice') AND issued_on >= %s"
             " UNION ALL SELECT 'opening/' || id, account_id, number, issued_on, due_on, gross, currency"
             " FROM payments_opening_item WHERE reversed_on IS NULL AND issued_on >= %s AND open > 0",
             [since, since],
