@@ -37,7 +37,7 @@ class Fake:
     broken: int = 0
     calls: list[tuple[str, str]] = field(default_factory=list)
     things: dict[str, dict[str, Any]] = field(default_factory=dict)
-    _answers: dict[str, tuple[str, Any]] = field(default_factory=dict)
+    _answers: dict[str, tuple[str, tuple[int, Any]]] = field(default_factory=dict)
     _ids: Any = field(default_factory=lambda: itertools.count(1))
     _lock: Any = field(default_factory=threading.RLock)
 
@@ -87,10 +87,11 @@ class Fake:
         key = headers.get("idempotency-key", "") if method == "POST" else ""
         mark = f"{path} {body.decode()}"
         if key and key in self._answers:
-            before, answer = self._answers[key]
+            before, kept = self._answers[key]
             if before != mark:
                 return 400, self.error("the key was used for another request")
-            return answer
+            return kept
+        answer: tuple[int, Any]
         try:
             answer = 200, self.answer(method, path, query, headers, body)
         except Refused as refused:

@@ -7,7 +7,7 @@ import pytest
 from django.db import transaction
 
 from coulance.flows.rails import direct_debit, paying
-from coulance.payments import charging, collecting, collections
+from coulance.payments import charging, collections, mandates
 from coulance.payments import queries as payments
 from tests.payments.till import eur, faults
 from tests.rails import world
@@ -44,7 +44,7 @@ def test_killed_at_any_step_nothing_is_collected_or_charged_twice(
     assert (states(anna), collections.runs()) == (["planned"], [])
     do("filed", kept.id, ben.id, invoice)
     with monkeypatch.context() as broken:
-        broken.setattr(collecting.mandates, "mark_used", _breaks)
+        broken.setattr(mandates, "mark_used", _breaks)
         with pytest.raises(ZeroDivisionError):
             do("handed", kept.id, ben.id, invoice)
     assert (states(anna), payments.in_flight()) == (["filed"], [])

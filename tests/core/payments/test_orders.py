@@ -6,8 +6,8 @@ from datetime import date, timedelta
 import pytest
 
 from coulance_core.kernel import Money
-from coulance_core.payments import AllocationPolicy, ItemKind, OpenItem, allocate
-from coulance_core.payments.direct_debit import MandateSequence, Scheme, final_on, target_day, unusable
+from coulance_core.payments import AllocationPolicy, ItemKind, MandateSequence, OpenItem, Scheme, allocate
+from coulance_core.payments.direct_debit import final_on, target_day, unusable
 from coulance_core.payments.orders import CONVENTION, CRITERIA, tiers
 
 DAY = date(2026, 11, 1)
