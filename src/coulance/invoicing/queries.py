@@ -426,3 +426,34 @@ def closed_until() -> str | None:
 def _json(text: str) -> dict[str, Any]:
     data: dict[str, Any] = json.loads(text)
     return data
+
+
+@dataclass(frozen=True, slots=True)
+class Behind:
+    """What stands behind a debt: the services (external ids) on a document's lines, and when it was sent, if it was."""
+
+    services: tuple[str, ...]
+    sent_at: datetime | None
+
+
+def behind(*, documents: Iterable[int]) -> dict[int, Behind]:
+    """The services that these documents are for, and when each was sent; one query whatever their number."""
+    rows = _fetch(
+        "SELECT d.id, d.sent_at, coalesce(array_agg(DISTINCT s.external_id) FILTER (WHERE s.id IS NOT NULL), '{}')"
+        " FROM invoicing_document d LEFT JOIN invoicing_document_line l ON l.document_id = d.id"
+        " LEFT JOIN services_service s ON s.id = l.service_id WHERE d.id = ANY(%s) GROUP BY d.id",
+        [list(documents)],
+    )
+    return {row[0]: Behind(tuple(sorted(row[2])), row[1]) for row in rows}
+
+
+def billed_since(*, accounts: Iterable[int], since: date) -> dict[int, dict[str, int]]:
+    """What was invoiced (less credit notes) to these accounts since a day: minor units, by account and currency."""
+    out: dict[int, dict[str, int]] = {}
+    for account, code, gross in _fetch(
+        "SELECT account_id, currency, sum(gross)::bigint FROM invoicing_document WHERE state = 'issued'"
+        " AND kind <> 'usage_statement' AND account_id = ANY(%s) AND issued_on >= %s GROUP BY 1, 2",
+        [list(accounts), since],
+    ):
+        out.setdefault(account, {})[code] = gross
+    return out

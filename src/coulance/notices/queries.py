@@ -404,3 +404,36 @@ def returned(*, keys: Collection[str]) -> dict[str, datetime]:
     for key, recorded in rows:
         out[key] = max(recorded, out.get(key, recorded))
     return out
+
+
+def keys_about(about: Collection[str], *, kind: str) -> dict[str, list[str]]:
+    """The keys of the messages of a kind about each of these, oldest first; those without any are left out."""
+    out: dict[str, list[str]] = {}
+    rows = Message.objects.filter(about__in=list(about), kind=kind).order_by("id")
+    for of, key in rows.values_list("about", "key"):
+        out.setdefault(of, []).append(key)
+    return out
+
+
+def events_of(keys: Collection[str]) -> dict[str, tuple[tuple[Event, ...], dict[str, datetime]]]:
+    """By message, all evidence but the provider's own copies', and since when each delivery's address is verified.
+
+    What `judge` takes; for whoever judges at another instant, or with a law's own rule of what is deemed received.
+    """
+    owners = list(
+        Delivery.objects.filter(message__key__in=list(keys), copy=False).values_list(
+            "id", "address", "message__account_id", "message__key"
+        )
+    )
+    since = verified_since({account for _, _, account, _ in owners if account is not None})
+    events: dict[str, list[Event]] = {key: [] for key in keys}
+    verified: dict[str, dict[str, datetime]] = {key: {} for key in keys}
+    key_of: dict[int, str] = {}
+    for row, address, account, key in owners:
+        key_of[row] = key
+        if (account, same_address(address)) in since:
+            verified[key][str(row)] = since[account, same_address(address)]
+    rows = Evidence.objects.filter(delivery__in=list(key_of)).order_by("chain_id", "seq")
+    for kind, at, of, channel, lasting in rows.values_list("kind", "at", "delivery_id", "channel", "lasting"):
+        events[key_of[of]].append(Event(EvidenceKind(kind), at, str(of), Channel(channel), lasting))
+    return {key: (tuple(found), verified[key]) for key, found in events.items()}
