@@ -1,7 +1,8 @@
 """What is under way to an account's debts, by the evidence of those who bring it. Exported by `queries`."""
 
 from collections.abc import Iterable
-from datetime import date
+from dataclasses import dataclass
+from datetime import date, datetime
 
 from django.db import connection
 
@@ -37,3 +38,29 @@ def in_flight(*, accounts: Iterable[int] | None = None, on: date | None = None) 
             InFlight(ref, account, Money(amount, code), since, final_on, what)
             for ref, account, amount, code, since, final_on, what in cursor.fetchall()
         ]
+
+
+@dataclass(frozen=True, slots=True)
+class CameBack:
+    """A payment of a debt that came back: when it was known, and by which of the bank's codes, where it was one of
+    our collections."""
+
+    ref: str
+    account: int
+    at: datetime
+    on: date
+    code: str
+
+
+def came_back(*, accounts: Iterable[int]) -> list[CameBack]:
+    """Payments of debts of these accounts that their payer's bank took or sent back, in order."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT coalesce('document/' || a.document_id, 'opening/' || a.opening_id), a.account_id, a.reversed_at,"
+            " a.reversed_on, coalesce(c.return_code, '') FROM payments_allocation a"
+            " LEFT JOIN payments_collection c ON c.receipt_id = a.receipt_id"
+            " WHERE a.account_id = ANY(%s) AND a.reversed_kind IN ('bounced', 'returned') AND NOT a.prepaid"
+            " ORDER BY a.id",
+            [sorted(set(accounts))],
+        )
+        return [CameBack(*row) for row in cursor.fetchall()]
