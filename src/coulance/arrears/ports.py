@@ -94,7 +94,8 @@ class BackupPort(Protocol):
     """
 
     def back_up(self, service: str, target: BackupTarget, *, key: str) -> Receipt:
-        """Make a backup, or find the one that was made for the same `key` (after a crash).
+        """Make a backup. `key` is the same for the same decision: asked again after a crash, a backup that was made or
+        is being made for it may be found rather than made again.
 
         The identity is read back first. Raises `WrongServiceError` before anything is read of a service that isn't it.
         """

@@ -1,0 +1,1 @@
+"""Ways to back a service's data up, by the arrears room's port."""
