@@ -26,6 +26,7 @@ from coulance.notices.errors import (
 from coulance.notices.models import DeadAddress, Delivery, Message, MessageFile, Verification
 from coulance.notices.outcomes import Known
 from coulance.notices.phone_codes import UnableToVerifyPhoneError, confirm_phone, send_phone_code
+from coulance.notices.posting import record_posted
 from coulance.notices.sender import Sent, clear_up, send_due
 from coulance.notices.states import State
 from coulance.notices.terms import Attachment, File, NewMessage, Recipient
@@ -57,6 +58,7 @@ __all__ = [
     "queue_messages",
     "read_bounces",
     "record_human_act",
+    "record_posted",
     "release_address",
     "send_again",
     "send_due",
@@ -185,6 +187,9 @@ class _Checked:
             raise refuse(f"kind {new.kind!r}: expected {', '.join(MessageKind)}")
         if not new.to:
             raise refuse("it goes to nobody")
+        if new.channel == Channel.POST:
+            self._as_letter(new)
+            return
         if new.channel != Channel.EMAIL:
             self._as_text(new)
             return
@@ -216,6 +221,15 @@ class _Checked:
         except AddressFormError as error:
             raise refuse(str(error)) from error
 
+    def _as_letter(self, new: NewMessage) -> None:
+        """A letter by post: a subject, a text, and one postal address in a line. A person prints and posts it."""
+        self.subject = header_text(new.subject)
+        if not self.subject or not new.text.strip() or len(new.to) != 1 or not new.to[0].address.strip():
+            raise UnableToQueueError(f"message {new.key}: a letter has a subject, a text, and one postal address")
+        self.sender = self.sender_name = self.reply_to = self.bounces_to = ""
+        self.copies = []
+        self.to = [(new.to[0], new.to[0].address.strip()[:254])]
+
     def _as_text(self, new: NewMessage) -> None:
         """A text message: a telephone number, and few enough words."""
 
@@ -223,7 +237,7 @@ class _Checked:
             return UnableToQueueError(f"message {new.key}: {what}")
 
         if new.channel != Channel.SMS:
-            raise refuse(f"channel {new.channel!r}: expected email or sms")
+            raise refuse(f"channel {new.channel!r}: expected email, sms or post")
         if not new.text.strip() or len(new.text) > MOST_OF_A_TEXT:
             raise refuse(f"a text message has 1 to {MOST_OF_A_TEXT} letters, not {len(new.text)}")
         if new.html or new.attachments or new.copies:

@@ -41,7 +41,8 @@ class NewMessage:
 
     `kind` is a `MessageKind`; `about` what it is about (`document/17`). `copies` are blind copies for the provider.
     `sender` and the others empty: as the applied provider file says. `resend_of` is the delivery it makes good.
-    `channel` is `email`, or `sms` for a text to telephones, which has no subject, no html and nothing attached. It is
+    `channel` is `email`; `sms` for a text to telephones, which has no subject, no html and nothing attached; or `post`,
+    to one postal address in a line, which a person prints and posts (`record_posted`). It is
     not sent before `not_before`.
     """
 
