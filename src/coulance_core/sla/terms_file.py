@@ -82,6 +82,8 @@ class Promise:
     plans: tuple[str, ...] = ()
     supplier: str = ""
     services: tuple[str, ...] = ()
+    said: Mapping[str, Any] = field(default_factory=dict, compare=False)
+    """The table as it was written: reading it again gives the same terms."""
 
     @property
     def version(self) -> str:
@@ -209,7 +211,7 @@ def read_promise(t: Table) -> Promise | None:
     terms = _sound(t, "", lambda: UptimeTerms(f"{name}@{valid_from.isoformat()}", models=models, **fields))
     if terms is None or quorum is None:
         return None
-    return Promise(name, valid_from, terms, quorum, plans, supplier, services)
+    return Promise(name, valid_from, terms, quorum, plans, supplier, services, t.data)
 
 
 def _sound(t: Table, name: str, make: Callable[[], _T]) -> _T | None:
