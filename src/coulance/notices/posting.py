@@ -1,4 +1,4 @@
-"""Letters by post: queued like mail, printed by a person, and posted; that they were is evidence, dated by the person."""
+"""Letters by post: queued like mail, printed and posted by a person, which is evidence, dated by that person."""
 
 from datetime import datetime
 
