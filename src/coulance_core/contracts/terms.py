@@ -32,6 +32,21 @@ class Work(StrEnum):
     """So that it doesn't break."""
 
 
+class Kind(StrEnum):
+    """What kind of contract it is."""
+
+    CARD = "card"
+    """Hours bought beforehand."""
+    RETAINER = "retainer"
+    """A pool of hours each period, for a fee."""
+    FIXED = "fixed"
+    """A fee, and what it covers is covered."""
+    BEST_EFFORT = "best_effort"
+    """Nothing is promised; work is by the hour."""
+    PER_SEAT = "per_seat"
+    """A fee for each seat."""
+
+
 class Cover(StrEnum):
     """What pays for a class of work."""
 

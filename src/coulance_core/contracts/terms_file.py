@@ -9,7 +9,6 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import date
-from enum import StrEnum
 from fractions import Fraction
 from typing import Any, TypeVar
 
@@ -17,27 +16,12 @@ from coulance_core.catalog.faults import Fault, TermsError
 from coulance_core.catalog.reading import Table
 from coulance_core.contracts.pricing import Cost
 from coulance_core.contracts.renewal import Indexation, Renewal, Renews
-from coulance_core.contracts.terms import HOUR, Cover, Retainer, Rollover, Rounding, Up, Work, WorkTerms
+from coulance_core.contracts.terms import HOUR, Cover, Kind, Retainer, Rollover, Rounding, Up, Work, WorkTerms
 from coulance_core.kernel import Money
 
 _T = TypeVar("_T")
 ZERO = Fraction(0)
 _UNITS = {"s": 1, "min": 60, "h": HOUR}
-
-
-class Kind(StrEnum):
-    """What kind of contract it is."""
-
-    CARD = "card"
-    """Hours bought beforehand."""
-    RETAINER = "retainer"
-    """A pool of hours each period, for a fee."""
-    FIXED = "fixed"
-    """A fee, and what it covers is covered."""
-    BEST_EFFORT = "best_effort"
-    """Nothing is promised; work is by the hour."""
-    PER_SEAT = "per_seat"
-    """A fee for each seat."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,1 @@
+"""Service contracts and tickets: what was agreed, bought, worked, approved, asked and answered."""
