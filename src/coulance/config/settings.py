@@ -50,6 +50,7 @@ INSTALLED_APPS = [
     "coulance.enforcement",
     "coulance.disputes",
     "coulance.overage",
+    "coulance.contracts",
     "coulance.arrears",
     "coulance.sla",
     # Where two rooms translate the same words, the first counts: what customers read goes before what operators do.
@@ -172,6 +173,7 @@ MESSAGE_HANDLERS = {
 # Who judges the tables of a provider file that rooms above the catalog own (catalog.foreign).
 PROVIDER_TABLES: dict[str, str] = {
     "arrears": "coulance.arrears.provider_table.judge",
+    "contracts": "coulance.contracts.provider_table.judge",
     "sla": "coulance_core.sla.terms_file.judge",
 }
 # Further ways to settle an overage invoice before it is issued (flows.settling_first.ways.Source), by their class.
