@@ -392,7 +392,7 @@ def _port(one: Overrun, part: OverPart, got: Drawn, terms: PriceTerms, tolerance
 def rank_terms(measure: Measure) -> PercentileTerms:
     """Which of its samples a ranked measure takes: a percentile's own, else the highest (of a last level there is one).
 
-    >>> from coulance_core.kernel import unit
+    >>> from coulance_core.catalog.terms import Aggregation
     >>> str(rank_terms(Measure("seats", Aggregation.PEAK, unit("seat"))).p)
     '100'
     """
