@@ -44,6 +44,10 @@ EVENTS: dict[str, str] = {
     "dispute.opened": "a customer contests a bill, or a part of one: that part is held",
     "dispute.changed": "something happened in a case: a question, an answer, a mediation",
     "dispute.closed": "a case is decided, withdrawn or closed: nothing is held by it any more",
+    "arrears.step": "a step of arrears was taken: a notice, a task, a restriction, a hand-over",
+    "arrears.undone": "a step of arrears was undone: its ground is gone",
+    "arrears.promised": "a customer promised to pay by a day",
+    "arrears.plan": "a payment plan was proposed, agreed, declined or ended",
     "endpoint.test": "somebody asked for a test of this endpoint",
 }
 """Every event there is, and what it tells. Add yours here: an unknown one is refused."""
