@@ -419,6 +419,15 @@ SENDING = Table(
         Field("attach", ListOf(Choice(InvoiceForm)), "electronic forms that go along with the PDF"),
     ),
 )
+CREDIT_RULE = Table(
+    "how far some customers may go without asking",
+    (
+        Field("most", Amount(), "limits above this want the provider's approval", required=True),
+        Field("younger_than_days", Whole(1, 3660), "for accounts younger than this"),
+        Field("late", Whole(1, 100), "for those who paid so many invoices over a week late in twelve months"),
+        Field("plans", ListOf(Name("plans"), 1), "for services on these plans"),
+    ),
+)
 OVERAGE = Table(
     "how far overage may go",
     (
@@ -439,6 +448,7 @@ OVERAGE = Table(
         Field("quiet", QuietHours(), "when nobody is disturbed for what can wait, by the customer's own clock"),
         Field("reachable_above", Amount(), "limits above this want a contact who is reachable at once"),
         Field("approval_above", Amount(), "limits above this want the provider's approval"),
+        Field("credit", ListOf(CREDIT_RULE), "lower bounds for new customers, for those who pay late, by plan"),
         Field("budget", Amount(), "what is absorbed for a customer in 12 months before pauses come earlier"),
         Field("lag", Amounts((Dimension.TIME,)), "how long a pause takes from the beginning of a sample"),
         Field("hold_above", Amount(), "an overage invoice above this waits for the customer's choice"),

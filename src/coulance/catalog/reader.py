@@ -198,6 +198,12 @@ class _Builder(PriceBuilder):
             values["throttle_to"] = values["throttle_to"].to(unit("bit/s")).value
         if "lag" in values:
             values["lag_s"] = int(values.pop("lag").to(unit("s")).value)
+        if "credit" in values:
+            rules = [dict(rule.values) for rule in values["credit"]]
+            values["credit"] = tuple(
+                core.CreditRule(**rule | {"most": Money.of(*rule["most"]), "plans": tuple(rule.get("plans", ()))})
+                for rule in rules
+            )
         names = {"lag_s": "lag", "quiet_until": "quiet"}
         return self.made(record.node, names, lambda: core.OverageTerms(**values))
 

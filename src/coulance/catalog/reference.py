@@ -16,6 +16,7 @@ _TABLES: tuple[tuple[str, f.Table, tuple[type, ...]], ...] = (
     ("[[tax]]", p.TAX, (core.TaxRate,)),
     ("[sending]", p.SENDING, (core.SendingTerms,)),
     ("[overage]", p.OVERAGE, (core.OverageTerms,)),
+    ("[[overage.credit]]", p.CREDIT_RULE, (core.CreditRule,)),
     ("[advice]", p.ADVICE, (core.AdviceTerms,)),
     ("[goodwill]", p.GOODWILL, (core.GoodwillTerms,)),
     ("[goodwill.budgets]", p.BUDGETS, ()),

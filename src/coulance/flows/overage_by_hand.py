@@ -12,7 +12,7 @@ from django.db import transaction
 from coulance.catalog import queries as catalogs
 from coulance.customers import queries as customers
 from coulance.flows import deciding_consents
-from coulance.flows.overage_control import acting, evaluating
+from coulance.flows.overage_control import acting, credit, evaluating
 from coulance.flows.overage_control.acting import Offer, UnableToActError
 from coulance.flows.overage_control.everything import controlled
 from coulance.flows.overage_control.judging import Judged, cost, judge
@@ -95,6 +95,7 @@ def consent(
             reason=reason,
             used=used or None,
             used_amount=cost(used, judged.terms) if used else None,
+            most=credit.bound_of(one, at=at),
         )
         evaluating.evaluate(owners=[(one.account.id, one.service.id)], at=at, actor=actor)
     return offered, given

@@ -93,12 +93,14 @@ def give_consent(
     reason: str = "",
     used: Fraction | None = None,
     used_amount: Money | None = None,
+    most: Money | None = None,
 ) -> Given:
     """Record a customer's consent; it is in force from `at`, and the earlier one of its scope ends then.
 
     `used` is the billable use past the allowance so far in the period, in `new.unit`, and `used_amount` what is
-    payable for it: a limit cannot be lower. Above the provider's `approval_above` it waits for `decide_consent`, and
-    the earlier one stays in force. A contact who is not verified may consent: it is dormant until they are. Raises
+    payable for it: a limit cannot be lower. Above the provider's `approval_above`, or above `most` where credit rules
+    say how far this customer may go, it waits for `decide_consent`, and the earlier one stays in force; so does a limit
+    whose amount nobody can tell. A contact who is not verified may consent: it is dormant until they are. Raises
     `UnableToConsentError`.
     """
     at = require_aware(at)
@@ -127,7 +129,7 @@ def give_consent(
                 f"a limit above {terms.reachable_above} wants a contact who is known to be reachable: verify "
                 f"{address or contact.name} first, or choose {terms.reachable_above} or less",
             )
-        pending = _above(new.limit.amount, terms.approval_above)
+        pending = _above(new.limit.amount, terms.approval_above) or _above(new.limit.amount, most)
         superseded = None
         if not pending:
             superseded = _supersede(new, at, actor, pending=False)

@@ -96,6 +96,30 @@ def civil_time(text: str) -> int | None:
 
 
 @dataclass(frozen=True, slots=True)
+class CreditRule:
+    """How far a customer may go without asking: limits above `most` want the provider's approval.
+
+    It holds for accounts younger than so many days, for those who paid at least `late` invoices more than a week late
+    in the last twelve months, for services on some `plans`; where several are said, for those to whom all apply. Said
+    of nobody in particular it holds for everybody.
+    """
+
+    most: Money
+    younger_than_days: int | None = None
+    late: int | None = None
+    plans: tuple[str, ...] = ()
+
+    def faults(self) -> Iterator[Fault]:
+        """Everything wrong with it."""
+        if self.most.minor < 0:
+            yield Fault("most", f"expected 0 or more, not {self.most}")
+        if self.younger_than_days is not None and not 1 <= self.younger_than_days <= 3660:
+            yield Fault("younger_than_days", f"expected 1 to 3660, not {self.younger_than_days}")
+        if self.late is not None and not 1 <= self.late <= 100:
+            yield Fault("late", f"expected 1 to 100, not {self.late}")
+
+
+@dataclass(frozen=True, slots=True)
 class OverageTerms:
     """How overage is controlled.
 
@@ -131,6 +155,7 @@ class OverageTerms:
     hold_above: Money | None = None
     hold_hours: int = 72
     provisional_days: int = 60
+    credit: tuple[CreditRule, ...] = ()
 
     def __post_init__(self) -> None:
         refuse("overage", self.faults())
@@ -153,6 +178,9 @@ class OverageTerms:
             amount = getattr(self, name)
             if amount is not None and amount.minor < 0:
                 yield Fault(name, f"expected 0 or more, not {amount}")
+        for n, rule in enumerate(self.credit):
+            for fault in rule.faults():
+                yield fault.under(f"credit[{n}]")
         if self.levels not in (Action.ABSORB, Action.WARN):
             yield Fault("levels", f"expected absorb or warn: pausing a network ends no level, not {self.levels.value}")
         if not 1 <= self.remind_hours <= 168:

@@ -28,7 +28,7 @@ from coulance_core.catalog.meters import (
     ResetPolicy,
     RunBy,
 )
-from coulance_core.catalog.overage import Action, Control, Of, OverageTerms, Threshold
+from coulance_core.catalog.overage import Action, Control, CreditRule, Of, OverageTerms, Threshold
 from coulance_core.catalog.paying import AllocationPolicy, DebitFile, GatewayName, PaymentTerms
 from coulance_core.catalog.plans import (
     Allowance,
@@ -94,6 +94,7 @@ __all__ = [
     "CollectorRule",
     "Commitment",
     "Control",
+    "CreditRule",
     "CycleAlignment",
     "DebitFile",
     "Direction",

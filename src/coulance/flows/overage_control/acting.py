@@ -20,7 +20,7 @@ from coulance.customers import queries as customers
 from coulance.customers.queries import ContactRow
 from coulance.enforcement import operations as enforcement
 from coulance.enforcement import queries as register
-from coulance.flows.overage_control import evaluating
+from coulance.flows.overage_control import credit, evaluating
 from coulance.flows.overage_control.counted import Counted
 from coulance.flows.overage_control.everything import controlled
 from coulance.flows.overage_control.judging import Judged, cost, judge
@@ -217,6 +217,7 @@ def give(*, by: Customer, judged: Judged, offered: Offer, at: datetime) -> overa
                 actor=by.actor,
                 used=fresh.standing.billable or None,
                 used_amount=cost(fresh.standing.billable, fresh.terms) if fresh.standing.billable else None,
+                most=credit.bound_of(one, at=at),
             )
         except UnableToConsentError as error:
             raise UnableToActError(_refusal(error)) from error
