@@ -160,6 +160,7 @@ def _filled(route: str, shop: Shop) -> str:
         "<str:name>": "anna",
         "<str:form>": "none",
         "<int:receipt>": "999999",
+        "<int:run>": "999999",
         "<int:entry>": "999999",
         "<int:delivery>": "999999",
         "<str:act>": "refund",
