@@ -28,9 +28,9 @@ def database(**settings: str) -> Iterator[str]:
     try:
         os.environ["DATABASE_URL"] = server.url("coulance")
         harness.settings()
-        from django.core.management import call_command
+        from coulance.platform import schema
 
-        call_command("migrate", verbosity=0)
+        schema.migrate()
         yield server.url("coulance")
     finally:
         from django.db import connections

@@ -46,10 +46,16 @@ class Server:
         """Create a database anew, dropping one of that name with whoever is connected to it."""
         with self.connect() as connection:
             target = sql.Identifier(name)
-            connection.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(target))
+            self.drop_databases(name)
             connection.execute(
                 sql.SQL("CREATE DATABASE {} TEMPLATE {} STRATEGY file_copy").format(target, sql.Identifier(template))
             )
+
+    def drop_databases(self, *names: str) -> None:
+        """Drop those that exist, with whoever is connected to them."""
+        with self.connect() as connection:
+            for name in names:
+                connection.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
 
 
 def run_dir() -> Path:
@@ -126,15 +132,16 @@ def point_django_at(database: str, where: Server) -> None:
 
 def template(where: Server) -> str:
     """The name of the database with all migrations applied, made by whoever needs it first in this run."""
-    from django.core.management import call_command
     from django.db import connections
+
+    from coulance.platform import schema
 
     ready = run_dir() / "template.ready"
     with _one_at_a_time():
         if not ready.exists():
             where.make_database(TEMPLATE)
             point_django_at(TEMPLATE, where)
-            call_command("migrate", verbosity=0, interactive=False)
+            schema.migrate()
             connections.close_all()
             ready.touch()
     return TEMPLATE

@@ -12,6 +12,7 @@ from django.db.migrations.executor import MigrationExecutor
 from django.db.migrations.operations.base import Operation
 from psycopg.errors import LockNotAvailable
 
+from coulance.platform import from_scratch
 from coulance.platform.db import lock_key
 
 OLDEST_SERVER = 15
@@ -133,7 +134,10 @@ def migrate(*, say: Callable[[str], None] | None = None, patience_s: float = 300
         while True:
             try:
                 with _short_waits():
-                    call_command("migrate", verbosity=0, interactive=False)
+                    if is_empty():
+                        from_scratch.migrate()
+                    else:
+                        call_command("migrate", verbosity=0, interactive=False)
             except OperationalError as fault:
                 if not isinstance(fault.__cause__, LockNotAvailable):
                     raise
