@@ -118,7 +118,8 @@ class _Mail:
         one = self.of.judged.counted
         if not one.included:
             return "–"
-        return self.words.number(one.used * 100 / one.included, 0) + "\u00a0%"
+        # Rounded down, as the portal does: 100 % is said only when it is.
+        return self.words.number(one.used * 100 // one.included, 0) + "\u00a0%"
 
     def _limit(self) -> str:
         consent = self.of.judged.standing.consent
