@@ -41,7 +41,7 @@ def test_without_a_word_levels_are_absorbed_and_nothing_is_paused(town: Town) ->
     assert _told("disk/stored") == ["50 %", "80 %", "100 %"]
     assert (town.restricted("disk"), town.restricted("mail")) == ([], [])
     (mail,) = [one for one in town.mails() if one.subject.startswith("DISK has used 1")]
-    assert "119" in mail.subject
+    assert "118" in mail.subject
     kinds = {row.meter: (row.kind, row.stopped) for row in records.near_limit(at=town.at("2026-10-10T02:00"))}
     assert kinds == {"disk/stored": ("level", False), "mail/peak": ("level", False)}
     town.close("2026-10")
