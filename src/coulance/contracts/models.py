@@ -238,7 +238,9 @@ class Charge(models.Model):
     class Meta:
         db_table = "contracts_charge"
         constraints: ClassVar = [
-            models.CheckConstraint(condition=Q(kind__in=["fee", "card", "hours", "early"]), name="charge_kind"),
+            models.CheckConstraint(
+                condition=Q(kind__in=["fee", "card", "hours", "hours_back", "early"]), name="charge_kind"
+            ),
             models.CheckConstraint(condition=Q(amount__gte=0, ends_on__gte=F("starts_on")) & SAYS, name="charge_sound"),
             models.CheckConstraint(
                 condition=Q(invoice="", line__isnull=True) | (~Q(invoice="") & Q(line__gte=1)),
@@ -248,11 +250,12 @@ class Charge(models.Model):
 
 
 class Credit(models.Model):
-    """What missed responses of a period cost us: once a contract and period. Gets its credit note once."""
+    """What missed responses of a period cost us; a later revision is what late events added. Gets its note once."""
 
     contract = models.ForeignKey(Contract, on_delete=models.PROTECT, related_name="+", db_index=False)
     period_start = models.DateField()
     period_end = models.DateField()
+    revision = models.PositiveIntegerField()
     amount = models.BigIntegerField()
     currency = models.CharField(max_length=3)
     missed = models.JSONField(default=list)
@@ -264,7 +267,7 @@ class Credit(models.Model):
     class Meta:
         db_table = "contracts_credit"
         constraints: ClassVar = [
-            models.UniqueConstraint(fields=["contract", "period_start"], name="credit_once_a_period"),
+            models.UniqueConstraint(fields=["contract", "period_start", "revision"], name="credit_once_a_period"),
             models.CheckConstraint(
                 condition=Q(amount__gte=0, period_end__gt=F("period_start")) & SAYS, name="credit_sound"
             ),
