@@ -5,6 +5,7 @@
     no_data = ["colo"]        # kinds of services of which we hold no data, so that they need no backup
     overage_restricts = false # whether the contract says expressly that unpaid overage restricts the service
     [[arrears.policy]]        # without one, the default policy that is shipped
+    [arrears.backups.KEY]     # how services are backed up: see backup_terms
     [[arrears.pack]]          # a further country's law, or another for one of those that are shipped
 
 Policies and packs are parsed by core, which names every fault by its field.
@@ -16,11 +17,12 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from coulance.arrears.backup_terms import judge_backups
 from coulance_core.arrears import LawPack, Mode, Policy, parse_pack, parse_policy
 from coulance_core.arrears.default_policy import DEFAULT_POLICY
 from coulance_core.catalog.faults import Fault, TermsError
 
-_KEYS = {"mode", "no_data", "overage_restricts", "policy", "pack"}
+_KEYS = {"mode", "no_data", "overage_restricts", "policy", "pack", "backups"}
 _PACKS = Path(__file__).parent / "packs"
 
 
@@ -46,6 +48,7 @@ class Settings:
 def judge(data: Mapping[str, Any]) -> Iterable[Fault]:
     """Every fault of the table, by its field."""
     yield from _plain_faults(data)
+    yield from judge_backups(data.get("backups", {}))
     for kind, parse in (("policy", parse_policy), ("pack", parse_pack)):
         rows = data.get(kind, [])
         seen: dict[str, int] = {}

@@ -130,6 +130,9 @@ COMMANDS: dict[str, _Entry] = {
         "reload:reload", "Run web and worker anew, from what is installed now, without dropping a request."
     ),
     "migrate": _Entry("migrate:migrate", "Bring the database to this version (up does it too)."),
+    "service-backup": _Entry(
+        "service_backup:service_backup", "Back customers' services up, verify that, look whether it is still there."
+    ),
     "backup": _Entry("backup:backup", "Write database and samples to one file."),
     "restore": _Entry("backup:restore", "Bring a backup back, into a new instance."),
 }

@@ -170,12 +170,16 @@ MESSAGE_HANDLERS = {
     "document": "coulance.flows.sending.documents.Documents",
     "warning": "coulance.flows.overage_control.heard.Warnings",
 }
+# How services are backed up: makes the way that the provider file describes (arrears.ports).
+BACKUPS = "coulance.integrations.backups.factory.backup_port"
 # Who judges the tables of a provider file that rooms above the catalog own (catalog.foreign).
 PROVIDER_TABLES: dict[str, str] = {
     "arrears": "coulance.arrears.provider_table.judge",
     "contracts": "coulance.contracts.provider_table.judge",
     "sla": "coulance_core.sla.terms_file.judge",
 }
+# What makes a way to back services up from [arrears.backups] of the provider file.
+ARREARS_BACKUPS = "coulance.integrations.backups.factory.backup_port"
 # Further ways to settle an overage invoice before it is issued (flows.settling_first.ways.Source), by their class.
 SETTLE_FIRST_WAYS: list[str] = []
 # Texts of rooms that are no Django apps; the console's own are found by themselves.
@@ -185,6 +189,7 @@ PROCRASTINATE_AUTODISCOVER_MODULE_NAME = "tasks"
 # Jobs of rooms without tables, which are no Django apps.
 PROCRASTINATE_IMPORT_PATHS = [
     "coulance.flows.tasks.alarms",
+    "coulance.flows.tasks.arrears",
     "coulance.flows.tasks.audits",
     "coulance.flows.tasks.closing",
     "coulance.flows.tasks.fair_mails",
