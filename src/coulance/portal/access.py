@@ -135,6 +135,7 @@ def words(request: HttpRequest) -> dict[str, Any]:
             ("overview", "/my/", _("Services")),
             ("documents", "/my/documents", _("Documents")),
             ("statement", "/my/statement", _("Statement")),
+            ("owing", "/my/arrears", _("What you owe")),
             ("paying", "/my/paying", _("Paying")),
             ("cases", "/my/cases", _("Cases")),
             ("contacts", "/my/contacts", _("Contacts")),

@@ -2,13 +2,15 @@
 
 from django.urls import URLPattern, path
 
-from coulance.portal.views import answers, disputes, money, paying, people, services, settling, signing_in
+from coulance.portal.views import answers, disputes, money, owing, paying, people, services, settling, signing_in
 
 urlpatterns: list[URLPattern] = [
     path("answer/<str:token>", answers.answer, name="answer"),
     path("invited/<str:token>", answers.invited, name="invited"),
     path("settle/<str:token>", settling.settle, name="settle"),
     path("my/waiting/<int:document>", settling.waiting, name="portal-waiting"),
+    path("owed/<str:token>", owing.by_link, name="owed"),
+    path("my/arrears", owing.page, name="portal-owing"),
     path("contest/<str:token>", disputes.by_link, name="contest-link"),
     path("my/documents/<int:document>/contest", disputes.contest, name="portal-contest"),
     path("my/cases", disputes.cases, name="portal-cases"),

@@ -20,7 +20,7 @@ LASTS = timedelta(days=180)
 
 @dataclass(frozen=True, slots=True)
 class Owing:
-    """Whose page: a contact (external id) of an account."""
+    """Whose page: a contact (external id; empty where the mail went to several) of an account."""
 
     account: int
     contact: str
