@@ -9,6 +9,7 @@ from django.db import transaction
 from coulance.flows.rails import direct_debit, paying
 from coulance.payments import charging, collections, mandates
 from coulance.payments import queries as payments
+from coulance.platform import alarms
 from tests.payments.till import eur, faults
 from tests.rails import world
 from tests.rails.dying import DAY, do
@@ -34,10 +35,11 @@ def test_killed_at_any_step_nothing_is_collected_or_charged_twice(
     (kept,) = charging.stored_methods(accounts=[ben.id])
     with monkeypatch.context() as broken:
         broken.setattr(direct_debit, "tell", _breaks)
-        with pytest.raises(ZeroDivisionError):
-            do("planned", kept.id, ben.id, invoice)
+        do("planned", kept.id, ben.id, invoice)  # it stops no other account, and is said aloud
     assert (states(anna), world.live()) == ([], ["0 of 0"])  # claimed and told together, or neither
+    assert [one.key for one in alarms.open_alarms()] == [f"payments.rails/collecting from account {anna.id}"]
     do("planned", kept.id, ben.id, invoice)
+    assert alarms.open_alarms() == []
     with transaction.atomic():
         arrives(of(anna)[0].message_key, at(DAY, 10))
     kill_at_each("tests.rails.dying", ["filed", "charged"], kept.id, ben.id, invoice, database=committed_db)

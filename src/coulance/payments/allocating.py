@@ -3,7 +3,7 @@
 Private to the room; `operations` is the way in.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import date, datetime
 
 from coulance.ledger import operations as ledger
@@ -35,11 +35,13 @@ def allocate_receipt(
     policy: AllocationPolicy = DEFAULT_POLICY,
     beyond_choice: bool = False,
     prepaid: Money | None = None,
+    leave: Collection[str] = (),
 ) -> Allocation | None:
     """Allocate what is left of a receipt: as chosen (and beyond, by policy, if asked), or all of it by policy.
 
     With `prepaid`, that much goes to the prepaid balance instead (None is returned). Counts from `on`, but not before
-    the money was there and free. Raises `UnableToAllocateError` when nothing is left, or a choice is not open.
+    the money was there and free. The items of `leave` take no part. Raises `UnableToAllocateError` when nothing is
+    left, or a choice is not open.
     """
     booking.require_transaction("allocate_receipt")
     why = booking.require_reason(reason)
@@ -53,17 +55,24 @@ def allocate_receipt(
             raise UnableToAllocateError(f"{found.left} is left of receipt {receipt}, not {prepaid}")
         done, targets = None, [booking.Target("prepaid", prepaid, None)]
     else:
-        done, targets = _divide(found, on, choice, policy, beyond_choice or not choice)
+        done, targets = _divide(found, on, choice, policy, beyond_choice or not choice, leave)
     _write(found, on, targets, actor, at)
     record(found, "payment.allocated", targets, actor, why, at)
     return done
 
 
 def _divide(
-    found: Receipt, on: date, choice: Sequence[Choice | str], policy: AllocationPolicy, beyond: bool
+    found: Receipt,
+    on: date,
+    choice: Sequence[Choice | str],
+    policy: AllocationPolicy,
+    beyond: bool,
+    leave: Collection[str],
 ) -> tuple[Allocation, list[booking.Target]]:
     books = booking.OpenBooks([found.account])
-    done, targets = books.divide(found.left, on=on, account=found.account, choice=choice, policy=policy, beyond=beyond)
+    done, targets = books.divide(
+        found.left, on=on, account=found.account, choice=choice, policy=policy, beyond=beyond, leave=leave
+    )
     if done.unmet:
         raise UnableToAllocateError(f"nothing is open on {', '.join(done.unmet)}")
     if not done.parts:

@@ -4,7 +4,7 @@ Private to the room; `operations` is the way in.
 """
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Any
@@ -58,6 +58,8 @@ class NewReceipt:
     """None: as the provider file says ([payments] allocation)."""
     beyond_choice: bool = True
     prepaid: bool = False
+    leave: Collection[str] = ()
+    """Items that take no part: their money is coming another way."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,6 +183,7 @@ def _book_fresh(fresh: Sequence[NewReceipt], parties: dict[int, bytes], actor: s
                 choice=one.choice,
                 policy=one.policy or usual,
                 beyond=one.beyond_choice,
+                leave=one.leave,
             )
         entry = receipt_entry(
             one.method, one.amount, party=parties[one.account], source=receipt_source(receipt), on=one.received_on
@@ -285,12 +288,13 @@ class OpenBooks:
         choice: Sequence[Choice | str],
         policy: AllocationPolicy,
         beyond: bool,
+        leave: Collection[str] = (),
     ) -> tuple[Allocation, list[Target]]:
-        """Divide an amount over the account's debts, and remember what is left open of them."""
+        """Divide an amount over the account's debts but those to `leave`, and remember what is left open of them."""
         try:
             done = allocate(
                 amount,
-                self.items(account, amount.currency),
+                [item for item in self.items(account, amount.currency) if item.ref not in leave],
                 on=on,
                 choice=choice,
                 policy=policy,

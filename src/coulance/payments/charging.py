@@ -147,6 +147,8 @@ def make_payment(
         raise UnableToChargeError(f"a payment is of more than nothing, not {amount}")
     there = known_as(gateway=gateway, key=key)
     if there is not None:
+        if (there.account, there.purpose, there.amount) != (account, purpose, amount):
+            raise UnableToChargeError(f"payment {there.id} was made by this key, for something else")
         return there
     told = [[one.ref, None if one.amount is None else one.amount.minor] for one in choice]
     made = int(

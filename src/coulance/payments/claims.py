@@ -26,6 +26,22 @@ def claimed(*, accounts: Iterable[int] | None = None) -> set[str]:
     }
 
 
+def under_way(*, account: int) -> frozenset[str]:
+    """The debts of an account whose money may be coming now: in a file for the bank, or asked of a gateway; refs.
+
+    What is only planned is none: it is called off when the debt is paid another way.
+    """
+    return frozenset(
+        ref
+        for (ref,) in fetch(
+            "SELECT coalesce('document/' || c.document_id, 'opening/' || c.opening_id) FROM payments_claim c"
+            " LEFT JOIN payments_collection d ON d.id = c.collection_id"
+            " WHERE c.account_id = %s AND c.ended_at IS NULL AND (d.id IS NULL OR d.state IN ('filed', 'handed'))",
+            [account],
+        )
+    )
+
+
 def claim(
     *,
     account: int,

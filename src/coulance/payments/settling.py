@@ -3,11 +3,11 @@
 Private to the room; `operations` is the way in.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import date, datetime
 
 from coulance.ledger import operations as ledger
-from coulance.payments import booking, queries
+from coulance.payments import booking, claims, queries
 from coulance.payments.allocating import allocate_receipt, record
 from coulance.payments.booking import DEFAULT_POLICY, Booked, NewReceipt
 from coulance.payments.errors import (
@@ -32,24 +32,28 @@ def settle(
 ) -> list[Allocation]:
     """Use what an account has on hand for what it owes: money left over (the oldest first), credit, then prepaid.
 
-    For after new invoices. Nothing payable, or nothing on hand: nothing happens, however often it is asked.
+    For after new invoices. Nothing payable, or nothing on hand: nothing happens, however often it is asked. What is
+    being collected or charged is left alone: it would be paid twice.
     """
     booking.require_transaction("settle")
     ledger.lock_accounts(accounts=[account])
+    coming = claims.under_way(account=account)
     undo_credited_write_offs(account=account, on=on, actor=actor, reason=reason, at=at)
     done: list[Allocation] = []
     for found in reversed(queries.receipts(accounts=[account], with_left=True)):
-        if not _payable(account).get(found.left.currency):
+        if not _payable(account, coming).get(found.left.currency):
             continue
-        allocation = allocate_receipt(receipt=found.id, on=on, actor=actor, reason=reason, at=at, policy=policy)
+        allocation = allocate_receipt(
+            receipt=found.id, on=on, actor=actor, reason=reason, at=at, policy=policy, leave=coming
+        )
         if allocation is not None:
             done.append(allocation)
-    for code in sorted(_payable(account)):
+    for code in sorted(_payable(account, coming)):
         key = f"settle/{account}/{code}/{at.isoformat()}"
-        booked = _set_off(account, code, on, (), policy, None, key, actor, reason, at)
+        booked = _set_off(account, code, on, (), policy, None, key, actor, reason, at, leave=coming)
         if booked is not None and booked.allocation is not None:
             done.append(booked.allocation)
-    for code, owed in sorted(_payable(account).items()):
+    for code, owed in sorted(_payable(account, coming).items()):
         there = min(queries.prepaid(account=account, currency=code).minor, owed)
         if there <= 0:
             continue
@@ -61,6 +65,7 @@ def settle(
             source_key=f"settle/{account}/{code}/{at.isoformat()}/prepaid",
             reason=reason,
             policy=policy,
+            leave=coming,
         )
         allocation = booking.book(receipts=[drawn], actor=actor, at=at)[0].allocation
         if allocation is not None:
@@ -68,11 +73,14 @@ def settle(
     return done
 
 
-def _payable(account: int) -> dict[str, int]:
-    """What may be paid of the account's debts now, by currency, in minor units; disputed parts are not asked for."""
+def _payable(account: int, coming: Collection[str]) -> dict[str, int]:
+    """What may be paid of the account's debts now, by currency, in minor units.
+
+    Disputed parts are not asked for, nor what is coming another way.
+    """
     sums: dict[str, int] = {}
     for item in queries.open_items(accounts=[account]).get(account, ()):
-        if item.payable.minor > 0:
+        if item.payable.minor > 0 and item.ref not in coming:
             sums[item.open.currency] = sums.get(item.open.currency, 0) + item.payable.minor
     return sums
 
@@ -124,6 +132,7 @@ def _set_off(
     actor: str,
     reason: str,
     at: datetime,
+    leave: Collection[str] = (),
 ) -> Booked | None:
     booking.require_transaction("setting credit off")
     why, at = booking.require_reason(reason), require_aware(at)
@@ -135,7 +144,7 @@ def _set_off(
         return Booked(before.id, None, already=True)
     undo_credited_write_offs(account=account, on=on, actor=actor, reason=why, at=at)
     books = booking.OpenBooks([account])
-    listed = books.items(account, code)
+    listed = [item for item in books.items(account, code) if item.ref not in leave]
     # Freed whole, it is for no debt: only the credits take part.
     taking_part = listed if free is None else [item for item in listed if item.open.minor < 0]
     try:

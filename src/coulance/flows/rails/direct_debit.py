@@ -15,7 +15,9 @@ from coulance.catalog import queries as catalog
 from coulance.customers import queries as customers
 from coulance.flows import payments as money
 from coulance.flows.rails import wording
+from coulance.flows.rails.alone import alone
 from coulance.flows.rails.telling import people_of, tell, told_at
+from coulance.ledger import operations as ledger
 from coulance.payments import claims, collecting, collections, mandates
 from coulance.payments import queries as payments
 from coulance.payments.collections import CollectionRow, RunRow
@@ -96,11 +98,16 @@ def plan_due(*, on: date, actor: str, at: datetime, accounts: Iterable[int] | No
     with transaction.atomic():
         mandates.end_lapsed(on=on, actor=actor, at=at)
     by_account = mandates.in_force(on=on, accounts=accounts)
-    money.settle(
-        accounts=sorted(by_account), on=on, actor=actor, reason="money on hand goes before a collection", at=at
-    )
     for account in sorted(by_account):
-        with transaction.atomic():
+        with alone(f"collecting from account {account}", at=at), transaction.atomic():
+            money.settle(
+                accounts=[account],
+                on=on,
+                actor=actor,
+                reason="money on hand goes before a collection",
+                at=at,
+                policy=whole.payments.allocation,
+            )
             _plan(account, by_account[account], whole, on, actor, at, out)
     return out
 
@@ -265,9 +272,32 @@ def _untold(row: CollectionRow, whole: Catalog, on: date, at: datetime) -> str |
 
 
 def hand_over(*, run: int, actor: str, at: datetime, reason: str = "") -> tuple[RunRow, bytes]:
-    """Fetch a file for the bank: the first time, its collections are under way."""
+    """Fetch a file for the bank: the first time, its collections are under way.
+
+    What changed since it was made is looked at once more then: paid another way, contested, a mandate that ended, a day
+    that is too near. Raises `UnableToCollectError`: the file is called off, and made anew without it.
+    """
     with transaction.atomic():
+        _still_so(run, at)
         return collecting.hand_over(run=run, actor=actor, at=at, reason=reason)
+
+
+def _still_so(run: int, at: datetime) -> None:
+    rows = collections.collections(run=run, states=[CollectionState.FILED])
+    if not rows:
+        return  # fetched or called off before: `collecting.hand_over` says which
+    ledger.lock_accounts(accounts={row.account for row in rows})
+    on = at.astimezone(catalog.catalog().provider.zone_info).date()
+    signed = {one.id: one for one in mandates.mandates(accounts={row.account for row in rows})}
+    items = payments.open_items(accounts={row.account for row in rows})
+    for row in rows:
+        why = _off(row, signed[row.mandate], items.get(row.account, ()))
+        if why is None and target_day(on, ahead=1) > row.collect_on:
+            why = f"{row.collect_on} is too near for the bank"
+        if why is not None:
+            raise UnableToCollectError(
+                f"{row.end_to_end_id} can't be collected any more: {why}. Call this file off, and make it anew"
+            )
 
 
 def cancel_run(*, run: int, actor: str, reason: str, at: datetime) -> int:

@@ -36,7 +36,7 @@ def fold(*, payment: int, seen: Seen, at: datetime, actor: str = "worker") -> Pa
         row = charging.move(row, at=at, refs=seen.refs, method=seen.method[:100] or row.method)
         if seen.state is SeenState.PAID and row.receipt is None:
             row = _received(row, seen, on, actor, at)
-        elif seen.state is SeenState.PENDING and row.receipt is None and row.state != "pending":
+        elif seen.state is SeenState.PENDING and row.state in ("made", "open", "failed", "expired"):
             row = charging.move(row, at=at, state="pending", final_on=seen.final_on or on)
             _claim(row, at)
             claims.hold_claims(payment=row.id, at=at)

@@ -15,6 +15,7 @@ from django.db import transaction
 from coulance.catalog import queries as catalog
 from coulance.customers import queries as customers
 from coulance.flows.rails import wording
+from coulance.flows.rails.alone import alone
 from coulance.flows.rails.folding import fold, pay_back
 from coulance.flows.sending.wording import language_of
 from coulance.payments import agreements, charging, told
@@ -30,6 +31,7 @@ from coulance.payments.ports import (
     configured,
     gateway,
 )
+from coulance.payments.told import AskedRefund
 from coulance.platform.alarms import clear_alarm, raise_alarm
 from coulance_core.kernel import Money
 from coulance_core.payments import Choice
@@ -171,6 +173,7 @@ def charge(
     if found.account != account or found.ended_at is not None or not found.method_ref:
         raise UnableToChargeError("this way to pay is not there any more")
     whole = catalog.catalog()
+    before = charging.known_as(gateway=found.gateway, key=key)
     with transaction.atomic():
         row = charging.make_payment(
             account=account,
@@ -185,7 +188,22 @@ def charge(
             claimed=claimed,
             stored=method,
         )
-    return _ask(row, at=at)
+    return _ask(row, at=at) if before is None else _ask_again(row, at=at)
+
+
+def _ask_again(row: PaymentRow, *, at: datetime) -> PaymentRow:
+    """Find what became of a charge whose answer was never read, and ask once more only where it was not made there.
+
+    A gateway forgets our keys (Mollie within the hour): the key alone would charge a second time after a long night.
+    """
+    if row.state != "made":
+        return row
+    customer = charging.customer_ref(account=row.account, gateway=row.gateway)
+    try:
+        seen = gateway(row.gateway).find(key=row.key, customer_ref=customer)
+    except UnableToReachGatewayError:
+        return row
+    return _ask(row, at=at) if seen is None else fold(payment=row.id, seen=seen, at=at)
 
 
 def _ask(row: PaymentRow, *, at: datetime) -> PaymentRow:
@@ -342,29 +360,29 @@ def sweep(*, at: datetime) -> int:
     moved = 0
     for row in charging.payments(states=charging.LIVE, limit=2000):
         age = at - row.changed_at
-        try:
+        with alone(f"payment {row.id} at {row.gateway}", at=at, gateway=row.gateway):
             if row.state == "made" and age >= WAITS:
                 moved += _sweep_made(row, at)
             elif row.state in ("open", "pending") and age >= timedelta(hours=1):
                 moved += refresh(payment=row.id, at=at).state != row.state
-        except UnableToReachGatewayError:
-            continue
-        except GatewayRefusedError as error:
-            raise_alarm(
-                key=f"payments.gateway/{row.gateway}", severity="warning", what=f"{row.gateway} refuses: {error}", at=at
-            )
     for asked in told.refunds_open():
         row = charging.payment(payment=asked.payment)
+        with alone(f"refund {asked.refund} at {row.gateway}", at=at, gateway=row.gateway):
+            moved += _sweep_refund(row, asked, at)
+    for event in told.events(open_only=True):
+        with alone(f"event {event.id} of {event.gateway}", at=at, gateway=event.gateway):
+            do_event(event=event.id, at=at)
+            moved += 1
+    return moved
+
+
+def _sweep_refund(row: PaymentRow, asked: AskedRefund, at: datetime) -> int:
+    """A refund whose answer was never read: find it there by its key, else ask again; a refused one is booked back."""
+    fold(payment=row.id, seen=gateway(row.gateway).fetch(row.refs[0]), at=at)
+    if all(one.id != asked.id or one.state == "made" for one in told.refunds_of(payment=row.id)):
         with contextlib.suppress(GatewayRefusedError):
             _ask_refund(row, asked.id, asked.key, asked.amount, asked.reason, "worker", at)
-        moved += 1
-    for event in told.events(open_only=True):
-        try:
-            do_event(event=event.id, at=at)
-        except UnableToReachGatewayError:
-            continue
-        moved += 1
-    return moved
+    return 1
 
 
 def _sweep_made(row: PaymentRow, at: datetime) -> int:

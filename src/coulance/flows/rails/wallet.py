@@ -5,6 +5,7 @@ time, of another amount than announced, or above a limit, is not made; the next 
 """
 
 from collections import defaultdict
+from collections.abc import Container
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from hashlib import sha256
@@ -15,6 +16,7 @@ from coulance.catalog import queries as catalog
 from coulance.customers import queries as customers
 from coulance.flows import payments as money
 from coulance.flows.rails import paying, wording
+from coulance.flows.rails.alone import alone
 from coulance.flows.rails.direct_debit import portal_link
 from coulance.flows.rails.telling import tell, told_at
 from coulance.payments import agreements, charging, claims, mandates
@@ -132,7 +134,7 @@ def draw_due(*, on: date, at: datetime, actor: str, out: Ran) -> None:
         for code, stands in by_code.items():
             if stands.prepaid.minor <= 0:
                 continue
-            with transaction.atomic():
+            with alone(f"drawing on the balance of account {account}", at=at), transaction.atomic():
                 taken = claims.claimed(accounts=[account])
                 due = [
                     item
@@ -157,7 +159,7 @@ def draw_due(*, on: date, at: datetime, actor: str, out: Ran) -> None:
                     at=at,
                     choice=[Choice(item.ref, item.payable) for item in _by_policy(due)],
                 )
-            out.drawn.append((account, amount))
+                out.drawn.append((account, amount))
 
 
 def _by_policy(items: list[OpenItem]) -> list[OpenItem]:
@@ -169,58 +171,65 @@ def _by_policy(items: list[OpenItem]) -> list[OpenItem]:
 
 
 def _announce_due(on: date, at: datetime, actor: str, out: Ran) -> None:
-    whole = catalog.catalog()
-    days = whole.payments.charge_notice_days
     in_force = agreements.agreements(kind=AUTO_PAY)
     waiting = {(one.agreement, one.ref) for one in agreements.announced()}
     collected = mandates.in_force(on=on, accounts=[one.account for one in in_force])
     for agreed in in_force:
         if agreed.account in collected:
             continue  # a mandate collects already
-        taken = claims.claimed(accounts=[agreed.account])
-        method = charging.stored_method(method=agreed.stored)
-        for item in payments.open_items(accounts=[agreed.account]).get(agreed.account, ()):
-            if item.payable.minor <= 0 or item.ref in taken or (agreed.id, item.ref) in waiting:
+        with alone(f"announcing by agreement {agreed.id}", at=at):
+            _announce(agreed, waiting, on, at, actor, out)
+
+
+def _announce(
+    agreed: AgreementRow, waiting: Container[tuple[int, str]], on: date, at: datetime, actor: str, out: Ran
+) -> None:
+    whole = catalog.catalog()
+    days = whole.payments.charge_notice_days
+    taken = claims.claimed(accounts=[agreed.account])
+    method = charging.stored_method(method=agreed.stored)
+    for item in payments.open_items(accounts=[agreed.account]).get(agreed.account, ()):
+        if item.payable.minor <= 0 or item.ref in taken or (agreed.id, item.ref) in waiting:
+            continue
+        if item.due_on > on + timedelta(days=days + 7):
+            continue
+        if failed_before(agreed, item.ref):
+            continue
+        spent = charged_in_month(agreed.account, agreed.kind, at)
+        if (refusal := agreed.limits.refuses(item.payable, spent)) is not None:
+            out.refused.append((agreed.account, f"{item.ref}: {refusal.value}"))
+            continue
+        charge_on = max(item.due_on, on + timedelta(days=days + 1 if days else 0))
+        key = f"charge/{agreed.id}/{item.ref}/{at:%Y%m%d%H%M%S}"
+        with transaction.atomic():
+            told = tell(
+                key=key,
+                account=agreed.account,
+                about=item.ref,
+                at=at,
+                actor=actor,
+                write=lambda language, name, item=item, method=method, charge_on=charge_on: wording.charge_ahead(  # type: ignore[misc]
+                    label=method.label,
+                    items=[(item.number, item.payable)],
+                    on=charge_on,
+                    seller=whole.provider,
+                    language=language,
+                    name=name,
+                    link=portal_link(),
+                ),
+            )
+            if not told:
+                out.refused.append((agreed.account, f"{item.number}: there is nobody to tell"))
                 continue
-            if item.due_on > on + timedelta(days=days + 7):
-                continue
-            if failed_before(agreed, item.ref):
-                continue
-            spent = charged_in_month(agreed.account, agreed.kind, at)
-            if (refusal := agreed.limits.refuses(item.payable, spent)) is not None:
-                out.refused.append((agreed.account, f"{item.ref}: {refusal.value}"))
-                continue
-            charge_on = max(item.due_on, on + timedelta(days=days + 1 if days else 0))
-            key = f"charge/{agreed.id}/{item.ref}/{at:%Y%m%d%H%M%S}"
-            with transaction.atomic():
-                told = tell(
-                    key=key,
-                    account=agreed.account,
-                    about=item.ref,
-                    at=at,
-                    actor=actor,
-                    write=lambda language, name, item=item, method=method, charge_on=charge_on: wording.charge_ahead(  # type: ignore[misc]
-                        label=method.label,
-                        items=[(item.number, item.payable)],
-                        on=charge_on,
-                        seller=whole.provider,
-                        language=language,
-                        name=name,
-                        link=portal_link(),
-                    ),
-                )
-                if not told:
-                    out.refused.append((agreed.account, f"{item.number}: there is nobody to tell"))
-                    continue
-                agreements.announce(
-                    agreement=agreed.id,
-                    ref=item.ref,
-                    amount=item.payable,
-                    charge_on=charge_on,
-                    message_key=key,
-                    at=at,
-                )
-            out.announced.append((agreed.account, item.payable))
+            agreements.announce(
+                agreement=agreed.id,
+                ref=item.ref,
+                amount=item.payable,
+                charge_on=charge_on,
+                message_key=key,
+                at=at,
+            )
+        out.announced.append((agreed.account, item.payable))
 
 
 def failed_before(agreed: AgreementRow, ref: str) -> bool:
@@ -240,33 +249,38 @@ def _charge_announced(on: date, at: datetime, actor: str, out: Ran) -> None:
         agreed = by_id.get(waiting.agreement)
         if agreed is None:
             continue
-        items = {item.ref: item for item in payments.open_items(accounts=[agreed.account]).get(agreed.account, ())}
-        item = items.get(waiting.ref)
-        refusal = _refusal(agreed, waiting, item.payable if item is not None else None, on, at)
-        if refusal is not None:
-            with transaction.atomic():
-                agreements.settle_announcement(announcement=waiting.id, at=at, why=refusal.value)
-            out.refused.append((agreed.account, f"{waiting.ref}: {refusal.value}"))
-            continue
-        assert item is not None
-        try:
-            row = paying.charge(
-                account=agreed.account,
-                method=agreed.stored,
-                amount=waiting.amount,
-                purpose=AUTO_PAY,
-                key=f"announced-{waiting.id}",
-                claimed=[(waiting.ref, waiting.amount)],
-                said=item.number,
-                actor=actor,
-                at=at,
-            )
-        except PaymentsError as error:
-            out.refused.append((agreed.account, f"{waiting.ref}: {error}"))
-            continue
+        with alone(f"charging what was announced as {waiting.id}", at=at):
+            _charge(agreed, waiting, on, at, actor, out)
+
+
+def _charge(agreed: AgreementRow, waiting: Announced, on: date, at: datetime, actor: str, out: Ran) -> None:
+    items = {item.ref: item for item in payments.open_items(accounts=[agreed.account]).get(agreed.account, ())}
+    item = items.get(waiting.ref)
+    refusal = _refusal(agreed, waiting, item.payable if item is not None else None, on, at)
+    if refusal is not None:
         with transaction.atomic():
-            agreements.settle_announcement(announcement=waiting.id, at=at, why=row.state, payment=row.id)
-        out.charged.append((agreed.account, waiting.amount, row.state))
+            agreements.settle_announcement(announcement=waiting.id, at=at, why=refusal.value)
+        out.refused.append((agreed.account, f"{waiting.ref}: {refusal.value}"))
+        return
+    assert item is not None
+    try:
+        row = paying.charge(
+            account=agreed.account,
+            method=agreed.stored,
+            amount=waiting.amount,
+            purpose=AUTO_PAY,
+            key=f"announced-{waiting.id}",
+            claimed=[(waiting.ref, waiting.amount)],
+            said=item.number,
+            actor=actor,
+            at=at,
+        )
+    except PaymentsError as error:
+        out.refused.append((agreed.account, f"{waiting.ref}: {error}"))
+        return
+    with transaction.atomic():
+        agreements.settle_announcement(announcement=waiting.id, at=at, why=row.state, payment=row.id)
+    out.charged.append((agreed.account, waiting.amount, row.state))
 
 
 def _refusal(
@@ -301,35 +315,40 @@ def top_up_low(*, at: datetime, actor: str, out: Ran) -> None:
         if row.tops_up and row.state != "open":
             under_way[row.account] += row.amount.minor
     for agreed in agreements.agreements(kind=AUTO_TOP_UP):
-        assert agreed.below is not None
-        assert agreed.amount is not None
-        code = agreed.amount.currency
-        by = top_up(
-            balance=payments.prepaid(account=agreed.account, currency=code),
-            below=agreed.below,
-            by=agreed.amount,
-            under_way=Money(under_way[agreed.account], code),
+        with alone(f"topping up by agreement {agreed.id}", at=at):
+            _top_up(agreed, under_way[agreed.account], at, actor, out)
+
+
+def _top_up(agreed: AgreementRow, under_way: int, at: datetime, actor: str, out: Ran) -> None:
+    assert agreed.below is not None
+    assert agreed.amount is not None
+    code = agreed.amount.currency
+    by = top_up(
+        balance=payments.prepaid(account=agreed.account, currency=code),
+        below=agreed.below,
+        by=agreed.amount,
+        under_way=Money(under_way, code),
+    )
+    if by is None:
+        return
+    refusal = agreed.limits.refuses(by, charged_in_month(agreed.account, AUTO_TOP_UP, at))
+    if refusal is not None:
+        out.refused.append((agreed.account, f"top-up: {refusal.value}"))
+        return
+    try:
+        row = paying.charge(
+            account=agreed.account,
+            method=agreed.stored,
+            amount=by,
+            purpose=AUTO_TOP_UP,
+            key=f"top-up-{agreed.id}-{_how_many(agreed.account)}",
+            actor=actor,
+            at=at,
         )
-        if by is None:
-            continue
-        refusal = agreed.limits.refuses(by, charged_in_month(agreed.account, AUTO_TOP_UP, at))
-        if refusal is not None:
-            out.refused.append((agreed.account, f"top-up: {refusal.value}"))
-            continue
-        try:
-            row = paying.charge(
-                account=agreed.account,
-                method=agreed.stored,
-                amount=by,
-                purpose=AUTO_TOP_UP,
-                key=f"top-up-{agreed.id}-{_how_many(agreed.account)}",
-                actor=actor,
-                at=at,
-            )
-        except PaymentsError as error:
-            out.refused.append((agreed.account, f"top-up: {error}"))
-            continue
-        out.charged.append((agreed.account, by, row.state))
+    except PaymentsError as error:
+        out.refused.append((agreed.account, f"top-up: {error}"))
+        return
+    out.charged.append((agreed.account, by, row.state))
 
 
 def _how_many(account: int) -> int:
