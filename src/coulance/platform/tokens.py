@@ -41,6 +41,9 @@ SCOPES: dict[str, str] = {
     "webhooks:read": "read webhook endpoints and deliveries",
     "webhooks:write": "add, change, test and replay webhook endpoints",
     "audit:read": "read the audit log",
+    "probe": "hand over what a probe agent saw (made by: coulance sla agent add)",
+    "uptime:write": "send what other monitoring saw of services: heartbeats, checks, histories",
+    "uptime:read": "read outages, measures and credits of uptime",
     "metrics": "read the metrics of the instance (/metrics)",
 }
 """Every scope there is, and what it lets a token do."""

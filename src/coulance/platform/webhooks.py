@@ -48,6 +48,7 @@ EVENTS: dict[str, str] = {
     "arrears.undone": "a step of arrears was undone: its ground is gone",
     "arrears.promised": "a customer promised to pay by a day",
     "arrears.plan": "a payment plan was proposed, agreed, declined or ended",
+    "sla.credited": "a promise of uptime wasn't kept, and its credit was written down",
     "endpoint.test": "somebody asked for a test of this endpoint",
 }
 """Every event there is, and what it tells. Add yours here: an unknown one is refused."""

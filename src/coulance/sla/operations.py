@@ -405,3 +405,14 @@ def _same(before: Measure, new: NewMeasure) -> bool:
 def record_payout(*, credit: int, number: str, amount: Money, way: Pays, at: datetime, actor: str) -> None:
     """Note that so much of a credit was paid by a credit note. Inside the transaction that gave it."""
     Payout.objects.create(credit_id=credit, number=number, amount=amount.minor, way=way.value, at=at, by=actor)
+
+
+def lock_unpaid(*, account: int) -> list[CreditRow]:
+    """An account's credits that aren't wholly paid, locked against others who would pay them; in a transaction."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT c.id FROM sla_credit c JOIN sla_measure m ON m.id = c.measure_id WHERE m.account_id = %s"
+            " ORDER BY c.id FOR NO KEY UPDATE OF c",
+            [account],
+        )
+    return queries.given(account=account, unpaid=True)

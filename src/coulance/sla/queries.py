@@ -298,6 +298,11 @@ def measures(
     return [measure_row(row) for row in rows[:most]]
 
 
+def measures_by_id(ids: Collection[int]) -> list[MeasureRow]:
+    """These measures."""
+    return [measure_row(row) for row in Measure.objects.filter(pk__in=list(ids))]
+
+
 _CREDITS = (
     "SELECT c.id, c.measure_id, m.service_id, m.account_id, m.period_name, m.terms_version, c.amount, m.currency,"
     " coalesce(sum(p.amount), 0), coalesce(array_agg(p.number ORDER BY p.id) FILTER (WHERE p.id IS NOT NULL), '{}'),"

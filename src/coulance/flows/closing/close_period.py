@@ -24,6 +24,7 @@ from coulance.flows import payments
 from coulance.flows.closing.chunk import AccountDrafts, Parked, draft_chunk
 from coulance.flows.closing.terms import Closing
 from coulance.flows.closing.worker import work
+from coulance.flows.promises.crediting import credit_period
 from coulance.flows.settling_first.asking import ask_all
 from coulance.flows.settling_first.waiting import those_that_wait, waits, why
 from coulance.invoicing import history
@@ -153,6 +154,8 @@ def close_period(
     if dry_run:
         totals, parked = _dry(run, due, progress, watch, retry_parked=retry_parked)
         return CloseReport(run.name, len(due), len(not_yet), totals, parked, time.monotonic() - started, True)
+    # What wasn't kept is credited first: credits post before anything else is asked of a customer.
+    credit_period(year=year, month=month, at=at, actor=actor, accounts=due)
     with transaction.atomic():
         opened = invoicing.open_run(period=run.name, at=at, actor=actor)
         invoicing.plan_chunks(run=opened.id, chunks=list(_slices(due, CHUNK)))

@@ -173,7 +173,7 @@ def measured(one: Promised, known: Evidence, *, at: datetime, fee: Money | None 
     """What a service's period comes to by its terms, from all evidence known at an instant. `fee`: else as billed."""
     facts = facts_of(one, known, at)
     fee = fee_of(one, known.billed.get(one.service.id, ())) if fee is None else fee
-    year, month = add_months(*map(int, one.period_name.split("-")), -11)
+    year, month = add_months(int(one.period_name[:4]), int(one.period_name[5:]), -11)
     credited = sla.credited_since(one.service.id, f"{year:04d}-{month:02d}", one.period_name)
     found = credit(one.promise.terms, facts, Charges(fee, credited=Money(credited, fee.currency)))
     return Measured(one, facts, found, fee, outages_of(found))
