@@ -123,6 +123,7 @@ def test_every_address_says_whom_it_is_for() -> None:
         "settle",
         "invited",
         "contest-link",
+        "owed",
         "portal-password",
         "portal-code",
         "portal-sign-in",
