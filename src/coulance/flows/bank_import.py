@@ -230,21 +230,11 @@ def candidates(*, since: date) -> CandidateIndex:
 
 
 def _carry_out(decided: Sequence[tuple[EntryRow, Decision]], actor: str, at: datetime) -> list[Judged]:
-    """Do what was decided, booking all at once; where that is refused one by one, so that one can't hold up others."""
-    wanted = [_receipt(row, decision) for row, decision in decided if decision.outcome is Outcome.MATCH]
+    """Do what was decided: what is booked, all at once."""
     booked: dict[str, int] = {}
     refused: dict[str, str] = {}
-    try:
-        with transaction.atomic():
-            done = money.book_payments(receipts=wanted, actor=actor, at=at)
-        booked = {asked.source_key: one.receipt for asked, one in zip(wanted, done, strict=True)}
-    except PaymentsError:
-        for asked in wanted:
-            try:
-                with transaction.atomic():
-                    booked[asked.source_key] = money.book_payments(receipts=[asked], actor=actor, at=at)[0].receipt
-            except PaymentsError as error:
-                refused[asked.source_key] = str(error)
+    wanted = [_receipt(row, decision) for row, decision in decided if decision.outcome is Outcome.MATCH]
+    _book(wanted, booked, refused, actor, at)
     names = {row.id: row for row in customers.accounts(_accounts_of(decided))}
     learnt: list[tuple[int, str, str]] = []
     decisions: list[NewDecision] = []
@@ -288,6 +278,26 @@ def _carry_out(decided: Sequence[tuple[EntryRow, Decision]], actor: str, at: dat
     bank.decide_many(decisions=decisions, actor=actor, at=at)
     bank.learn_ibans(learnt=learnt, at=at)
     return out
+
+
+def _book(
+    wanted: Sequence[NewReceipt], booked: dict[str, int], refused: dict[str, str], actor: str, at: datetime
+) -> None:
+    """Book all at once; where that is refused, each half by itself, down to the one at fault: it holds up no other."""
+    if not wanted:
+        return
+    try:
+        with transaction.atomic():
+            done = money.book_payments(receipts=wanted, actor=actor, at=at)
+    except PaymentsError as error:
+        if len(wanted) == 1:
+            refused[wanted[0].source_key] = str(error)
+            return
+        middle = len(wanted) // 2
+        _book(wanted[:middle], booked, refused, actor, at)
+        _book(wanted[middle:], booked, refused, actor, at)
+    else:
+        booked |= {asked.source_key: one.receipt for asked, one in zip(wanted, done, strict=True)}
 
 
 def _accounts_of(decided: Sequence[tuple[EntryRow, Decision]]) -> set[int]:

@@ -11,6 +11,7 @@ from typing import Any
 
 from django.db import connection
 
+from coulance.payments import items_sql
 from coulance.payments.errors import UnableToFindPaymentError
 from coulance.payments.flights import came_back as came_back
 from coulance.payments.flights import in_flight as in_flight
@@ -83,57 +84,6 @@ class MandateRow:
     withdrawn_on: date | None
 
 
-_ITEMS = """
-WITH credited AS (
-  SELECT c.invoice_id AS id, sum(c.gross) AS gross FROM invoicing_document c
-   WHERE c.state = 'issued' AND c.kind = 'credit_note'
-     AND (%(accounts)s::bigint[] IS NULL OR c.account_id = ANY(%(accounts)s))
-     AND (%(on)s::date IS NULL OR c.issued_on <= %(on)s)
-   GROUP BY 1
-), paid AS (
-  SELECT a.document_id, a.opening_id, sum(a.amount) AS amount FROM payments_allocation a
-   WHERE NOT a.prepaid AND (%(accounts)s::bigint[] IS NULL OR a.account_id = ANY(%(accounts)s))
-     AND CASE WHEN %(on)s::date IS NULL THEN a.reversed_on IS NULL
-              ELSE a.effective_on <= %(on)s AND (a.reversed_on IS NULL OR a.reversed_on > %(on)s) END
-   GROUP BY 1, 2
-), held AS (
-  SELECT h.about, sum(h.amount) AS amount FROM ledger_hold h JOIN ledger_party p ON p.id = h.party_id
-   WHERE h.kind = 'dispute' AND h.about <> ''
-     AND (%(accounts)s::bigint[] IS NULL OR p.account_id = ANY(%(accounts)s))
-     AND CASE WHEN %(on)s::date IS NULL THEN h.released_at IS NULL
-              ELSE (h.placed_at AT TIME ZONE 'UTC')::date <= %(on)s
-                   AND (h.released_at IS NULL OR (h.released_at AT TIME ZONE 'UTC')::date > %(on)s) END
-   GROUP BY 1
-)
-SELECT 'document/' || d.id AS ref, d.account_id,
-       CASE WHEN 'base_invoice' IN (d.kind, about.kind) THEN 'base'
-            WHEN 'fee_invoice' IN (d.kind, about.kind) THEN 'costs'
-            WHEN 'interest_invoice' IN (d.kind, about.kind) THEN 'interest'
-            ELSE 'overage' END AS kind, d.number, d.issued_on, d.due_on, d.gross, d.currency,
-       (d.gross + coalesce(credited.gross, 0) - coalesce(paid.amount, 0))::bigint AS open, d.issued_on AS since,
-       CASE WHEN held.amount > 0 THEN
-         least(held.amount, d.gross + coalesce(credited.gross, 0) - coalesce(paid.amount, 0)) END::bigint AS held
-  FROM invoicing_document d LEFT JOIN credited ON credited.id = d.id LEFT JOIN paid ON paid.document_id = d.id
-  LEFT JOIN held ON held.about = 'document/' || d.id LEFT JOIN invoicing_document about ON about.id = d.invoice_id
- WHERE d.state = 'issued'
-   AND d.kind IN ('base_invoice', 'overage_invoice', 'debit_note', 'fee_invoice', 'interest_invoice')
-   AND (%(accounts)s::bigint[] IS NULL OR d.account_id = ANY(%(accounts)s))
-   AND (%(on)s::date IS NULL OR d.issued_on <= %(on)s)
-   AND (%(all)s OR d.gross + coalesce(credited.gross, 0) - coalesce(paid.amount, 0) <> 0)
-UNION ALL
-SELECT 'opening/' || o.id, o.account_id, o.kind, o.number, o.issued_on, o.due_on, o.gross, o.currency,
-       (o.open - coalesce(paid.amount, 0))::bigint, o.taken_on,
-       CASE WHEN held.amount > 0 THEN least(held.amount, o.open - coalesce(paid.amount, 0)) END::bigint
-  FROM payments_opening_item o LEFT JOIN paid ON paid.opening_id = o.id
-  LEFT JOIN held ON held.about = 'opening/' || o.id
- WHERE (%(accounts)s::bigint[] IS NULL OR o.account_id = ANY(%(accounts)s))
-   AND CASE WHEN %(on)s::date IS NULL THEN o.reversed_on IS NULL
-            ELSE o.taken_on <= %(on)s AND (o.reversed_on IS NULL OR o.reversed_on > %(on)s) END
-   AND (%(all)s OR o.open - coalesce(paid.amount, 0) <> 0)
-ORDER BY 2, 6, 5, 4, 1
-"""
-
-
 def _fetch(statement: str, parameters: Any) -> list[Any]:
     with connection.cursor() as cursor:
         cursor.execute(statement, parameters)
@@ -170,7 +120,8 @@ def items_since(*, accounts: Iterable[int] | None, on: date | None = None, settl
             since,
         )
         for ref, account, kind, number, issued, due, gross, code, left, since, held in _fetch(
-            _ITEMS, {"accounts": wanted, "on": on, "all": settled}
+            items_sql.OF_ALL if wanted is None else items_sql.OF_ACCOUNTS,
+            {"accounts": wanted, "on": on, "all": settled},
         )
     ]
 

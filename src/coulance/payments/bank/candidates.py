@@ -20,14 +20,15 @@ LOOK_BACK = timedelta(days=400)
 def learn_ibans(*, learnt: Iterable[tuple[int, str, str]], at: datetime) -> None:
     """Remember that accounts pay from IBANs: (account, IBAN, what it was learnt from). Known ones stay as they are."""
     require_transaction("learn_ibans")
-    rows = [(account, iban, at, source) for account, iban, source in learnt if iban_or_none(iban)]
+    rows = [(account, iban, source) for account, iban, source in learnt if iban_or_none(iban)]
     if not rows:
         return
     with connection.cursor() as cursor:
-        cursor.executemany(
-            "INSERT INTO payments_known_iban (account_id, iban, learnt_at, learnt_from) VALUES (%s, %s, %s, %s)"
-            " ON CONFLICT (account_id, iban) DO NOTHING",
-            rows,
+        cursor.execute(
+            "INSERT INTO payments_known_iban (account_id, iban, learnt_at, learnt_from)"
+            " SELECT n.account, n.iban, %s, n.source FROM unnest(%s::bigint[], %s::text[], %s::text[])"
+            " WITH ORDINALITY AS n (account, iban, source, no) ORDER BY n.no ON CONFLICT (account_id, iban) DO NOTHING",
+            [at, *(list(column) for column in zip(*rows, strict=True))],
         )
 
 

@@ -142,17 +142,25 @@ class NewDecision:
 def decide_many(*, decisions: Sequence[NewDecision], actor: str, at: datetime) -> None:
     """Write what became of entries. What was known of their batches stays."""
     require_transaction("decide_many")
-    rows = [
-        (one.state, one.account, one.receipt, at, actor, one.reason, as_json(one.match), one.entry) for one in decisions
-    ]
-    if not rows:
+    if not decisions:
         return
     with connection.cursor() as cursor:
-        cursor.executemany(
-            "UPDATE payments_bank_entry SET state = %s, account_id = %s, receipt_id = %s, decided_at = %s,"
-            " decided_by = %s, reason = %s, match = jsonb_strip_nulls(jsonb_build_object("
-            " 'batch_count', match->'batch_count', 'explains', match->'explains')) || %s::jsonb WHERE id = %s",
-            rows,
+        cursor.execute(
+            "UPDATE payments_bank_entry e SET state = d.state, account_id = d.account, receipt_id = d.receipt,"
+            " decided_at = %s, decided_by = %s, reason = d.reason, match = jsonb_strip_nulls(jsonb_build_object("
+            " 'batch_count', e.match->'batch_count', 'explains', e.match->'explains')) || d.match::jsonb"
+            " FROM unnest(%s::bigint[], %s::text[], %s::bigint[], %s::bigint[], %s::text[], %s::text[])"
+            " AS d (entry, state, account, receipt, reason, match) WHERE e.id = d.entry",
+            [
+                at,
+                actor,
+                [one.entry for one in decisions],
+                [one.state for one in decisions],
+                [one.account for one in decisions],
+                [one.receipt for one in decisions],
+                [one.reason for one in decisions],
+                [as_json(one.match) for one in decisions],
+            ],
         )
 
 

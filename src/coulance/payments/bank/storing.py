@@ -29,6 +29,26 @@ class Stored:
 
 _MANY = 1000
 """Entries of a statement from which on statistics are worth their time."""
+_AT_ONCE = 5000
+"""Entries written by one statement."""
+_COLUMNS = {
+    "no": "int",
+    "fingerprint": "bytea",
+    "booked_on": "date",
+    "value_on": "date",
+    "amount": "bigint",
+    "currency": "text",
+    "end_to_end_id": "text",
+    "structured_reference": "text",
+    "remittance": "text",
+    "counterparty_name": "text",
+    "counterparty_iban": "text",
+    "bank_ref": "text",
+    "return_reason": "text",
+    "batch": "text",
+    "match": "jsonb",
+}
+"""What an entry's row says, in the order in which `_store_entries` says it."""
 
 
 def content_of(statement: BankStatement) -> bytes:
@@ -146,8 +166,6 @@ def _store_entries(account: int, statement: int, given: BankStatement) -> int:
     salt = b"notification" if given.kind is StatementKind.NOTIFICATION else b""
     rows = [
         (
-            account,
-            statement,
             number,
             hashlib.sha256(salt + mark).digest() if salt else mark,
             entry.booked_on,
@@ -169,14 +187,14 @@ def _store_entries(account: int, statement: int, given: BankStatement) -> int:
     if not rows:
         return 0
     with connection.cursor() as cursor:
-        cursor.executemany(
-            "INSERT INTO payments_bank_entry (bank_account_id, statement_id, no, fingerprint, booked_on, value_on,"
-            " amount, currency, end_to_end_id, structured_reference, remittance, counterparty_name, counterparty_iban,"
-            " bank_ref, return_reason, batch, match, state)"
-            " VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s::jsonb, 'new')"
-            " ON CONFLICT (bank_account_id, fingerprint) DO NOTHING",
-            rows,
-        )
+        for start in range(0, len(rows), _AT_ONCE):
+            cursor.execute(
+                f"INSERT INTO payments_bank_entry (bank_account_id, statement_id, state, {', '.join(_COLUMNS)})"  # noqa: S608
+                f" SELECT %s, %s, 'new', {', '.join(f'n.{column}' for column in _COLUMNS)}"
+                f" FROM unnest({', '.join(f'%s::{type_}[]' for type_ in _COLUMNS.values())})"
+                f" AS n ({', '.join(_COLUMNS)}) ORDER BY n.no ON CONFLICT (bank_account_id, fingerprint) DO NOTHING",
+                [account, statement, *(list(column) for column in zip(*rows[start : start + _AT_ONCE], strict=True))],
+            )
         cursor.execute("SELECT count(*) FROM payments_bank_entry WHERE statement_id = %s", [statement])
         count: int = cursor.fetchone()[0]
         if count > _MANY:
