@@ -447,6 +447,18 @@ def behind(*, documents: Iterable[int]) -> dict[int, Behind]:
     return {row[0]: Behind(tuple(sorted(row[2])), row[1]) for row in rows}
 
 
+def billed_by_day(*, since: date) -> dict[str, dict[date, int]]:
+    """What was invoiced (less credit notes) to everybody since a day: minor units, by currency and day of issue."""
+    out: dict[str, dict[date, int]] = {}
+    for code, day, gross in _fetch(
+        "SELECT currency, issued_on, sum(gross)::bigint FROM invoicing_document WHERE state = 'issued'"
+        " AND kind <> 'usage_statement' AND issued_on >= %s GROUP BY 1, 2",
+        [since],
+    ):
+        out.setdefault(code, {})[day] = gross
+    return out
+
+
 def billed_since(*, accounts: Iterable[int], since: date) -> dict[int, dict[str, int]]:
     """What was invoiced (less credit notes) to these accounts since a day: minor units, by account and currency."""
     out: dict[int, dict[str, int]] = {}
