@@ -158,7 +158,7 @@ def _creditable(where: str, what: str | int) -> tuple[int, Issued, date]:
             raise UnableToFindDocumentError(f"there is no document {what!r}")
         document, account, kind, _, issued_on, period_name, start, end, currency, rounding, tax_point, stored = row[:12]
         number = row[12] or ""
-        if kind not in ("base_invoice", "overage_invoice"):
+        if kind not in ("base_invoice", "overage_invoice", "fee_invoice", "interest_invoice"):
             raise UnableToCreditError(f"{number} is a {kind.replace('_', ' ')}: only invoices are credited")
         cursor.execute(
             "SELECT l.credits_no, sum(l.net)::bigint FROM invoicing_document_line l"

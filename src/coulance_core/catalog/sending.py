@@ -28,6 +28,8 @@ class SentKind(StrEnum):
     OVERAGE_INVOICE = "overage_invoice"
     CREDIT_NOTE = "credit_note"
     DEBIT_NOTE = "debit_note"
+    FEE_INVOICE = "fee_invoice"
+    INTEREST_INVOICE = "interest_invoice"
     USAGE_STATEMENT = "usage_statement"
 
 

@@ -164,6 +164,8 @@ def account_of(line: BillLine, kind: DocumentKind, prices: PriceBasis = PriceBas
     """
     if (line.kind == "carried" or line.carried_id is not None) and prices is PriceBasis.NET:
         return CARRIED
+    if kind in (DocumentKind.FEE_INVOICE, DocumentKind.INTEREST_INVOICE):
+        return revenue("collecting" if kind is DocumentKind.FEE_INVOICE else "interest")
     in_advance = line.kind in BASE_KINDS or (line.kind == "credit" and kind is DocumentKind.BASE_INVOICE)
     return revenue("base" if in_advance else "overage")
 

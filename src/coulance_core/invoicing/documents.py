@@ -31,6 +31,10 @@ class DocumentKind(StrEnum):
     """Lowers an issued invoice, which it names: the only way to do so."""
     DEBIT_NOTE = "debit_note"
     """Takes an issued credit note back, which it names and mirrors: the only way to do so."""
+    FEE_INVOICE = "fee_invoice"
+    """Costs of collecting a debt, on a document of their own: never added to the debt, and no reason to restrict."""
+    INTEREST_INVOICE = "interest_invoice"
+    """Interest on a debt that is late, likewise."""
     USAGE_STATEMENT = "usage_statement"
     """What was used in a period, also when nothing is to be paid. Not a claim: no number series, no postings."""
 
@@ -64,10 +68,13 @@ TRANSITIONS: Mapping[DocumentState, frozenset[DocumentState]] = {
 SERIES: Mapping[DocumentKind, str] = {
     DocumentKind.BASE_INVOICE: "base",
     DocumentKind.OVERAGE_INVOICE: "overage",
+    DocumentKind.FEE_INVOICE: "base",
+    DocumentKind.INTEREST_INVOICE: "base",
     DocumentKind.CREDIT_NOTE: "credit",
     DocumentKind.DEBIT_NOTE: "credit",
 }
-"""The number series of each kind that has one: corrections of both signs share theirs."""
+"""The number series of each kind that has one: corrections of both signs share theirs; what being late costs is
+numbered with the fees."""
 
 
 def may_become(now: DocumentState, then: DocumentState) -> bool:

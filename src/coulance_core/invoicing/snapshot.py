@@ -47,7 +47,17 @@ SCHEMA: Mapping[str, Any] = {
     **_object(
         {
             "schema": {"const": SCHEMA_NAME},
-            "kind": {"enum": ["base_invoice", "overage_invoice", "credit_note", "debit_note", "usage_statement"]},
+            "kind": {
+                "enum": [
+                    "base_invoice",
+                    "overage_invoice",
+                    "credit_note",
+                    "debit_note",
+                    "fee_invoice",
+                    "interest_invoice",
+                    "usage_statement",
+                ]
+            },
             "number": {"type": ["string", "null"]},
             "issued_on": _DAY,
             "due_on": _DAY,

@@ -18,7 +18,15 @@ from coulance.invoicing.errors import UnableToFindDocumentError
 from coulance.invoicing.queries import StoredDocument
 from coulance.platform.roles import Permission
 
-KINDS = ("base_invoice", "overage_invoice", "credit_note", "debit_note", "usage_statement")
+KINDS = (
+    "base_invoice",
+    "overage_invoice",
+    "credit_note",
+    "debit_note",
+    "fee_invoice",
+    "interest_invoice",
+    "usage_statement",
+)
 
 
 @operators_only(Permission.SEE)

@@ -18,7 +18,15 @@ from coulance.invoicing.documents.words import NBSP, Words
 from coulance_core.kernel import exact
 
 SCHEMA = "coulance.document/1"
-KINDS = ("base_invoice", "overage_invoice", "credit_note", "debit_note", "usage_statement")
+KINDS = (
+    "base_invoice",
+    "overage_invoice",
+    "credit_note",
+    "debit_note",
+    "fee_invoice",
+    "interest_invoice",
+    "usage_statement",
+)
 MOST_REASONS = 3
 """Services named in the opening sentence; the others are counted there and stand in the lines."""
 
@@ -220,6 +228,8 @@ class _Document:
                 about = w(kind, invoice=invoice) if s.get("type") and w.has(kind) else w("why_credit")
             case "debit_note":
                 about = w("why_debit", note=(s.get("references") or {}).get("credit_note") or "–", invoice=invoice)
+            case "fee_invoice" | "interest_invoice":
+                about = w(f"why_{s['kind']}")
             case "usage_statement":
                 over = any(positive(u.get("charged", u.get("overage"))) for u in usage)
                 about = (

@@ -1,0 +1,207 @@
+"""Judging accounts and doing what is decided: undo first, then each act in a transaction of its own.
+
+An act is judged twice. Once for a chunk of accounts, to know what there is to do; and again in the transaction that
+does it, from facts read there, with the account's arrears locked. Killed anywhere and started again, nothing is done
+twice and nothing is lost: what was done is a fact, and the next judgement goes on from it.
+"""
+
+import logging
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from django.db import transaction
+
+from coulance.arrears import operations
+from coulance.arrears import queries as records
+from coulance.arrears.queries import CaseRow
+from coulance.catalog import queries as catalogs
+from coulance.enforcement.operations import UnableToRestrictError
+from coulance.flows import payments as money
+from coulance.flows.arrears import acting, undoing
+from coulance.flows.arrears.facts import Read, accounts_owing, read, settings
+from coulance.notices.errors import NoticesError
+from coulance.platform import alarms
+from coulance_core.arrears import Decision, Intent, Lift, Mode, decide, lifts, may_execute
+from coulance_core.kernel import require_aware
+
+_log = logging.getLogger(__name__)
+CHUNK = 200
+ROUNDS = 4
+"""How often an account is judged again in a run, where acting made a further step possible."""
+
+
+@dataclass(slots=True)
+class Ran:
+    """What a run did: accounts judged; acts done or observed, undone; what was refused at the write; what failed."""
+
+    judged: int = 0
+    done: int = 0
+    observed: int = 0
+    undone: int = 0
+    held_up: int = 0
+    refused: list[str] = field(default_factory=list)
+    failed: list[str] = field(default_factory=list)
+
+    def __str__(self) -> str:
+        return (
+            f"{self.judged} accounts judged: {self.done} acts done, {self.observed} observed, {self.undone} undone, "
+            f"{self.held_up} held up, {len(self.refused)} refused at the write, {len(self.failed)} failed"
+        )
+
+
+def run_arrears(*, at: datetime, accounts: Iterable[int] | None = None, actor: str = "worker") -> Ran:
+    """Judge these accounts, or every one that owes something or has a case, and do what is to be done.
+
+    Raises nothing for one account's trouble: it is in `failed`, an alarm says it, and the others go on.
+    """
+    require_aware(at)
+    out = Ran()
+    terms = settings()
+    known = records.accounts_in_arrears(accounts)
+    if terms is None and not known:
+        return out
+    wanted = set(known)
+    if terms is not None:
+        wanted |= set(accounts_owing() if accounts is None else accounts)
+    todo = sorted(wanted)
+    for start in range(0, len(todo), CHUNK):
+        chunk = todo[start : start + CHUNK]
+        for account, one in read(chunk, at=at, terms=terms).items():
+            out.judged += 1
+            try:
+                _one(account, one, at, actor, out)
+            except Exception as fault:  # one account's trouble must not keep the others from being undone
+                _log.exception("arrears of account %s", account)
+                out.failed.append(f"{one.account.external_id}: {type(fault).__name__}: {fault}")
+    _alarm(out, at)
+    return out
+
+
+def _one(account: int, one: Read, at: datetime, actor: str, out: Ran) -> None:
+    decision = decide(one.policy, one.facts, at, law=one.law)
+    if one.case is None and not decision.intents and not decision.held_up:
+        return  # nothing that is anybody's concern yet
+    for _ in range(ROUNDS):
+        before = out.done + out.undone + out.observed
+        for lift in decision.lifts:
+            out.undone += _undo(account, lift, at, actor)
+        for intent in decision.intents:
+            _do(account, intent, at, actor, out)
+        if out.done + out.undone + out.observed == before:
+            break
+        one = read([account], at=at)[account]
+        decision = decide(one.policy, one.facts, at, law=one.law)
+        if decision.is_quiet:
+            break
+    _note(account, decision, at, actor, out)
+
+
+def _undo(account: int, lift: Lift, at: datetime, actor: str) -> bool:
+    with transaction.atomic():
+        case = operations.lock_case(account)
+        one = read([account], at=at).get(account)
+        if case is None or one is None:
+            return False
+        now = {found.done: found for found in lifts(one.policy, one.facts, at, law=one.law)}
+        if lift.done not in now:
+            return False
+        return undoing.undo(one, case, now[lift.done], at=at, actor=actor)
+
+
+def _do(account: int, intent: Intent, at: datetime, actor: str, out: Ran) -> None:
+    try:
+        with transaction.atomic():
+            operations.lock_account(account)
+            one = read([account], at=at)[account]
+            refusal = may_execute(one.policy, one.facts, intent, at, law=one.law)
+            if refusal is not None:
+                out.refused.append(f"{one.account.external_id} {intent.step}: {refusal}")
+                return
+            case = _case(one, at, actor)
+            if one.case is None:
+                one = read([account], at=at)[account]  # a case that was opened again brings what was done in it
+                if may_execute(one.policy, one.facts, intent, at, law=one.law) is not None:
+                    return
+            acting.do(one, case, intent, at=at, actor=actor)
+    except (NoticesError, UnableToRestrictError, operations.ArrearsError) as fault:
+        out.failed.append(f"account {account} {intent.step}: {fault}")
+        return
+    if intent.observe:
+        out.observed += 1
+    else:
+        out.done += 1
+
+
+def _case(one: Read, at: datetime, actor: str) -> CaseRow:
+    if one.case is not None:
+        return one.case
+    terms = settings()
+    assert terms is not None  # without, there is no policy to open a case by
+    return operations.open_case(
+        account=one.account.id, version=one.policy.version, terms=terms.tables[one.policy.version],
+        debts=list(one.debts), at=at, actor=actor,
+    )  # fmt: skip
+
+
+def _note(account: int, decision: Decision, at: datetime, actor: str, out: Ran) -> None:
+    """Keep what is held up, when to look again, and whether the case is over."""
+    with transaction.atomic():
+        case = operations.lock_case(account)
+        one = read([account], at=at)[account]
+        if case is None:
+            if not decision.held_up:
+                return
+            case = _case(one, at, actor)
+        operations.note_refusals(case=case.id, held_up=decision.held_up, at=at)
+        operations.note_judged(case=case.id, at=at, wake=decision.wake)
+        out.held_up += len(decision.held_up)
+        standing = [act for act in one.acts if act.restriction is not None and act.undone_at is None]
+        if not one.debts and not standing:
+            operations.close_case(case=case.id, at=at, actor=actor)
+
+
+def due(*, at: datetime) -> list[int]:
+    """The accounts with a case that time has come for: those whose wake has passed, or that were never judged."""
+    return [account for account, wake in records.wakes().items() if wake is not None and wake <= at]
+
+
+def run_due(*, at: datetime, actor: str = "worker") -> Ran:
+    """Judge what time has come for, within the hour: calendars that open, promises that end."""
+    found = due(at=at)
+    return run_arrears(at=at, accounts=found, actor=actor) if found else Ran()
+
+
+DAILY_HOUR = 6
+"""When everybody is judged, in the provider's zone: after credits and what is on hand were applied in the night."""
+
+
+def is_hour_of_day(*, at: datetime) -> bool:
+    """Whether it is the hour in which everybody is judged."""
+    try:
+        zone = catalogs.catalog().provider.zone_info
+    except catalogs.UnableToFindCatalogError:
+        return False
+    return at.astimezone(zone).hour == DAILY_HOUR
+
+
+def run_day(*, at: datetime, actor: str = "worker") -> Ran:
+    """The day's run: what accounts have on hand pays what they owe first, so that no step runs for it; then all."""
+    if settings() is not None or records.accounts_in_arrears():
+        money.apply_on_hand(actor=actor, reason="before arrears are judged", at=at)
+    return run_arrears(at=at, actor=actor)
+
+
+def _alarm(out: Ran, at: datetime) -> None:
+    key = "arrears-failed"
+    if out.failed:
+        what = f"Arrears failed for {len(out.failed)} account(s), first {out.failed[0]}"
+        alarms.raise_alarm(key=key, severity="warning", what=what[:500], at=at)
+    else:
+        alarms.clear_alarm(key=key, at=at)
+
+
+def is_observing() -> bool:
+    """Whether every policy only observes."""
+    terms = settings()
+    return terms is not None and all(policy.mode is Mode.OBSERVE for policy in terms.policies)

@@ -1,0 +1,108 @@
+"""Undoing what has lost its ground, at once, by its inverse, and nothing else; and telling the customer."""
+
+from datetime import datetime
+
+from coulance.arrears import operations
+from coulance.arrears import queries as records
+from coulance.arrears.queries import CaseRow
+from coulance.enforcement import operations as enforcement
+from coulance.flows.arrears import acting, wording
+from coulance.flows.arrears.facts import Read
+from coulance.flows.sending.wording import language_of
+from coulance.notices import operations as notices
+from coulance.platform import alarms, webhooks
+from coulance_core.arrears import Act, Lift
+from coulance_core.enforcement.restrictions import Source
+from coulance_core.notices import MessageKind
+
+_TELLS = frozenset({Act.THROTTLE, Act.LIMIT, Act.DOWNGRADE, Act.SUSPEND, Act.TERMINATE, Act.BLOCK_ORDERS})
+_BY_HAND = {
+    Act.LIMIT: "Switch the features of {service} on again",
+    Act.DOWNGRADE: "Put {service} back on its plan",
+    Act.TERMINATE: "Reinstate {service}: it was ended wrongly",
+    Act.NOT_RENEW: "Renew {service} after all",
+    Act.HAND_OVER: "Recall the claim from the collector or mediator",
+    Act.CHARGE_COSTS: "Credit the collection costs: they were charged wrongly",
+    Act.CHARGE_INTEREST: "Credit the interest: it was charged wrongly",
+}
+
+
+def undo(one: Read, case: CaseRow, lift: Lift, *, at: datetime, actor: str) -> bool:
+    """Undo one act, in the transaction that records it; whether it was undone now.
+
+    What only a person can undo (an end, a charge) becomes their task, and the act counts as undone by its record: the
+    network that was taken for it is given back at once.
+    """
+    row = records.act(int(lift.done))
+    undone = operations.undo_act(
+        act=row.id, ground=lift.ground.value, wrongful_since=lift.wrongful_since, at=at, actor=actor
+    )
+    if not undone or row.observed:
+        return undone
+    if row.restriction is not None:
+        service = one.service_id(row.service)
+        assert service is not None
+        enforcement.lift(
+            service=service, source=Source.ARREARS, ref=f"arrears/{row.id}", actor=actor,
+            reason=f"{row.step}: {lift.ground.value}", at=at,
+        )  # fmt: skip
+        webhooks.emit(
+            event="restriction.lifted",
+            data={"service": row.service, "source": "arrears", "action": lift.inverse, "ref": f"arrears/{row.id}"},
+            at=at,
+        )
+    if row.act in _BY_HAND:
+        what = _BY_HAND[row.act].format(service=row.service) + f" ({one.account.external_id}: {lift.ground.value})"
+        operations.add_task(case=case.id, act=row.id, kind=lift.inverse, what=what, at=at, ref=row.service)
+    if lift.wrongful_since is not None:
+        alarms.raise_alarm(
+            key=f"arrears-wrongful:{row.id}",
+            severity="warning",
+            what=f"{one.account.external_id}: {row.step} since {lift.wrongful_since:%F %R} UTC should never have been"
+            f" ({lift.ground.value}); it is lifted, and counts as our outage",
+            at=at,
+        )
+    webhooks.emit(
+        event="arrears.undone",
+        data={
+            "account": one.account.external_id,
+            "act": row.id,
+            "step": row.step,
+            "what": row.act.value,
+            "service": row.service,
+            "ground": lift.ground.value,
+            "wrongful": lift.wrongful_since is not None,
+        },
+        at=at,
+    )
+    if row.act in _TELLS or row.act.value.startswith("notice_"):
+        _tell(one, row.id, lift, at, actor)
+    return True
+
+
+def _tell(one: Read, act: int, lift: Lift, at: datetime, actor: str) -> None:
+    to = acting.people(one.account.id, MessageKind.RESTRICTION, [lift.service] if lift.service else [])
+    if not to:
+        return
+    mail = wording.undone(
+        act=lift.act,
+        ground=lift.ground,
+        services=[lift.service] if lift.service else [],
+        wrongful=lift.wrongful_since is not None,
+        name=to[0].name if len(to) == 1 else "",
+        link=acting.link(),
+        language=language_of(to[0].language),
+    )
+    notices.queue_message(
+        key=f"arrears/undone/{act}",
+        account=one.account.id,
+        kind=MessageKind.RESTRICTION.value,
+        to=[notices.Recipient(person.address, person.name, person.ref) for person in to],
+        language=mail.language,
+        subject=mail.subject,
+        text=mail.text,
+        html=mail.html,
+        at=at,
+        about=f"arrears/{act}",
+        actor=actor,
+    )

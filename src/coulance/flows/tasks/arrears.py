@@ -1,0 +1,36 @@
+"""Jobs of arrears: every account each day, those whose time has come each hour, and one at once when a fact changed."""
+
+import logging
+
+from procrastinate import RetryStrategy
+from procrastinate.contrib.django import app
+
+from coulance.platform import clock
+
+_log = logging.getLogger(__name__)
+
+
+@app.task(retry=RetryStrategy(max_attempts=5, exponential_wait=5))
+def look(accounts: list[int]) -> None:
+    """Judge these accounts now: something of theirs changed."""
+    from coulance.flows.arrears.running import run_arrears
+
+    run_arrears(at=clock.now(), accounts=accounts)
+
+
+@app.task(retry=RetryStrategy(max_attempts=5, exponential_wait=60))
+def back_up(account: int, service: str) -> None:
+    """Back a service up, verify it and record it."""
+    from coulance.flows.arrears.backing_up import back_up as make
+
+    make(account=account, service=service, at=clock.now())
+
+
+@app.periodic(cron="7 * * * *", periodic_id="arrears_hourly")
+@app.task(queueing_lock="flows.arrears.hourly", lock="flows.arrears")
+def hourly(timestamp: int) -> None:  # noqa: ARG001 - periodic
+    """Judge those whose time has come; and everybody once a day, where the provider's day has begun: after credits."""
+    from coulance.flows.arrears import running
+
+    now = clock.now()
+    _log.info("arrears: %s", running.run_day(at=now) if running.is_hour_of_day(at=now) else running.run_due(at=now))
