@@ -1,20 +1,23 @@
 """Where the fair ways out meet the rest: prices with tax, words in Dutch, samples that come later, the books."""
 
+from datetime import date
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from coulance.flows import prices
 from coulance.flows.advice import advise
 from coulance.flows.fair_wording import advice_text, offer_text
-from coulance.flows.goodwill import grant_goodwill
+from coulance.flows.goodwill import grant_goodwill, propose_goodwill
 from coulance.flows.retroactive import accept_plan, plan_offers
 from coulance.invoicing.check import check_documents
 from coulance.invoicing.check_laws import check_charges, check_statements
 from coulance.overage import ways_out
 from coulance.overage.errors import UnableToRecordError
-from coulance_core.kernel import Money
-from coulance_core.overage.goodwill import By, Cause, Grant
+from coulance_core.kernel import Money, UnitPrice, unit
+from coulance_core.overage.goodwill import By, Cause, CostTerms, GoodwillPolicy, Grant
 from tests.closing.world import World, check_explained, table
 from tests.overage.fair import ALWAYS, NOW, ONCE, TABLES, fair_world
 
@@ -90,6 +93,31 @@ def test_prices_that_contain_their_tax(folder: Path) -> None:
         """
     )
     sound()
+
+
+def test_a_base_fee_agreed_for_the_service_is_what_it_is_compared_by(folder: Path) -> None:
+    """4.00 was agreed in place of 10.00: the larger plan is 21.00 more then, and a quarter of 4.00 is the margin."""
+    world = World(folder).provider(rest=TABLES).account()
+    world.service("vps-1", "vps-s", "2026-01-01", meter="traffic")
+    agreed: dict[str, Any] = {"words": "partner price", "actor": "test", "reason": "agreed", "at": NOW}
+    prices.agree_price(service="vps-1", amount="4.00", from_date=date(2026, 1, 1), **agreed)
+    for month in (1, 2):
+        world.use("vps-1", {f"2026-0{month}-15": 3000}).close(f"2026-0{month}")
+    world.close("2026-03")
+    (offered,) = plan_offers(number="V2026-0001")
+    assert [(o.plan.plan, str(o.difference)) for o in offered.offers] == [
+        ("vps-m", "21.00 EUR"),
+        ("vps-xl", "56.00 EUR"),
+    ]
+    costs = CostTerms((UnitPrice(Fraction(100), "EUR", unit("TB")),), margin=Fraction(1, 4))
+    (found,) = propose_goodwill(number="V2026-0001", at=NOW, cause=Cause.ATTACK, policy=GoodwillPolicy(costs=costs))
+    assert found.effect is not None
+    assert (found.effect.margin, found.effect.months) == (Money(100, "EUR"), 200)
+    # Where the fee changed within the period there is no one fee to compare by.
+    prices.agree_price(service="vps-1", amount="5.00", from_date=date(2026, 4, 10), **agreed)
+    world.use("vps-1", {"2026-04-15": 3000}).close("2026-04")
+    (offered,) = plan_offers(number="V2026-0003")
+    assert offered.why_none == "another base fee was agreed for it within the period"
 
 
 def test_samples_that_come_after_a_plan_was_taken(folder: Path) -> None:

@@ -19,7 +19,7 @@ from coulance.overage import queries as overage
 from coulance.overage import ways_out
 from coulance.platform import audit
 from coulance.services import queries as services
-from coulance.services.queries import AccountForClose, ServiceForClose, SubscriptionRow
+from coulance.services.queries import AccountForClose, PriceRow, ServiceForClose, SubscriptionRow
 from coulance_core.catalog.terms import Catalog, Measure, NotInCatalogError, PlanVersion, Pool, accumulates
 from coulance_core.invoicing import ServiceRef
 from coulance_core.invoicing.closing import ServiceFacts, wanted
@@ -176,9 +176,7 @@ def _compared(account: AccountForClose, own: ServiceForClose, at: datetime, most
     if now is None:
         raise UnableToAdviseError(f"{own.external_id} is on no plan on {today.isoformat()}")
     present = catalog.plan_version(now.plan, today)
-    for agreed in own.prices:  # what the service costs now is what was agreed for it, not its plan's price
-        if agreed.plan == now.plan and agreed.start <= today and (agreed.end is None or agreed.end > today):
-            present = at_price(present, agreed.span.price)
+    present = as_agreed(present, own.prices, today)
     candidates = sold_beside(catalog, present, today)
     spans = list(reversed(_whole_periods(account, own, at, most)))
     uses = period_uses(catalog, account, own, spans, [present, *candidates], units=now.quantity, zone=zone)
@@ -190,6 +188,14 @@ def _compared(account: AccountForClose, own: ServiceForClose, at: datetime, most
         present, candidates, uses, zone=zone, pools=pools_of(catalog, today), rounding=catalog.provider.rounding
     )
     return found, spans[-1][0]
+
+
+def as_agreed(version: PlanVersion, prices: Iterable[PriceRow], on: date) -> PlanVersion:
+    """A plan's terms as they are for one service on a day: its base fee is what was agreed for it, where that was."""
+    for agreed in prices:
+        if agreed.plan == version.plan and agreed.start <= on and (agreed.end is None or agreed.end > on):
+            return at_price(version, agreed.span.price)
+    return version
 
 
 def sold_beside(catalog: Catalog, present: PlanVersion, on: date) -> list[PlanVersion]:

@@ -12,6 +12,7 @@ from zoneinfo import ZoneInfo
 from django.db import transaction
 
 from coulance.catalog import queries as catalogs
+from coulance.flows.advice import as_agreed
 from coulance.flows.crediting import give_credit_note
 from coulance.flows.fair_terms import goodwill_policy
 from coulance.invoicing import queries as invoicing
@@ -40,6 +41,7 @@ from coulance_core.overage.goodwill import (
     propose,
     within_budget,
 )
+from coulance_core.rating.base import UnableToPriceError
 
 KINDS = frozenset({"overage", "late_usage", "carried", "minimum", "plan_difference"})
 """The lines that goodwill is for: usage. A base fee is lowered by an ordinary credit note."""
@@ -270,14 +272,15 @@ def _effect(catalog: Catalog, line: DraftLine, given: Granted, policy: GoodwillP
 
 
 def _base_fee(catalog: Catalog, line: DraftLine, on: date) -> Money | None:
-    """What the line's service pays a month anyway, on the plan it has today."""
+    """What the line's service pays a month anyway: its plan's fee of today, or what was agreed for it."""
     if line.service is None or line.service.id is None:
         return None
     for row in services.subscriptions([line.service.id]).get(line.service.id, ()):
         if row.valid_from <= on and (row.valid_until is None or row.valid_until > on):
             try:
-                version = catalog.plan_version(row.plan, on)
-            except NotInCatalogError:
+                prices = services.agreed_prices([line.service.id]).get(line.service.id, ())
+                version = as_agreed(catalog.plan_version(row.plan, on), prices, on)
+            except (NotInCatalogError, UnableToPriceError):
                 return None
             if version.base is None:
                 return None

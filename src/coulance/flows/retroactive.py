@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo
 from django.db import transaction
 
 from coulance.catalog import queries as catalogs
-from coulance.flows.advice import period_uses, pools_of, sold_beside
+from coulance.flows.advice import as_agreed, period_uses, pools_of, sold_beside
 from coulance.flows.crediting import give_credit_note
 from coulance.flows.fair_wording import difference_line
 from coulance.invoicing import operations as invoicing
@@ -36,6 +36,7 @@ from coulance_core.invoicing import (
 from coulance_core.kernel import Money
 from coulance_core.overage.advice import NotComparableError, compare
 from coulance_core.overage.retroactive import RetroactiveOffer, retroactive_offers
+from coulance_core.rating.base import UnableToPriceError
 
 USAGE = frozenset({"overage", "minimum", "maximum_discount"})
 """Kinds of lines that overage is billed by."""
@@ -216,8 +217,12 @@ def _of(
     ]
     if len(rows) != 1 or rows[0].valid_from > first or (own.ended_on is not None and own.ended_on < after):
         return none("its plan changed within the period, or it ran for a part of it")
+    turns = [day for price in own.prices if price.plan == rows[0].plan for day in (price.start, price.end) if day]
+    if any(first < day < after for day in turns):
+        return none("another base fee was agreed for it within the period")
     try:
-        present = catalog.version(lines[0].plan_version)
+        # What it pays beside is the fee that was agreed for it, where one was: the difference is to that.
+        present = as_agreed(catalog.version(lines[0].plan_version), own.prices, first)
         if _pooled(present):
             return none("its allowance is shared in a pool")
         versions = [present, *(one for one in sold_beside(catalog, present, first) if not _pooled(one))]
@@ -238,7 +243,7 @@ def _of(
             pools=pools_of(catalog, first),
             rounding=catalog.provider.rounding,
         )
-    except (NotInCatalogError, NotComparableError) as error:
+    except (NotInCatalogError, NotComparableError, UnableToPriceError) as error:
         return none(str(error))
     service = lines[0].service
     assert service is not None
