@@ -9,6 +9,7 @@ from django.db import transaction
 from coulance.catalog import queries as catalog
 from coulance.flows import payments
 from coulance.payments import operations, queries
+from coulance.platform.alarms import open_alarms
 from coulance_core.catalog.paying import PaymentTerms
 from coulance_core.payments import Method
 from tests.closing.conftest import store_here, world  # noqa: F401 - fixtures
@@ -80,6 +81,24 @@ def test_where_the_provider_says_so_a_person_decides(db: Any, terms: Book) -> No
     terms.payments = replace(terms.payments, apply_on_hand=False)
     assert settle(one) == {}
     assert one.stands() == (12100, 5000, 0)
+
+
+def test_one_account_that_fails_stops_no_other(db: Any, terms: Book, monkeypatch: pytest.MonkeyPatch) -> None:
+    bad, good = customer(), customer("good")
+    owed = {one.id: one.invoice("a", 12100) for one in (bad, good) if one.pays(5000)}
+    settles = operations.settle
+
+    def breaks(**given: Any) -> Any:
+        if given["account"] == bad.id:
+            raise RuntimeError("a row nobody thought of")
+        return settles(**given)
+
+    monkeypatch.setattr(operations, "settle", breaks)
+    assert list(payments.apply_on_hand(**ACT)) == [good.id]
+    assert [one.key for one in open_alarms()] == [f"payments.on_hand/{bad.id}"]
+    monkeypatch.setattr(operations, "settle", settles)
+    payments.apply_on_hand(**ACT)
+    assert (open_alarms(), bad.open(), good.open()) == ([], {owed[bad.id]: 7100}, {owed[good.id]: 7100})
 
 
 def test_what_is_reclaimed_is_no_money_on_hand(db: Any, terms: Book) -> None:

@@ -4,21 +4,24 @@ Accounts are customers' database ids. Each act is described, with what it refuse
 `coulance.payments.operations`; amounts beyond what is there, and acts without a reason, are refused there.
 """
 
+import logging
 from collections.abc import Callable, Sequence
 from datetime import date, datetime
 from functools import wraps
 from typing import Any, ParamSpec, TypeVar
 
-from django.db import transaction
+from django.db import InterfaceError, OperationalError, transaction
 
 from coulance.catalog import queries as catalog
 from coulance.customers import queries as customers
 from coulance.payments import operations, queries
 from coulance.payments.operations import DEFAULT_POLICY, Booked, NewReceipt
+from coulance.platform.alarms import clear_alarm, raise_alarm
 from coulance.platform.webhooks import anybody_listens, emit, emit_many
 from coulance_core.kernel import Money
 from coulance_core.payments import Allocation, AllocationPolicy, Choice, Method, ReversalKind
 
+_log = logging.getLogger(__name__)
 P = ParamSpec("P")
 R = TypeVar("R")
 
@@ -215,20 +218,33 @@ def apply_on_hand(
     """What accounts have on hand pays what they owe, as the provider's file says, after documents were issued.
 
     For these accounts (none: all), each in its own transaction. Safe at any time and as often as one likes: killed in
-    between, the next one does what is left. Gives what was done by account.
+    between, the next one does what is left. An account that fails raises an alarm and stops no other. Gives what was
+    done by account.
     """
     terms = catalog.catalog()
     if not terms.payments.apply_on_hand:
         return {}
     on = at.astimezone(terms.provider.zone_info).date()
-    return settle(
-        accounts=queries.with_means(accounts=accounts),
-        on=on,
-        actor=actor,
-        reason=reason,
-        at=at,
-        policy=terms.payments.allocation,
-    )
+    done: dict[int, list[Allocation]] = {}
+    for account in queries.with_means(accounts=accounts):
+        key = f"payments.on_hand/{account}"
+        try:
+            done |= settle(
+                accounts=[account], on=on, actor=actor, reason=reason, at=at, policy=terms.payments.allocation
+            )
+        except (InterfaceError, OperationalError):
+            raise  # the database's trouble, not the account's
+        except Exception as error:
+            _log.exception("what account %s has on hand can't be used", account)
+            raise_alarm(
+                key=key,
+                severity="warning",
+                what=f"What account {account} has on hand does not pay what it owes: {error}",
+                at=at,
+            )
+        else:
+            clear_alarm(key=key, at=at)
+    return done
 
 
 def choices(*, account: int, named: Sequence[tuple[str, Money | None]]) -> list[Choice]:
