@@ -64,7 +64,7 @@ def _limits(path: str) -> Limit | None:
         return limits.LINK
     if path in ("/my/sign-in", "/my/password", "/my/code"):
         return limits.ENTRY
-    if path.startswith(("/answer/", "/settle/", "/invited/")):
+    if path.startswith(("/answer/", "/settle/", "/invited/", "/contest/", "/owed/")):
         return limits.ANSWER
     return limits.HOOK if path.startswith("/hooks/") else None
 

@@ -5,11 +5,12 @@ compares with the armed positions: only what passed one is judged. How far round
 dies begins where the last one ended, and looking twice changes nothing.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+import logging
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from datetime import datetime
 from typing import TypeVar
 
-from django.db import transaction
+from django.db import InterfaceError, OperationalError, connection, transaction
 
 from coulance.catalog import queries as catalog_room
 from coulance.customers import queries as customers
@@ -19,11 +20,15 @@ from coulance.flows.overage_control.evaluating import Evaluated, evaluate, is_on
 from coulance.overage import arming
 from coulance.overage import operations as overage
 from coulance.overage.arming import Armed, ArmedPool
+from coulance.platform import alarms
 from coulance.services import queries as services
 from coulance.usage import operations as usage
 from coulance.usage import queries as samples
 from coulance_core.kernel import Period, require_aware
 
+_log = logging.getLogger(__name__)
+UNJUDGED = "overage.unjudged/"
+"""Alarms of accounts that can't be judged begin so."""
 _AT_ONCE = 2000
 """Services whose counters are added up together."""
 _TURNED = 1000
@@ -45,8 +50,8 @@ def round_of(*, at: datetime) -> Evaluated:
         touched = samples.touched_since(revision=since)
         owners = services.owners_of({int(series) for series in touched.series})
         for lot in _lots(owners, _AT_ONCE):
-            out.add(evaluate(owners=passed(lot, at=at), at=at))
-    out.add(evaluate(owners=arming.ended(at=at, most=_TURNED), at=at))
+            out.add(_each(passed(lot, at=at), at=at))
+    out.add(_each(arming.ended(at=at, most=_TURNED), at=at))
     if fence > since:
         with transaction.atomic():
             arming.set_watched(revision=fence, at=at)
@@ -64,12 +69,43 @@ def sweep(*, at: datetime, escalate: bool = True) -> Evaluated:
     for accounts in _lots(customers.account_ids(), 200):
         rows = services.accounts_for_close(accounts)
         owners = [(row.account.id, service.id) for row in rows for service in row.services]
-        out.add(evaluate(owners=owners, at=at, escalate=escalate))
+        out.add(_each(owners, at=at, escalate=escalate))
         if escalate:
             out.messages += tell_of_budgets(accounts=accounts, catalog=catalog_room.catalog(), at=at, actor="worker")
     with transaction.atomic():
         arming.set_watched(revision=fence, at=at)
     return out
+
+
+def _each(owners: Collection[tuple[int, int]], *, at: datetime, escalate: bool = False) -> Evaluated:
+    """Judge them, and narrow what fails down to the account at fault: it raises an alarm and stops no other's pause."""
+    try:
+        done = evaluate(owners=owners, at=at, escalate=escalate)
+    except Exception as error:
+        if isinstance(error, MemoryError | InterfaceError | OperationalError) or not connection.is_usable():
+            raise  # no account's fault
+        accounts = sorted({account for account, _ in owners})
+        if len(accounts) == 1:
+            _log.exception("account %s can't be judged", accounts[0])
+            alarms.raise_alarm(
+                key=f"{UNJUDGED}{accounts[0]}",
+                severity="critical",
+                what=f"The overage of account {accounts[0]} can't be judged: nobody is warned and nothing paused there"
+                f" until that is mended: {error}",
+                at=at,
+            )
+            return Evaluated()
+        half = set(accounts[: len(accounts) // 2])
+        done = _each([one for one in owners if one[0] in half], at=at, escalate=escalate)
+        done.add(_each([one for one in owners if one[0] not in half], at=at, escalate=escalate))
+        return done
+    if escalate:  # each is looked at by the hour: what was mended is over then
+        judged = {account for account, _ in owners}
+        for alarm in alarms.open_alarms():
+            number = alarm.key.removeprefix(UNJUDGED)
+            if number != alarm.key and int(number) in judged:
+                alarms.clear_alarm(key=alarm.key, at=at)
+    return done
 
 
 def passed(owners: Sequence[tuple[int, int]], *, at: datetime) -> list[tuple[int, int]]:

@@ -14,10 +14,12 @@ from django.db import DatabaseError, InterfaceError, connection
 
 from coulance.flows.overage_control.evaluating import Evaluated, is_on
 from coulance.flows.overage_control.rounds import round_of
+from coulance.platform import alarms
 from coulance.usage.queries import CHANNEL
 
 _log = logging.getLogger(__name__)
 
+ALARM = "overage.watcher"
 POLL_S = 5.0
 """How long a lost notice, or a period that turned, may go unnoticed."""
 IDLE_S = 30.0
@@ -44,7 +46,7 @@ class Watcher:
 
     def run(self) -> None:
         """Work until told to stop; a database that is gone is waited for."""
-        pause = 0.2
+        pause, failed = 0.2, True  # what another that died has raised is over once a round is done
         while not self._stopping.is_set():
             try:
                 self._listen()
@@ -54,10 +56,26 @@ class Watcher:
                     if self._seen is not None:
                         self._seen(done)
                 pause = 0.2
+                if failed:
+                    alarms.clear_alarm(key=ALARM, at=self._now())
+                    failed = False
                 self._sleep(POLL_S if on else IDLE_S)
             except (DatabaseError, InterfaceError, psycopg.Error) as fault:
                 _log.warning("the watcher lost its database: %s", str(fault).strip().splitlines()[:1])
                 self._disconnect()
+                self._stopping.wait(pause)
+                pause = min(pause * 2, 5.0)
+            except Exception as fault:
+                # One account's fault is narrowed down in the round: this is of all of them, and goes on being tried.
+                _log.exception("a round of the watcher failed")
+                with suppress(Exception):
+                    alarms.raise_alarm(
+                        key=ALARM,
+                        severity="critical",
+                        what=f"Overage isn't watched: nobody is warned and nothing paused until that is mended: {fault}",
+                        at=self._now(),
+                    )
+                failed = True
                 self._stopping.wait(pause)
                 pause = min(pause * 2, 5.0)
         self._disconnect()
