@@ -192,6 +192,7 @@ PROCRASTINATE_IMPORT_PATHS = [
     "coulance.flows.tasks.arrears",
     "coulance.flows.tasks.audits",
     "coulance.flows.tasks.closing",
+    "coulance.flows.tasks.contracts",
     "coulance.flows.tasks.fair_mails",
     "coulance.flows.tasks.on_hand",
     "coulance.flows.tasks.overage_control",

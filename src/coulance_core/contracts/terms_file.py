@@ -139,7 +139,8 @@ def read_terms(t: Table) -> ServiceTerms | None:
         t.fault("card", "expected at least one [[contracts.terms.card]]")
     if kind is not Kind.CARD and cards:
         t.fault("card", f"only a contract of hour cards sells cards, not one of kind {kind.value}")
-    fee, every = price or Money(0, amounts[0].currency), t.whole("every", 1)
+    fee = Money(0, amounts[0].currency) if price is None else price
+    every = t.whole("every", 1)
     if every < 1 or every > 12 or 12 % every:
         t.fault("every", f"{every} months: expected 1, 2, 3, 4, 6 or 12")
     retainer = _retainer(t, kind, fee, rate)
