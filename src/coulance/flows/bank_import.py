@@ -9,7 +9,7 @@ A dry run does all of it and takes it back.
 """
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Any
@@ -29,7 +29,7 @@ from coulance_core.kernel import Money
 from coulance_core.payments import Method, ReversalKind
 from coulance_core.payments.bank import BankStatement, StatementKind
 from coulance_core.payments.candidates import CandidateIndex
-from coulance_core.payments.decisions import Decision, Outcome, Rule
+from coulance_core.payments.decisions import Decision, Flag, Outcome, Rule
 from coulance_core.payments.matching import match
 from coulance_core.payments.payers import pays_for_many
 
@@ -188,16 +188,40 @@ def _judge_all(report: ImportReport, actor: str, at: datetime) -> None:
 
 
 def _judge(rows: Sequence[EntryRow], index: CandidateIndex, actor: str, at: datetime) -> list[Judged]:
-    decided = []
+    done: list[Judged] = []
+    decided: list[tuple[EntryRow, Decision]] = []
+    # Who paid beyond what they named: the rest goes to other debts of theirs, which only booking it tells.
+    beyond: set[int] = set()
     for row in rows:
         decision = match(row.entry, index)
+        if beyond and not beyond.isdisjoint(_concerned(decision)):
+            done += _settle(decided, index, actor, at)
+            decided, beyond = [], set()
+            decision = match(row.entry, index)
         index.consume(decision, row.entry.amount)
+        if Flag.OVERPAID in decision.flags and decision.account is not None:
+            beyond.add(decision.account)
         decided.append((row, decision))
+    return done + _settle(decided, index, actor, at)
+
+
+def _concerned(decision: Decision) -> Iterator[int]:
+    """The accounts that a decision is about, or may be."""
+    if decision.account is not None:
+        yield decision.account
+    for suggestion in decision.suggestions:
+        yield suggestion.account
+
+
+def _settle(
+    decided: Sequence[tuple[EntryRow, Decision]], index: CandidateIndex, actor: str, at: datetime
+) -> list[Judged]:
+    """Carry out, and know what is open afterwards."""
     done = _carry_out(decided, actor, at)
     touched = sorted({decision.account for _, decision in decided if decision.account is not None})
     for account, items in _open_now(touched).items():
         index.refresh(account, items)
-    for one in bank.earlier_receipts(entries=[row.id for row in rows if row.entry.amount.minor > 0]):
+    for one in bank.earlier_receipts(entries=[row.id for row, _ in decided if row.entry.amount.minor > 0]):
         index.remember(one)
     return done
 

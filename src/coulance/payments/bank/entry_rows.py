@@ -1,7 +1,7 @@
 """Entries as stored, and what became of each."""
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any, LiteralString
 
@@ -148,19 +148,11 @@ def decide_many(*, decisions: Sequence[NewDecision], actor: str, at: datetime) -
         cursor.execute(
             "UPDATE payments_bank_entry e SET state = d.state, account_id = d.account, receipt_id = d.receipt,"
             " decided_at = %s, decided_by = %s, reason = d.reason, match = jsonb_strip_nulls(jsonb_build_object("
-            " 'batch_count', e.match->'batch_count', 'explains', e.match->'explains')) || d.match::jsonb"
-            " FROM unnest(%s::bigint[], %s::text[], %s::bigint[], %s::bigint[], %s::text[], %s::text[])"
-            " AS d (entry, state, account, receipt, reason, match) WHERE e.id = d.entry",
-            [
-                at,
-                actor,
-                [one.entry for one in decisions],
-                [one.state for one in decisions],
-                [one.account for one in decisions],
-                [one.receipt for one in decisions],
-                [one.reason for one in decisions],
-                [as_json(one.match) for one in decisions],
-            ],
+            " 'batch_count', e.match->'batch_count', 'explains', e.match->'explains')) || d.match"
+            " FROM jsonb_to_recordset(%s::jsonb)"
+            " AS d (entry bigint, state text, account bigint, receipt bigint, reason text, match jsonb)"
+            " WHERE e.id = d.entry",
+            [at, actor, as_json([asdict(one) for one in decisions])],
         )
 
 

@@ -48,7 +48,7 @@ _COLUMNS = {
     "batch": "text",
     "match": "jsonb",
 }
-"""What an entry's row says, in the order in which `_store_entries` says it."""
+"""What an entry's row says."""
 
 
 def content_of(statement: BankStatement) -> bytes:
@@ -165,23 +165,23 @@ def _store_entries(account: int, statement: int, given: BankStatement) -> int:
     # A notification tells what a statement tells too: its entries never stand for the statement's.
     salt = b"notification" if given.kind is StatementKind.NOTIFICATION else b""
     rows = [
-        (
-            number,
-            hashlib.sha256(salt + mark).digest() if salt else mark,
-            entry.booked_on,
-            entry.value_on or entry.booked_on,
-            entry.amount.minor,
-            entry.amount.currency,
-            entry.end_to_end_id[:140],
-            entry.structured_reference[:140],
-            entry.remittance,
-            entry.counterparty_name[:200],
-            entry.counterparty_iban[:60],
-            entry.bank_ref[:140],
-            (entry.return_reason or ("reversal" if entry.is_reversal else ""))[:60],
-            entry.batch[:140],
-            as_json({"batch_count": entry.batch_count} if entry.batch_count else {}),
-        )
+        {
+            "no": number,
+            "fingerprint": "\\x" + (hashlib.sha256(salt + mark).digest() if salt else mark).hex(),
+            "booked_on": entry.booked_on.isoformat(),
+            "value_on": (entry.value_on or entry.booked_on).isoformat(),
+            "amount": entry.amount.minor,
+            "currency": entry.amount.currency,
+            "end_to_end_id": entry.end_to_end_id[:140],
+            "structured_reference": entry.structured_reference[:140],
+            "remittance": entry.remittance,
+            "counterparty_name": entry.counterparty_name[:200],
+            "counterparty_iban": entry.counterparty_iban[:60],
+            "bank_ref": entry.bank_ref[:140],
+            "return_reason": (entry.return_reason or ("reversal" if entry.is_reversal else ""))[:60],
+            "batch": entry.batch[:140],
+            "match": {"batch_count": entry.batch_count} if entry.batch_count else {},
+        }
         for number, (entry, mark) in enumerate(fingerprints(given), start=1)
     ]
     if not rows:
@@ -191,9 +191,9 @@ def _store_entries(account: int, statement: int, given: BankStatement) -> int:
             cursor.execute(
                 f"INSERT INTO payments_bank_entry (bank_account_id, statement_id, state, {', '.join(_COLUMNS)})"  # noqa: S608
                 f" SELECT %s, %s, 'new', {', '.join(f'n.{column}' for column in _COLUMNS)}"
-                f" FROM unnest({', '.join(f'%s::{type_}[]' for type_ in _COLUMNS.values())})"
-                f" AS n ({', '.join(_COLUMNS)}) ORDER BY n.no ON CONFLICT (bank_account_id, fingerprint) DO NOTHING",
-                [account, statement, *(list(column) for column in zip(*rows[start : start + _AT_ONCE], strict=True))],
+                f" FROM jsonb_to_recordset(%s::jsonb) AS n ({', '.join(' '.join(one) for one in _COLUMNS.items())})"
+                " ORDER BY n.no ON CONFLICT (bank_account_id, fingerprint) DO NOTHING",
+                [account, statement, as_json(rows[start : start + _AT_ONCE])],
             )
         cursor.execute("SELECT count(*) FROM payments_bank_entry WHERE statement_id = %s", [statement])
         count: int = cursor.fetchone()[0]
