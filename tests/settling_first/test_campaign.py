@@ -86,6 +86,24 @@ def test_a_batch_at_its_pace_with_habits_kept_running(provider: Town, monkeypatc
     assert client.get(found[1][:-2] + "xx").status_code == 404
 
 
+def test_an_invitation_that_fails_holds_up_nobody_after_it(provider: Town, monkeypatch: pytest.MonkeyPatch) -> None:
+    at = provider.at("2026-10-05T09:00")
+    campaigning.start(name="autumn", per_hour=9, actor="cli:root", reason="limits", at=at)
+    written = campaigning.letters.written
+    calls: list[int] = []
+
+    def breaks(*given: Any, **more: Any) -> Any:
+        calls.append(1)
+        if len(calls) == 1:
+            raise KeyError("a row nobody thought of")
+        return written(*given, **more)
+
+    monkeypatch.setattr(campaigning.letters, "written", breaks)
+    assert campaigning.send_due(at=at) == 2
+    (row,) = campaigns.campaigns()
+    assert (row.state, row.sent, row.failed) == ("done", 2, 1)
+
+
 def test_a_provisional_limit_that_nobody_confirms_lapses(provider: Town) -> None:
     at = provider.at("2026-10-05T09:00")
     campaigning.start(name="autumn", per_hour=9, actor="cli:root", reason="limits", at=at)

@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 from fractions import Fraction
 
 from django.core import signing
-from django.db import transaction
+from django.db import InterfaceError, OperationalError, transaction
 from django.utils import translation
 from django.utils.translation import gettext as _
 
@@ -180,7 +180,14 @@ def send_due(*, at: datetime, most: int = 500) -> int:
             row = campaigns.next_due(at=at)
             if row is None:
                 break
-            message, fault = _invite(row, at)
+            try:
+                with transaction.atomic():
+                    message, fault = _invite(row, at)
+            except (InterfaceError, OperationalError):
+                raise  # the database's trouble, not the invitation's
+            except Exception as error:  # it would be the next one due for ever, and nobody after it be invited
+                _log.exception("invitation %s can't be sent", row.id)
+                message, fault = "", f"{type(error).__name__}: {error}"[:200]
             campaigns.mark(invitation=row.id, message=message, fault=fault, at=at)
             sent += not fault
     with transaction.atomic():

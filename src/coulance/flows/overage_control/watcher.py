@@ -72,7 +72,7 @@ class Watcher:
                     alarms.raise_alarm(
                         key=ALARM,
                         severity="critical",
-                        what=f"Overage isn't watched: nobody is warned and nothing paused until that is mended: {fault}",
+                        what=f"Overage isn't watched: nobody is warned, nothing paused, until it is mended: {fault}",
                         at=self._now(),
                     )
                 failed = True
