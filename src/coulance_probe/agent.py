@@ -16,7 +16,8 @@ from coulance_probe.server import RefusedError, Server, ServerError
 from coulance_probe.spool import Spool
 
 log = logging.getLogger("coulance_probe")
-BATCH = 5_000
+BATCH = 2_000
+"""Looks handed over at once: with the longest of reasons each, still less than the megabyte that a server takes."""
 _FIRST_PAUSE, _LONGEST_PAUSE = 1.0, 300.0
 
 

@@ -65,7 +65,12 @@ class Office:
         self.seq = 0
 
     def add_check(self, **given: Any) -> int:
-        facts = {"kind": "http", "target": "https://web.example/", "every_s": 60, "since": OPENED} | given
+        facts: dict[str, Any] = {
+            "kind": "http",
+            "target": "https://web.example/",
+            "every_s": 60,
+            "since": OPENED,
+        } | given
         return operations.add_check(service=self.service, actor="test", at=OPENED, **facts).id
 
     @property

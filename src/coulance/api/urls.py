@@ -19,6 +19,7 @@ from coulance.api import (
     prometheus,
     restrictions,
     services,
+    uptime,
     usage,
     waiting,
     webhooks,
@@ -27,6 +28,8 @@ from coulance.api.app import api
 
 api.add_router("/usage", usage.router)
 api.add_router("/prometheus", prometheus.router)
+api.add_router("/probe", uptime.probe)
+api.add_router("/uptime", uptime.router)
 api.add_router("/accounts", accounts.router)
 api.add_router("/services", services.router)
 api.add_router("/documents", documents.router)
