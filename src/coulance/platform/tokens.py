@@ -36,6 +36,8 @@ SCOPES: dict[str, str] = {
     "payments:write": "book, allocate and reverse payments, and note refunds",
     "disputes:read": "read contested bills: cases, their steps and what they hold",
     "disputes:write": "open cases, ask, answer, decide them",
+    "contracts:read": "read service contracts, their hours, tickets and clocks",
+    "contracts:write": "write down work, tickets and what happened to them; ask for leave",
     "enforce:read": "read restrictions of services, and what was done about them",
     "enforce:write": "restrict the network of services, and lift it again",
     "webhooks:read": "read webhook endpoints and deliveries",

@@ -49,6 +49,11 @@ EVENTS: dict[str, str] = {
     "arrears.promised": "a customer promised to pay by a day",
     "arrears.plan": "a payment plan was proposed, agreed, declined or ended",
     "sla.credited": "a promise of uptime wasn't kept, and its credit was written down",
+    "contract.agreed": "a service contract was agreed",
+    "contract.ends": "notice was given of a service contract",
+    "contract.leave_answered": "a customer approved or refused work beyond their contract's cover",
+    "ticket.changed": "a ticket came in, or something happened to it",
+    "response.credited": "a promise of response wasn't kept, and its credit was posted",
     "endpoint.test": "somebody asked for a test of this endpoint",
 }
 """Every event there is, and what it tells. Add yours here: an unknown one is refused."""
