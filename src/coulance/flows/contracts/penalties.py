@@ -14,6 +14,7 @@ from coulance.contracts.tickets import standing, tickets
 from coulance.flows.contracts import billing
 from coulance.flows.crediting import give_credit_note
 from coulance.invoicing import crediting
+from coulance.platform import webhooks
 from coulance_core.invoicing import CreditRequest, CreditType
 from coulance_core.kernel import Explanation, Money, Period
 from coulance_core.sla.penalties import ResponseCredit, TicketClock, response_credit
@@ -90,6 +91,8 @@ def post(contract: ContractRow, *, actor: str, at: datetime) -> list[CreditRow]:
             )  # fmt: skip
             operations.put_on_credit_note(credit=credit.id, number=number)
             posted.append(credit)
+            told = {"contract": contract.key, "credit_note": number, "missed": list(credit.missed)}
+            webhooks.emit(event="response.credited", data=told, at=at)
             break
     return posted
 

@@ -10,7 +10,7 @@ from coulance.invoicing.documents.words import Words
 from coulance_core.contracts.fairness import Verdict
 from coulance_core.contracts.hours import CardWarning, From, Warn
 from coulance_core.contracts.terms import Cover, Kind, Work
-from coulance_core.kernel import Money
+from coulance_core.kernel import Money, Rounding
 from coulance_core.sla.clocks import State
 from coulance_core.sla.responses import Promise
 
@@ -118,7 +118,7 @@ def of_warning(contract: ContractRow, warning: CardWarning, *, name: str, link: 
 
 def of_leave(contract: ContractRow, leave: LeaveRow, *, name: str, link: str, words: Words) -> Letter:
     """The question whether work beyond cover may be done."""
-    most = Money.of(leave.rate.amount * leave.seconds / 3600, leave.rate.currency, None)
+    most = Money.of(leave.rate.amount * leave.seconds / 3600, leave.rate.currency, Rounding.UP)
     return Letter(
         subject=_("%(title)s: may we do this work?") % {"title": contract.terms.title},
         name=name,
