@@ -248,11 +248,6 @@ def accounts_in_arrears(accounts: Iterable[int] | None = None) -> list[int]:
     return list(rows.order_by("account_id").values_list("account_id", flat=True))
 
 
-def wakes() -> dict[int, datetime | None]:
-    """By account with an open case: from when time alone may change how it is judged; none: never by itself."""
-    return dict(models.Case.objects.filter(closed_at__isnull=True).values_list("account_id", "wake"))
-
-
 def recorded(accounts: Iterable[int]) -> dict[int, Recorded]:
     """What is recorded of each of these accounts, for judging it."""
     wanted = sorted(set(accounts))

@@ -8,6 +8,7 @@ from django.db import transaction
 
 from coulance.catalog import queries as catalog
 from coulance.flows import payments
+from coulance.flows.arrears.looking import look_soon
 from coulance.invoicing import crediting, debiting, queries
 from coulance.invoicing import operations as invoicing
 from coulance_core.invoicing import CreditRequest, CreditType
@@ -101,6 +102,7 @@ def reverse_credit_note(*, number: str, reason: str, actor: str, at: datetime) -
 def _use_what_is_there(number: str, actor: str, at: datetime) -> None:
     """Credit that a document leaves over pays other debts; what is on hand pays the debt that it makes."""
     account = queries.document(number=number).row.account
+    look_soon([account])
     payments.apply_on_hand(accounts=[account], actor=actor, reason=f"{number} was issued", at=at)
 
 

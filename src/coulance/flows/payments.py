@@ -14,6 +14,7 @@ from django.db import InterfaceError, OperationalError, transaction
 
 from coulance.catalog import queries as catalog
 from coulance.customers import queries as customers
+from coulance.flows.arrears.looking import look_soon
 from coulance.payments import operations, queries
 from coulance.payments.operations import DEFAULT_POLICY, Booked, NewReceipt
 from coulance.platform.alarms import clear_alarm, raise_alarm
@@ -42,6 +43,7 @@ def book_payments(*, receipts: Sequence[NewReceipt], actor: str, at: datetime) -
     with transaction.atomic():
         done = operations.book_receipts(receipts=receipts, actor=actor, at=at)
         _tell_received([(a, b) for a, b in zip(receipts, done, strict=True) if not b.already], at)
+        look_soon({one.account for one in receipts})
     return done
 
 
@@ -91,6 +93,7 @@ def allocate_payment(
         found = queries.receipt(receipt=receipt)
         data = {"receipt": receipt, "allocated": _allocated(done), "unallocated": _money(found.left)}
         emit(event="payment.allocated", data=_of(found.account) | data, at=at)
+        look_soon([found.account])
     return done
 
 
@@ -108,6 +111,7 @@ def reverse_payment(
         )
         data = {"receipt": receipt, "amount": _money(found.amount), "kind": kind.value, "on": on.isoformat()}
         emit(event="payment.reversed", data=_of(found.account) | data, at=at)
+        look_soon([found.account])
     return undone
 
 
@@ -207,6 +211,8 @@ def settle(
     for account in sorted(set(accounts)):
         with transaction.atomic():
             done = operations.settle(account=account, on=on, actor=actor, reason=reason, at=at, policy=policy)
+            if done:
+                look_soon([account])
         if done:
             out[account] = done
     return out

@@ -6,7 +6,7 @@ advance for the period that follows, credits for days that were billed and not h
 what each charge was settled at, so that late samples can be told from what was billed.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from fractions import Fraction
@@ -28,7 +28,8 @@ class ServiceFacts:
     """A service as closing sees it: who it is, what it subscribed to, and what was billed of it in advance.
 
     `pool` tells apart groups of an account that pool by themselves. `billed_until`: base fees before that civil day
-    were billed elsewhere, before the service came here.
+    were billed elsewhere, before the service came here. `still`: days [start, end) without a base fee, as it was kept
+    suspended for a whole period before them.
     """
 
     ref: ServiceRef
@@ -36,6 +37,7 @@ class ServiceFacts:
     billed: tuple[BilledSpan, ...] = ()
     pool: str = ""
     billed_until: date | None = None
+    still: tuple[tuple[date, date], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,7 +150,16 @@ def close_account(
     given_back: list[tuple[ServiceRef, DueSpan]] = []
     due_of = {} if known is None else known
     for service in services:
-        same = (service.spans, service.billed, service.billed_until, through, base_since, billing_day, zone.key)
+        same = (
+            service.spans,
+            service.billed,
+            service.billed_until,
+            service.still,
+            through,
+            base_since,
+            billing_day,
+            zone.key,
+        )
         found = due_of.get(same)
         if found is None:
             found = due_of[same] = base_due(
@@ -309,9 +320,20 @@ def _rate(use: PartUse, service: str, period: Period, zone: ZoneInfo, rounding: 
 
 
 def _billable(service: ServiceFacts) -> tuple[SubscriptionSpan, ...]:
-    if service.billed_until is None:
-        return service.spans
-    first = service.billed_until
-    return tuple(
-        replace(span, start=max(span.start, first)) for span in service.spans if span.end is None or span.end > first
-    )
+    spans = service.spans
+    if service.billed_until is not None:
+        first = service.billed_until
+        spans = tuple(
+            replace(span, start=max(span.start, first)) for span in spans if span.end is None or span.end > first
+        )
+    for start, end in service.still:
+        spans = tuple(part for span in spans for part in _without(span, start, end))
+    return spans
+
+
+def _without(span: SubscriptionSpan, start: date, end: date) -> Iterator[SubscriptionSpan]:
+    """A span without the days [start, end)."""
+    if span.start < start:
+        yield replace(span, end=start if span.end is None else min(span.end, start))
+    if span.end is None or span.end > end:
+        yield replace(span, start=max(span.start, end))

@@ -161,14 +161,10 @@ def _note(account: int, decision: Decision, at: datetime, actor: str, out: Ran) 
             operations.close_case(case=case.id, at=at, actor=actor)
 
 
-def due(*, at: datetime) -> list[int]:
-    """The accounts with a case that time has come for: those whose wake has passed, or that were never judged."""
-    return [account for account, wake in records.wakes().items() if wake is not None and wake <= at]
-
-
 def run_due(*, at: datetime, actor: str = "worker") -> Ran:
-    """Judge what time has come for, within the hour: calendars that open, promises that end."""
-    found = due(at=at)
+    """Judge every account with an open case, within the hour: calendars that open, promises that end, letters that
+    came back; and whatever changed that nobody told of."""
+    found = records.accounts_in_arrears()
     return run_arrears(at=at, accounts=found, actor=actor) if found else Ran()
 
 

@@ -17,6 +17,7 @@ from coulance.flows.closing.items import items_of
 from coulance.flows.closing.late import Late, late_usage
 from coulance.flows.closing.measuring import Proof, Request, measure
 from coulance.flows.closing.paper import buyer_of
+from coulance.flows.closing.standing_still import Days, still_days
 from coulance.flows.closing.terms import Closing
 from coulance.invoicing import holding
 from coulance.invoicing import queries as invoicing
@@ -125,8 +126,11 @@ def _draft_group(
     facts: dict[int, list[ServiceFacts]] = {}
     requests: list[Request] = []
     asked: list[tuple[int, str]] = []
+    still = still_days(
+        [service.id for row in group for service in row.services], through=period, billing_day=billing_day, zone=zone
+    )
     for row in group:
-        own = [_facts(service, billed.get(service.id, ())) for service in row.services]
+        own = [_facts(service, billed.get(service.id, ()), still.get(service.id, ())) for service in row.services]
         try:
             parts = [
                 (service, wanted(run.catalog, fact, period, zone))
@@ -205,13 +209,14 @@ def _counters_disagree(group: Sequence[AccountForClose], proof: Proof) -> dict[i
     return out
 
 
-def _facts(service: ServiceForClose, billed: Sequence[BilledSpan]) -> ServiceFacts:
+def _facts(service: ServiceForClose, billed: Sequence[BilledSpan], still: Days) -> ServiceFacts:
     return ServiceFacts(
         ServiceRef(service.external_id, service.name, service.id),
         service.spans(),
         tuple(billed),
         service.pool,
         service.billed_until,
+        still,
     )
 
 

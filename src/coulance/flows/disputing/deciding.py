@@ -12,6 +12,7 @@ from coulance.disputes import operations as disputes
 from coulance.disputes import queries as cases
 from coulance.disputes.errors import UnableToStepError
 from coulance.disputes.queries import CaseRow
+from coulance.flows.arrears.looking import look_soon
 from coulance.flows.crediting import give_credit_note
 from coulance.flows.disputing import acting, telling
 from coulance.flows.disputing.acting import Actor
@@ -119,6 +120,7 @@ def decide_case(*, case: int, choice: Choice, reason: str, actor: Actor, at: dat
         stays, due_on = to_pay(done)
         telling.tell(done, done.steps[-1], at=at, stays=stays, due_on=due_on)
         webhooks.emit(event="dispute.closed", data=telling.told(done), at=at)
+        look_soon([now.account])
         billed = Money(0, gross.currency) if invoice is None else _gross_of(invoice)
     return Decided(done, tuple(notes), invoice, Figures(decision, gross, stays, due_on, billed))
 

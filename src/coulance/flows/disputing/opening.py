@@ -15,6 +15,7 @@ from coulance.disputes import queries as cases
 from coulance.disputes.errors import UnableToFindCaseError, UnableToOpenError
 from coulance.disputes.files import Upload, checked
 from coulance.disputes.queries import CaseRow
+from coulance.flows.arrears.looking import look_soon
 from coulance.flows.disputing import acting, telling
 from coulance.flows.disputing.acting import Actor
 from coulance.invoicing import operations as invoicing
@@ -193,6 +194,7 @@ def open_dispute(
         now = cases.case(case, at=at)
         telling.tell(now, now.steps[0], at=at, stays=made.stays, due_on=made.due_on)
         webhooks.emit(event="dispute.opened", data=telling.told(now), at=at)
+        look_soon([row.account])
     assert now.clock.due_at is not None
     return Opened(case, made, now.clock.due_at)
 

@@ -14,6 +14,7 @@ from coulance.disputes import queries as cases
 from coulance.disputes.errors import UnableToStepError
 from coulance.disputes.files import Checked, Upload, checked
 from coulance.disputes.queries import CaseRow
+from coulance.flows.arrears.looking import look_soon
 from coulance.flows.disputing import acting, telling
 from coulance.flows.disputing.acting import Actor
 from coulance.flows.disputing.opening import issued
@@ -190,6 +191,7 @@ def _step(
             stays, due_on = to_pay(now)
             telling.tell(now, now.steps[-1], at=at, stays=stays, due_on=due_on)
         webhooks.emit(event=_EVENT.get(kind, "dispute.changed"), data=telling.told(now), at=at)
+        look_soon([now.account])
     return now
 
 
