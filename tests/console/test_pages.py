@@ -19,7 +19,8 @@ PAGES = [
     for page in (
         " services accounts documents plans periods periods/2026-10 quarantine collectors payments bank"
         " sending messages alarms audit operators me overage overage/unreached overage/approvals overage/waiting"
-        " overage/consents overage/pauses overage/goodwill overage/exposure overage/campaigns"
+        " overage/consents overage/pauses overage/goodwill overage/exposure overage/campaigns arrears arrears/calendar"
+        " arrears/held arrears/plans arrears/risk"
     ).split(" ")
 ]
 

@@ -66,6 +66,17 @@ def _groups() -> list[Group]:
             ],
         ),
         Group(
+            "arrears",
+            _("Arrears"),
+            [
+                Entry("arrears", _("In arrears"), "/arrears"),
+                Entry("arrears-calendar", _("What comes"), "/arrears/calendar"),
+                Entry("arrears-held", _("Held up"), "/arrears/held"),
+                Entry("arrears-plans", _("Plans and promises"), "/arrears/plans"),
+                Entry("arrears-risk", _("Money at risk"), "/arrears/risk"),
+            ],
+        ),
+        Group(
             "overage",
             _("Overage"),
             [
