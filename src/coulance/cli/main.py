@@ -83,6 +83,9 @@ COMMANDS: dict[str, _Entry] = {
         "dispute:dispute",
         "Work contested bills: only what is contested is held; the rest stays to be paid.",
     ),
+    "sla": _Entry(
+        "sla:sla", "Keep promises of uptime: checks and agents, outages, maintenance, credits; what terms would cost."
+    ),
     "credit": _Entry(
         "credit:credit", "Give a credit note on an invoice: all that is left of it, or some lines; asks before it does."
     ),

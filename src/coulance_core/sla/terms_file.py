@@ -82,6 +82,8 @@ class Promise:
     plans: tuple[str, ...] = ()
     supplier: str = ""
     services: tuple[str, ...] = ()
+    fee: Money | None = None
+    """What a supplier asks a month."""
     said: Mapping[str, Any] = field(default_factory=dict, compare=False)
     """The table as it was written: reading it again gives the same terms."""
 
@@ -196,6 +198,9 @@ def read_promise(t: Table) -> Promise | None:
     }
     quorum = _quorum(t.table("evidence"))
     plans, supplier, services = t.texts("plans"), t.text("supplier", ""), t.texts("services")
+    fee = t.money("fee")
+    if supplier and fee is None:
+        t.fault("fee", 'what the supplier asks a month is needed, such as "250.00 EUR": credits are parts of it')
     if not supplier:
         if fields["claim"].days is not None:
             t.fault("claim_days", "only suppliers' terms wait for a claim: ours are credited unasked")
@@ -211,7 +216,7 @@ def read_promise(t: Table) -> Promise | None:
     terms = _sound(t, "", lambda: UptimeTerms(f"{name}@{valid_from.isoformat()}", models=models, **fields))
     if terms is None or quorum is None:
         return None
-    return Promise(name, valid_from, terms, quorum, plans, supplier, services, t.data)
+    return Promise(name, valid_from, terms, quorum, plans, supplier, services, fee, t.data)
 
 
 def _sound(t: Table, name: str, make: Callable[[], _T]) -> _T | None:

@@ -237,7 +237,10 @@ def _on_lines(rows: Sequence[CreditRow], zone: ZoneInfo) -> tuple[dict[str, list
     rest = zero
     for row in rows:
         due = row.left
-        for line in sorted(lines[row.service], key=lambda one, row=row: not _covers(one, *periods[row.measure])):
+        period = periods[row.measure]
+        own = [one for one in lines[row.service] if _covers(one, *period)]
+        others = [one for one in lines[row.service] if not _covers(one, *period)]
+        for line in (*own, *others):
             if (line.invoice, line.line) not in left:
                 left |= {(line.invoice, one.no): one.left for one in notes.creditable_lines(line.invoice)}
             there = left.get((line.invoice, line.line), zero)

@@ -32,6 +32,8 @@ _FOR_EVER = 2**60
 _SETTLES = 10 * 60 * 1_000_000
 """Looks are on their way for some minutes; what is younger isn't unknown yet."""
 _MOST_SHOWN = 200
+RECENT = 5 * 60 * 1_000_000
+"""What was down within this is down now."""
 
 
 @dataclass(frozen=True)

@@ -130,3 +130,13 @@ def instant(value: Any, where: str) -> datetime:
             f"{where} is {value!r}: expected an instant, such as 2026-10-05T10:00:00Z"
         ) from None
     return found if found.tzinfo else found.replace(tzinfo=UTC)
+
+
+def git_log(text: str) -> list[tuple[datetime, str]]:
+    """The lines of `git log --format='%cI %s'`: when, and the message."""
+    out = []
+    for number, line in enumerate(text.splitlines(), 1):
+        at, _, message = line.partition(" ")
+        if line.strip():
+            out.append((instant(at, f"line {number}"), message))
+    return out
