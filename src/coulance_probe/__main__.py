@@ -15,13 +15,16 @@ from coulance_probe.checks import Check, look
 from coulance_probe.server import RefusedError, Server, ServerError
 from coulance_probe.spool import Spool
 
-_KEYS = {"server": str, "name": str, "token_file": str, "spool": str}
+_TEXTS = ("server", "name", "token_file", "spool")
+_SECONDS = {"hand_over_s": 2.0, "retry_s": 1.0}
+"""How often looks are handed over, and how soon that is tried again at first; as they are when not given."""
+_KEYS = (*_TEXTS, *_SECONDS)
 
 
 def main(arguments: list[str] | None = None) -> int:
     """The command. Returns its exit status: 0, or 2 where the configuration or the token is wrong."""
     parser = argparse.ArgumentParser(prog="coulance-probe", description=__doc__)
-    parser.add_argument("config", type=Path, help="a TOML file: server, name, token_file, spool")
+    parser.add_argument("config", type=Path, help=f"a TOML file: {', '.join(_KEYS)}")
     parser.add_argument("--once", action="store_true", help="look once, print, hand nothing over")
     parser.add_argument("--version", action="version", version=VERSION)
     options = parser.parse_args(arguments)
@@ -42,7 +45,7 @@ def main(arguments: list[str] | None = None) -> int:
         server.close()
 
 
-def read_config(path: Path) -> dict[str, str]:
+def read_config(path: Path) -> dict[str, Any]:
     """The configuration. Raises `ValueError` that names the file and key."""
     try:
         found: dict[str, Any] = tomllib.loads(path.read_text("utf-8"))
@@ -53,16 +56,19 @@ def read_config(path: Path) -> dict[str, str]:
     for key in found:
         if key not in _KEYS:
             raise ValueError(f"{path}: unknown key {key!r}: expected {', '.join(_KEYS)}")
-    for key, kind in _KEYS.items():
-        if key in found and (not isinstance(found[key], kind) or not found[key]):
+    for key in _TEXTS:
+        if key in found and (not isinstance(found[key], str) or not found[key]):
             raise ValueError(f"{path}: {key} is {found[key]!r}: expected a text")
+    for key in _SECONDS:
+        if key in found and (type(found[key]) not in (int, float) or not 0.05 <= found[key] <= 60):
+            raise ValueError(f"{path}: {key} is {found[key]!r}: expected seconds, from 0.05 to 60")
     for key in ("server", "name"):
         if key not in found:
             raise ValueError(f"{path}: {key!r} is missing")
     return found
 
 
-def _token(config: dict[str, str], path: Path) -> str:
+def _token(config: dict[str, Any], path: Path) -> str:
     token = os.environ.get("COULANCE_PROBE_TOKEN", "")
     if not token and "token_file" in config:
         file = path.parent / config["token_file"]
@@ -89,9 +95,9 @@ def _once(server: Server) -> int:
     return 0
 
 
-def _run(config: dict[str, str], server: Server, path: Path) -> int:
+def _run(config: dict[str, Any], server: Server, path: Path) -> int:
     spool = Spool(path.parent / config.get("spool", "coulance-probe.db"))
-    agent = Agent(config["name"], server, spool)
+    agent = Agent(config["name"], server, spool, **{key: config.get(key, usual) for key, usual in _SECONDS.items()})
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: agent.stop())
     try:

@@ -18,7 +18,7 @@ from coulance_probe.spool import Spool
 log = logging.getLogger("coulance_probe")
 BATCH = 2_000
 """Looks handed over at once: with the longest of reasons each, still less than the megabyte that a server takes."""
-_FIRST_PAUSE, _LONGEST_PAUSE = 1.0, 300.0
+_LONGEST_PAUSE = 300.0
 
 
 def now_micros() -> int:
@@ -43,12 +43,13 @@ class Agent:
         *,
         refresh_s: float = 60.0,
         hand_over_s: float = 2.0,
+        retry_s: float = 1.0,
         threads: int = 32,
         clock: Callable[[], int] = now_micros,
         looks: Callable[[Check], Look] = look,
     ) -> None:
         self._name, self._server, self._spool = name, server, spool
-        self._refresh_s, self._hand_over_s = refresh_s, hand_over_s
+        self._refresh_s, self._hand_over_s, self._retry_s = refresh_s, hand_over_s, retry_s
         self._clock, self._look = clock, looks
         self._stop = threading.Event()
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="look")
@@ -117,15 +118,15 @@ class Agent:
                 self._running.discard(check.id)
 
     def _handing_over(self) -> None:
-        pause = _FIRST_PAUSE
+        pause = self._retry_s
         while not self._stop.is_set():
             try:
                 while self._give(BATCH) == BATCH and not self._stop.is_set():
                     pass
-                pause = _FIRST_PAUSE
+                pause = self._retry_s
                 self._stop.wait(self._hand_over_s)
             except (ServerError, RefusedError) as error:
-                log.warning("%s; %s looks wait, next try in %.0f s", error, len(self._spool), pause)
+                log.warning("%s; %s looks wait, next try in %.1f s", error, len(self._spool), pause)
                 self._stop.wait(pause)
                 pause = min(pause * 2, _LONGEST_PAUSE)
 

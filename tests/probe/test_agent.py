@@ -20,6 +20,8 @@ from tests.probe.collector import Collector
 
 CHECKS = [{"id": n, "kind": "tcp", "target": "127.0.0.1:9", "every_s": 0.2, "timeout_s": 0.1} for n in (1, 2, 3)]
 
+QUICK = "hand_over_s = 0.1\nretry_s = 0.1\n"
+
 
 def until(condition: Callable[[], bool], within: float = 10) -> None:
     give_up = time.monotonic() + within
@@ -49,7 +51,7 @@ def test_it_goes_on_while_the_server_is_broken_and_deaf_and_loses_nothing(
         return Look(check.id != 2, 5, "" if check.id != 2 else "refused")
 
     server = Server(url, "secret")
-    agent = Agent("ams", server, spool, refresh_s=60, hand_over_s=0.05, looks=looks)
+    agent = Agent("ams", server, spool, refresh_s=60, hand_over_s=0.05, retry_s=0.1, looks=looks)
     thread = threading.Thread(target=agent.run)
     thread.start()
     until(lambda: len(one.looks) >= 3)
@@ -70,7 +72,7 @@ def test_it_goes_on_while_the_server_is_broken_and_deaf_and_loses_nothing(
 
 
 def start(folder: Path, url: str) -> subprocess.Popen[bytes]:
-    (folder / "p.toml").write_text(f'server = "{url}"\nname = "ams"\nspool = "s.db"\n')
+    (folder / "p.toml").write_text(f'server = "{url}"\nname = "ams"\nspool = "s.db"\n{QUICK}')
     environment = {"PATH": os.environ["PATH"], "COULANCE_PROBE_TOKEN": "secret", "PYTHONPATH": "src"}
     return subprocess.Popen([sys.executable, "-m", "coulance_probe", str(folder / "p.toml")], env=environment)
 
@@ -152,6 +154,7 @@ def test_looks_are_spread_and_the_same_after_a_restart() -> None:
         ("", "'server' is missing"),
         ('server = "https://x"\nname = 3', "name is 3"),
         ('server = "https://x"\nname = "a"\nport = 1', "unknown key 'port'"),
+        ('server = "https://x"\nname = "a"\nretry_s = 0', "retry_s is 0: expected seconds, from 0.05 to 60"),
         ("server = ", "Invalid value"),
         ('server = "https://x"\nname = "a"', "no token"),
         ('server = "https://x"\nname = "a"\ntoken_file = "none"', "No such file"),

@@ -17,6 +17,7 @@ import pytest
 from coulance_core.sla.evidence import Bound, Quorum, Samples, judge
 from coulance_core.sla.intervals import Spans
 from tests.probe.collector import Collector
+from tests.probe.test_agent import QUICK
 
 PROBES = ("a", "b", "c")
 EVERY = 0.4
@@ -116,7 +117,8 @@ def test_stopped_slowed_and_cut_off(net: Net, tmp_path: Path) -> None:
         for name in PROBES:
             folder = tmp_path / name
             folder.mkdir()
-            (folder / "p.toml").write_text(f'server = "http://127.0.0.1:{port}"\nname = "{name}"\nspool = "s.db"\n')
+            config = f'server = "http://127.0.0.1:{port}"\nname = "{name}"\nspool = "s.db"\n{QUICK}'
+            (folder / "p.toml").write_text(config)
             net.start(name, sys.executable, "-c", _TUNNEL, str(port), f"{net.subnet}.1", str(port))
             net.start(name, sys.executable, "-m", "coulance_probe", str(folder / "p.toml"), COULANCE_PROBE_TOKEN=name)
         until(lambda: {token for token, _ in collector.looks} == set(PROBES))
