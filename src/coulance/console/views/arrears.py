@@ -198,7 +198,7 @@ def calendar(request: HttpRequest) -> HttpResponse:
     accounts = records.accounts_in_arrears()
     several = accounts[:MOST]
     found = []
-    for account, one in read(several, at=at).items():
+    for account, one in (read(several, at=at) if several else {}).items():
         found += [(item, account) for item in standing.coming(one, at, days=ahead, language=language)]
     found.sort(key=lambda pair: (pair[0].on, pair[1]))
     names = names_of(account for _item, account in found)

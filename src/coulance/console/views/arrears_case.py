@@ -13,6 +13,7 @@ from django.views.decorators.http import require_GET, require_POST
 
 from coulance.arrears.errors import ArrearsError
 from coulance.arrears.queries import PlanRow
+from coulance.catalog.queries import UnableToFindCatalogError
 from coulance.console.access import operators_only, who
 from coulance.console.acts import Done, UnableToActError, day_of, new_token, once, reason_of
 from coulance.console.views import arrears as boards
@@ -62,7 +63,10 @@ def decide(request: HttpRequest) -> HttpResponse:
 
 
 def _acted(request: HttpRequest, acts: dict[str, Doing]) -> HttpResponse:
-    account = _account(request.POST.get("account", ""))
+    try:
+        account = customers.account(request.POST.get("account", ""))
+    except UnableToFindAccountError as fault:
+        return boards.show_plans(request, str(fault))
     back = request.POST.get("back", "")
     to = back if back == "/arrears/plans" else boards.case_page(account.external_id)
     try:
@@ -187,7 +191,10 @@ def _retrieval(request: HttpRequest, account: AccountRow, actor: str, reason: st
 
 def _page(request: HttpRequest, account: AccountRow, fault: str = "") -> HttpResponse:
     at, language = clock.now(), translation.get_language() or "en"
-    found = standing.standing(account=account.id, at=at, days=DAYS, language=language)
+    try:
+        found = standing.standing(account=account.id, at=at, days=DAYS, language=language)
+    except UnableToFindCatalogError:
+        found = None
     values: dict[str, Any] = {
         "account": account,
         "here": "arrears",

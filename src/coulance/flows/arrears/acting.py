@@ -16,7 +16,7 @@ from coulance.arrears.queries import ActRow, CaseRow
 from coulance.customers import queries as customers
 from coulance.enforcement import operations as enforcement
 from coulance.flows import letters
-from coulance.flows.arrears import backing_up, charging, wording
+from coulance.flows.arrears import backing_up, charging, links, wording
 from coulance.flows.arrears.facts import Read
 from coulance.flows.sending.wording import language_of
 from coulance.notices import operations as notices
@@ -168,9 +168,15 @@ def _restrict(doing: Doing, action: Action, rate_bps: int | None) -> int:
 # Telling
 
 
-def link() -> str:
-    """Where a customer sees what is owed, and every way to stop what comes."""
+def page() -> str:
+    """The same page for who signs in: its address can be typed."""
     return f"{letters.base()}/my/arrears"
+
+
+def link(account: int, refs: Sequence[str], at: datetime) -> str:
+    """Where a customer sees what is owed and every way to stop what comes, without signing in: for the contact who is
+    written to, or for several of them."""
+    return links.url(links.Owing(account, refs[0] if len(refs) == 1 else ""), at=at)
 
 
 def _tell(doing: Doing) -> list[str]:
@@ -211,7 +217,8 @@ def _by_mail(doing: Doing, key: str) -> bool:
     if not to:
         return False
     name = to[0].name if len(to) == 1 else ""
-    mail = wording.notice(_told(doing), name=name, link=link(), language=language_of(to[0].language))
+    to_page = link(doing.one.account.id, [person.ref for person in to], doing.at)
+    mail = wording.notice(_told(doing), name=name, link=to_page, language=language_of(to[0].language))
     notices.queue_message(
         key=key,
         account=doing.one.account.id,
@@ -234,7 +241,7 @@ def _by_post(doing: Doing, key: str) -> bool:
     lines = [account.name, *account.address, account.country]
     if not account.address:
         return False
-    mail = wording.notice(_told(doing), name=account.name, link=link(), language=language_of(account.language))
+    mail = wording.notice(_told(doing), name=account.name, link=page(), language=language_of(account.language))
     notices.queue_messages(
         [
             notices.NewMessage(
@@ -258,13 +265,13 @@ def _by_text(doing: Doing, key: str) -> bool:
     phones = [one for one in customers.contacts([doing.one.account.id]) if one.phone and "sms" in one.channels]
     if not phones:
         return False
-    mail = wording.notice(_told(doing), name="", link=link(), language=language_of(phones[0].language))
+    mail = wording.notice(_told(doing), name="", link=page(), language=language_of(phones[0].language))
     notices.queue_messages(
         [
             notices.NewMessage(
                 key=key, account=doing.one.account.id, kind=MessageKind.REMINDER.value,
                 to=[notices.Recipient(one.phone, one.name, one.external_id) for one in phones], language=mail.language,
-                subject="", text=f"{mail.subject}. {link()}", about=doing.ref, channel=Channel.SMS.value,
+                subject="", text=f"{mail.subject}. {page()}", about=doing.ref, channel=Channel.SMS.value,
             )
         ],
         at=doing.at,
@@ -315,13 +322,14 @@ def _offer(doing: Doing) -> list[str]:
     """The customer may fetch their data, from now on; they are told."""
     service = doing.one.service_id(doing.intent.service)
     assert service is not None
-    how = f"By the portal, or ask: {link()}"
+    how = f"By the portal, or ask: {page()}"
     operations.offer_retrieval(service=service, until=None, how=how, by=doing.actor, at=doing.at)
     to = people(doing.one.account.id, MessageKind.RESTRICTION, [doing.intent.service])
     if not to:
         return []
     told = replace(_told(doing), retrieval="")
-    mail = wording.notice(told, name="", link=link(), language=language_of(to[0].language))
+    to_page = link(doing.one.account.id, [person.ref for person in to], doing.at)
+    mail = wording.notice(told, name="", link=to_page, language=language_of(to[0].language))
     key = f"arrears/{doing.case.id}/{doing.id}/email"
     notices.queue_message(
         key=key, account=doing.one.account.id, kind=MessageKind.RESTRICTION.value,

@@ -90,7 +90,7 @@ def _tell(one: Read, act: int, lift: Lift, at: datetime, actor: str) -> None:
         services=[lift.service] if lift.service else [],
         wrongful=lift.wrongful_since is not None,
         name=to[0].name if len(to) == 1 else "",
-        link=acting.link(),
+        link=acting.link(one.account.id, [person.ref for person in to], at),
         language=language_of(to[0].language),
     )
     notices.queue_message(
