@@ -133,11 +133,15 @@ class Street:
         return ran
 
     def until(self, day: str, *, since: str) -> "Street":
-        """Each day from `since` up to and with `day`, at half past nine."""
+        """Each day from `since` up to and with `day`, at half past nine; days on which time changes nothing are left
+        out, by the case's own word."""
         on = date.fromisoformat(since)
         while on <= date.fromisoformat(day):
-            self.run(at(on.isoformat()))
+            ran = self.run(at(on.isoformat()))
             on += timedelta(days=1)
+            case = records.case(self.account)
+            if case is not None and case.wake is not None and not (ran.done or ran.undone or ran.failed):
+                on = max(on, case.wake.astimezone(ZONE).date())
         return self
 
     def pays(self, amount: str, when: datetime, *choice: str) -> int:

@@ -86,6 +86,10 @@ COMMANDS: dict[str, _Entry] = {
     "sla": _Entry(
         "sla:sla", "Keep promises of uptime: checks and agents, outages, maintenance, credits; what terms would cost."
     ),
+    "arrears": _Entry(
+        "arrears:arrears",
+        "Look after debts that are late: steps with notice, a way out and a backup; promises, plans, approvals.",
+    ),
     "credit": _Entry(
         "credit:credit", "Give a credit note on an invoice: all that is left of it, or some lines; asks before it does."
     ),
