@@ -66,8 +66,8 @@ PUBLISHED = {
     ),
     "GCE": (
         (
-            'target = "99.99"\nwhole = "whole_minutes"\ncaps = { period = "50 %" }\nsupplier = "Google"\nclaim_days = 30\n'
-            'fee = "80.00 USD"'
+            'target = "99.99"\nwhole = "whole_minutes"\ncaps = { period = "50 %" }\nsupplier = "Google"\n'
+            'claim_days = 30\nfee = "80.00 USD"'
         ),
         (
             '[[terms.credit]]\nkind = "tiers"\ntiers = [{ from = "99.99", credit = "0 %" }, '
