@@ -31,7 +31,7 @@ class Refused(Exception):
 
 @dataclass
 class Fake:
-    """A server of one gateway. `now` is its clock; `broken` how many calls give no answer yet (after doing them)."""
+    """A server of one gateway. `now` is its clock; `broken`: so many calls that change something give no answer."""
 
     now: datetime = datetime(2026, 11, 2, 9, tzinfo=UTC)
     broken: int = 0
@@ -52,7 +52,7 @@ class Fake:
                 with fake._lock:
                     fake.calls.append((self.command, parts.path))
                     status, answer = fake.serve(self.command, parts.path, parts.query, dict(self.headers), body)
-                    if fake.broken:
+                    if fake.broken and self.command == "POST":
                         fake.broken -= 1
                         self.close_connection = True
                         self.connection.close()

@@ -5,14 +5,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from django.db import transaction
+from django.db import connection, transaction
 
 from coulance.flows import payments as money
-from coulance.flows.rails import direct_debit, paying, wallet
+from coulance.flows.rails import daily, direct_debit, paying, wallet
 from coulance.payments import agreements, charging, collections, told
 from coulance.payments import queries as payments
 from coulance.payments.errors import UnableToChargeError, UnableToCollectError
 from coulance.payments.ports import Seen, SeenState
+from coulance.payments.restored import ALARM, rest_after_restore
 from coulance.platform import alarms
 from coulance_core.payments import Method
 from tests.payments.till import Customer, eur, faults
@@ -171,3 +172,36 @@ def test_an_agreement_that_fails_stops_no_other(stripe: FakeStripe, monkeypatch:
     assert len(agreements.agreements(kind=agreements.AUTO_TOP_UP)) == 2
     assert sorted(len(charging.payments(accounts=[who.id])) for who in (anna, bert)) == [1, 2]
     assert len(alarms.open_alarms()) == 1
+
+
+def test_after_a_restore_nothing_is_taken_until_a_person_has_looked(stripe: FakeStripe) -> None:
+    assert rest_after_restore(why="restored", at=NOW) is False  # nobody collects or charges here
+    anna, bert = payer(), payer("other")
+    anna.invoice("base", 1210)
+    signs(anna, ISSUED)
+    plans(DAY)
+    invoice = bert.invoice("base", 1210)
+    kept = keeps(bert, stripe)
+    given: Any = {"account": bert.id, "method": kept, "amount": eur(1210), "purpose": "auto_pay", "key": "k1"}
+    lost = paying.charge(**given, claimed=[(invoice, eur(1210))], actor="worker", at=NOW)
+    before = collections.runs()
+    assert rest_after_restore(why="restored", at=NOW) is True
+    assert len(list(daily.run(at=at(LAST), actor="worker"))) == 1
+    with pytest.raises(UnableToChargeError, match="clear the alarm"):
+        paying.charge(**given, actor="worker", at=NOW)
+    for act in (direct_debit.plan_due, direct_debit.file_due):
+        with pytest.raises(UnableToCollectError, match=r"payments\.restored"):
+            act(on=LAST, actor=ACTOR, at=at(LAST))
+    assert collections.runs() == before
+    alarms.clear_alarm(key=ALARM, at=NOW, actor="operator:anna", reason="looked at both lists")
+    # What was charged there, and is not known here any more, is found by its key.
+    with connection.cursor() as cursor:
+        cursor.execute("SET LOCAL session_replication_role = replica")
+        cursor.execute("DELETE FROM payments_gateway_payment WHERE id = %s", [lost.id])
+        cursor.execute("SET LOCAL session_replication_role = origin")
+    charges = len(stripe.all("payment_intent"))
+    stripe._answers.clear()
+    again = paying.charge(**given, actor="worker", at=NOW)
+    assert (again.state, again.id != lost.id, len(stripe.all("payment_intent"))) == ("paid", True, charges)
+    assert hands_over(LAST)
+    assert collections.runs()[0].id > 100_000  # a name that a bank may have seen is not given again

@@ -56,7 +56,7 @@ def restore(file: Path, force: bool, check: bool, send_waiting: bool) -> None:
     here.prepare()
     with supervisor.sole_owner(here), working_database(migrated=False):
         backups.restore_backup(here=here, file=file, force=force)
-        held, waits = (0, 0) if send_waiting else _held_back(made)
+        held, waits, rests = (0, 0, False) if send_waiting else _held_back(made)
     click.echo(f"Restored into {here.home}: {made}. Start it with: coulance up")
     if held:
         click.echo(
@@ -67,6 +67,11 @@ def restore(file: Path, force: bool, check: bool, send_waiting: bool) -> None:
         click.echo(
             f"{waits:,} e-invoices that waited for Peppol are held back, since they may have left after the backup was "
             "made. Ask your access point of each; send again: coulance einvoice send NUMBER"
+        )
+    if rests:
+        click.echo(
+            "Nothing is collected or charged by itself until you have looked at your bank's and your gateways' lists "
+            "for what went after the backup was made, and clear the alarm: coulance alarms clear payments.restored"
         )
     from coulance.platform import secret_store
 
@@ -86,14 +91,16 @@ def restore(file: Path, force: bool, check: bool, send_waiting: bool) -> None:
             click.echo(f"  {name}: coulance secret set {name}")
 
 
-def _held_back(made: str) -> tuple[int, int]:
+def _held_back(made: str) -> tuple[int, int, bool]:
     from django.db import connections
 
     from coulance.invoicing.restored import hold_what_was_queued
     from coulance.notices.restored import hold_what_waits
+    from coulance.payments.restored import rest_after_restore
     from coulance.platform import clock
 
     connections.close_all()  # they led to the database that was there before
     why = f"restored from a backup {made}: it waited then, and may have left since"
     at = clock.now()
-    return hold_what_waits(why=why, at=at), hold_what_was_queued(why=why, at=at)
+    rests = rest_after_restore(why=f"Restored from a backup {made}", at=at)
+    return hold_what_waits(why=why, at=at), hold_what_was_queued(why=why, at=at), rests

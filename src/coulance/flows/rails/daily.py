@@ -6,12 +6,16 @@ from datetime import datetime, timedelta
 from coulance.catalog import queries as catalog
 from coulance.flows.rails import direct_debit, paying, wallet
 from coulance.flows.rails.alone import alone
+from coulance.payments.restored import is_resting
 
 
 def run(*, at: datetime, actor: str) -> Iterator[str]:
     """Balances and agreements, collections planned and filed, payouts read: a line for each thing done."""
     whole = catalog.catalog()
     on = at.astimezone(whole.provider.zone_info).date()
+    if is_resting():
+        yield "nothing is collected or charged after a restore, until a person clears the alarm payments.restored"
+        return
     with alone("the day's charges", at=at):
         done = wallet.run(on=on, at=at, actor=actor)
         yield (

@@ -25,6 +25,7 @@ from coulance.payments.debit_file import Creditor
 from coulance.payments.errors import UnableToCollectError
 from coulance.payments.mandates import SignedMandate
 from coulance.payments.operations import withdraw_mandate
+from coulance.payments.restored import is_resting
 from coulance.platform.webhooks import emit
 from coulance_core.catalog.terms import Catalog
 from coulance_core.kernel import Money
@@ -94,6 +95,7 @@ def plan_due(*, on: date, actor: str, at: datetime, accounts: Iterable[int] | No
     """
     whole = catalog.catalog()
     creditor(whole)
+    _may_collect()
     out = Planned()
     with transaction.atomic():
         mandates.end_lapsed(on=on, actor=actor, at=at)
@@ -110,6 +112,14 @@ def plan_due(*, on: date, actor: str, at: datetime, accounts: Iterable[int] | No
             )
             _plan(account, by_account[account], whole, on, actor, at, out)
     return out
+
+
+def _may_collect() -> None:
+    if is_resting():
+        raise UnableToCollectError(
+            "after a restore it isn't known what the bank has been given since: look there, and clear the alarm"
+            " payments.restored"
+        )
 
 
 def _plan(
@@ -209,6 +219,7 @@ def file_due(*, on: date, actor: str, at: datetime) -> Filed:
     """
     whole = catalog.catalog()
     who = creditor(whole)
+    _may_collect()
     terms = whole.payments
     out = Filed()
     by_scheme: dict[Scheme, list[CollectionRow]] = defaultdict(list)
@@ -286,6 +297,7 @@ def _still_so(run: int, at: datetime) -> None:
     rows = collections.collections(run=run, states=[CollectionState.FILED])
     if not rows:
         return  # fetched or called off before: `collecting.hand_over` says which
+    _may_collect()
     ledger.lock_accounts(accounts={row.account for row in rows})
     on = at.astimezone(catalog.catalog().provider.zone_info).date()
     signed = {one.id: one for one in mandates.mandates(accounts={row.account for row in rows})}

@@ -31,6 +31,7 @@ from coulance.payments.ports import (
     configured,
     gateway,
 )
+from coulance.payments.restored import is_resting
 from coulance.payments.told import AskedRefund
 from coulance.platform.alarms import clear_alarm, raise_alarm
 from coulance_core.kernel import Money
@@ -172,8 +173,9 @@ def charge(
     found = charging.stored_method(method=method)
     if found.account != account or found.ended_at is not None or not found.method_ref:
         raise UnableToChargeError("this way to pay is not there any more")
+    if is_resting():
+        raise UnableToChargeError("after a restore it isn't known what was charged since: clear the alarm first")
     whole = catalog.catalog()
-    before = charging.known_as(gateway=found.gateway, key=key)
     with transaction.atomic():
         row = charging.make_payment(
             account=account,
@@ -188,21 +190,22 @@ def charge(
             claimed=claimed,
             stored=method,
         )
-    return _ask(row, at=at) if before is None else _ask_again(row, at=at)
+    return _find_or_ask(row, at=at)
 
 
-def _ask_again(row: PaymentRow, *, at: datetime) -> PaymentRow:
-    """Find what became of a charge whose answer was never read, and ask once more only where it was not made there.
+def _find_or_ask(row: PaymentRow, *, at: datetime) -> PaymentRow:
+    """Find a charge by our key, and ask for it only where it was not made there.
 
-    A gateway forgets our keys (Mollie within the hour): the key alone would charge a second time after a long night.
+    Its answer was perhaps never read, or forgotten by a restore, and a gateway forgets our keys (Mollie within the
+    hour): the key alone would charge a second time after a long night.
     """
     if row.state != "made":
         return row
     customer = charging.customer_ref(account=row.account, gateway=row.gateway)
     try:
         seen = gateway(row.gateway).find(key=row.key, customer_ref=customer)
-    except UnableToReachGatewayError:
-        return row
+    except (UnableToReachGatewayError, GatewayRefusedError):
+        return row  # `sweep` asks, and says what is refused
     return _ask(row, at=at) if seen is None else fold(payment=row.id, seen=seen, at=at)
 
 

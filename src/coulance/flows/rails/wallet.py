@@ -269,7 +269,7 @@ def _charge(agreed: AgreementRow, waiting: Announced, on: date, at: datetime, ac
             method=agreed.stored,
             amount=waiting.amount,
             purpose=AUTO_PAY,
-            key=f"announced-{waiting.id}",
+            key=f"announced-{waiting.id}-{sha256(waiting.message_key.encode()).hexdigest()[:16]}",
             claimed=[(waiting.ref, waiting.amount)],
             said=item.number,
             actor=actor,
@@ -341,7 +341,7 @@ def _top_up(agreed: AgreementRow, under_way: int, at: datetime, actor: str, out:
             method=agreed.stored,
             amount=by,
             purpose=AUTO_TOP_UP,
-            key=f"top-up-{agreed.id}-{_how_many(agreed.account)}",
+            key=f"top-up-{agreed.id}-{agreed.given_at:%Y%m%d%H%M%S}-{_how_many(agreed.account)}",
             actor=actor,
             at=at,
         )
