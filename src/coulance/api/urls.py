@@ -9,6 +9,7 @@ from django.urls import URLPattern, URLResolver, path, re_path
 
 from coulance.api import (
     accounts,
+    contracts,
     disputes,
     documents,
     fair,
@@ -36,6 +37,8 @@ api.add_router("/documents", documents.router)
 api.add_router("/accounts", payments.of_account)
 api.add_router("/payments", payments.router)
 api.add_router("/disputes", disputes.router)
+api.add_router("/contracts", contracts.of_contract)
+api.add_router("/tickets", contracts.of_ticket)
 api.add_router("/periods", periods.periods)
 api.add_router("/parked-accounts", periods.parked)
 api.add_router("/jobs", periods.jobs)

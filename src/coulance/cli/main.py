@@ -90,6 +90,12 @@ COMMANDS: dict[str, _Entry] = {
         "arrears:arrears",
         "Look after debts that are late: steps with notice, a way out and a backup; promises, plans, approvals.",
     ),
+    "contract": _Entry(
+        "contract:contract", "Look after service contracts: hour cards, retainers, work, leave, fairness."
+    ),
+    "ticket": _Entry(
+        "ticket:ticket", "Look after promises of response: tickets, their clocks, what is about to break."
+    ),
     "credit": _Entry(
         "credit:credit", "Give a credit note on an invoice: all that is left of it, or some lines; asks before it does."
     ),
