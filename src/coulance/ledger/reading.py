@@ -99,6 +99,11 @@ def entries_by_chain() -> Iterator[StoredEntry]:
     yield from _stream(_SELECT + " ORDER BY e.party_id, e.seq")
 
 
+def entries_of(*, party: int) -> Iterator[StoredEntry]:
+    """A party's entries in the order of their chain; streamed."""
+    yield from _stream(_SELECT + " WHERE e.party_id = %s ORDER BY e.seq", [party])
+
+
 def entries_by_day() -> Iterator[StoredEntry]:
     """Every entry by the day it counts, then by number; streamed."""
     yield from _stream(_SELECT + " ORDER BY e.effective_on, e.id")
@@ -115,9 +120,9 @@ def hashes_of_day(day: date) -> list[bytes]:
         return [bytes(link) for (link,) in cursor.fetchall()]
 
 
-def _stream(statement: str) -> Iterator[StoredEntry]:
+def _stream(statement: str, values: Sequence[Any] = ()) -> Iterator[StoredEntry]:
     with connection.chunked_cursor() as cursor:
-        cursor.execute(statement)
+        cursor.execute(statement, values)
         while rows := cursor.fetchmany(2000):
             for row in rows:
                 yield _stored(row)

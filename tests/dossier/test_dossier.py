@@ -1,0 +1,183 @@
+"""A dossier says what is so, and its own program finds each byte of it that was changed."""
+
+import hashlib
+import io
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from fractions import Fraction
+from importlib import import_module
+from pathlib import Path
+from string import Formatter
+from typing import Any
+
+import pypdf
+import pytest
+
+from coulance.flows.dossier.gathering import CHECK
+from coulance.flows.dossier.making import UnableToMakeDossierError, make_dossier
+from coulance.flows.dossier.view import TABLE
+from coulance.platform import audit
+from tests.disputes.court import Court
+from tests.dossier.making import AT, made, parts_of
+
+inside: Any = import_module("coulance.flows.dossier.check")  # it has no types: it is for others to run
+
+
+def test_it_holds_the_claim_and_what_it_rests_on_and_finds_any_change(history: Court, tmp_path: Path) -> None:
+    dossier = made()
+    parts = dict(parts_of(dossier))
+    claim = json.loads(parts["claim.json"])
+    (overage,) = [one for one in claim["debts"] if one["kind"] == "overage"]
+    # 242.00 billed, 20.00 paid, 50.00 and its tax contested: 161.50 claimed.
+    assert (overage["gross"], overage["open"], overage["disputed"], overage["claimed"]) == (
+        "242.00", "222.00", "60.50", "161.50",
+    )  # fmt: skip
+    # 10.4 % on 181.50 for the 16 days until the payment of 3 August, then on 161.50 for 48.
+    exact = Fraction("10.4") / 36500 * (Fraction("181.50") * 16 + Fraction("161.50") * 48)
+    assert abs(Fraction(overage["interest"]["accrued"]) - exact) <= Fraction("0.005")
+    assert claim["totals"]["costs"] == "40.00"  # the least that the Dutch tiers give
+    assert Fraction(claim["totals"]["claim"]) == sum(
+        Fraction(claim["totals"][n]) for n in ("principal", "interest", "costs")
+    )
+    assert inside.faults_of(parts) == []
+
+    # The PDF carries the very parts, as another program reads them, and as the check itself does.
+    reader = pypdf.PdfReader(io.BytesIO(dossier.pdf))
+    assert {name: found[0] for name, found in reader.attachments.items()} == parts
+    assert inside.attached(dossier.pdf) == parts
+    text = "\n".join(page.extract_text() for page in reader.pages)
+    for said in (
+        dossier.seal,
+        "€161.50",
+        "Case 1 on V2026-0001",
+        "boss@acme.example",
+        "accepted by the receiving server",
+    ):
+        assert said in text
+    assert b"pdfaid" in dossier.pdf
+
+    # Whoever has the file alone runs what comes inside.
+    (tmp_path / "dossier.pdf").write_bytes(dossier.pdf)
+    (tmp_path / "check.py").write_bytes(parts["check.py"])
+    run = [sys.executable, "-I", str(tmp_path / "check.py"), str(tmp_path / "dossier.pdf")]
+    answer = subprocess.run(run, capture_output=True, text=True, check=False)
+    assert (answer.returncode, answer.stderr) == (0, "")
+    assert dossier.seal in answer.stdout
+
+    _changed_anywhere(parts)
+    _changed_and_sealed_again(parts)
+    _gone_or_added(parts)
+
+
+def _changed_anywhere(parts: dict[str, bytes]) -> None:
+    """One byte of each part in turn, at its start, middle and end."""
+    for name, data in parts.items():
+        for where in (0, len(data) // 2, len(data) - 2):
+            other = bytearray(data)
+            other[where] ^= 1
+            faults = _faults({**parts, name: bytes(other)})
+            assert any(fault.startswith(f"{name}:") for fault in faults), (name, where, faults)
+
+
+def _faults(parts: dict[str, bytes]) -> list[str]:
+    try:
+        return list(inside.faults_of(parts))
+    except ValueError:
+        return ["manifest.json: can't be read"]
+
+
+def _changed_and_sealed_again(parts: dict[str, bytes]) -> None:
+    """Whoever also makes the hashes fit is found by the chains and the arithmetic."""
+
+    def deep(name: str, change: Callable[[Any], None]) -> list[str]:
+        held = json.loads(parts[name])
+        change(held)
+        return list(inside.faults_of(_sealed({**parts, name: json.dumps(held, ensure_ascii=False, indent=1).encode()})))
+
+    def set_(path: list[Any], value: Any) -> Callable[[Any], None]:
+        def change(held: Any) -> None:
+            for step in path[:-1]:
+                held = held[step]
+            assert held[path[-1]] != value
+            held[path[-1]] = value
+
+        return change
+
+    assert inside.faults_of(_sealed(parts)) == []
+    for name, path, value in (
+        ("ledger.json", ["entries", 0, "postings", 0, 1], 1),
+        ("ledger.json", ["entries", 0, "effective_on"], "2026-01-01"),
+        ("ledger.json", ["entries", 1, "source"], "document/999"),
+        ("ledger.json", ["sealed", "root"], "00" * 32),
+        ("ledger.json", ["sealed", "proof", 0, 1], "00" * 32),
+        ("evidence.json", ["pieces", 1, "kind"], "delivered"),
+        ("evidence.json", ["pieces", 1, "at"], "2026-01-01T00:00:00.000000Z"),
+        ("evidence.json", ["pieces", 0, "personal", "to"], "somebody@else.example"),
+        ("messages.json", ["messages", 0, "deliveries", 0, "id"], "<invented@example>"),
+        ("invoice-V2026-0001.json", ["lines", 0, "net"], "190.00"),
+        ("invoice-V2026-0001.json", ["totals", "gross"], "243.00"),
+        ("claim.json", ["debts", 1, "gross"], "243.00"),
+        ("claim.json", ["debts", 1, "disputed"], "0.00"),
+        ("claim.json", ["debts", 1, "interest", "stretches", 0, "days"], 640),
+        ("claim.json", ["debts", 1, "interest", "claimed"], "9.99"),
+        ("claim.json", ["costs", "amount"], "41.00"),
+        ("claim.json", ["totals", "claim"], "999.00"),
+        ("claim.json", ["owed"], "1.00"),
+        ("payments.json", ["allocations", 0, "amount"], "2.00"),
+    ):  # fmt: skip
+        assert deep(name, set_(path, value)), (name, path)
+    assert deep("ledger.json", lambda held: held["entries"].pop(0))
+    assert deep("evidence.json", lambda held: held["pieces"].pop(0))
+
+
+def _sealed(parts: dict[str, bytes]) -> dict[str, bytes]:
+    held = json.loads(parts["manifest.json"])
+    for one in held["parts"]:
+        one["sha256"], one["size"] = hashlib.sha256(parts[one["name"]]).hexdigest(), len(parts[one["name"]])
+    del held["seal"]
+    held["seal"] = hashlib.sha256(inside.canonical(held)).hexdigest()
+    return {**parts, "manifest.json": json.dumps(held).encode()}
+
+
+def _gone_or_added(parts: dict[str, bytes]) -> None:
+    fewer = {name: data for name, data in parts.items() if name != "consents.json"}
+    assert inside.faults_of(fewer) == ["consents.json: is missing"]
+    assert inside.faults_of({**parts, "more.txt": b"x"}) == ["more.txt: is not in the manifest: it was added"]
+
+
+def test_in_dutch_of_one_debt_and_who_made_it_is_known(history: Court) -> None:
+    dossier = made(numbers=["B2026-0001"], language="nl")
+    text = "\n".join(page.extract_text() for page in pypdf.PdfReader(io.BytesIO(dossier.pdf)).pages)
+    assert "Dossier van een vordering" in text
+    assert "V2026-0001" not in text
+    assert inside.faults_of(dict(parts_of(dossier))) == []
+    assert made(numbers=["B2026-0001"], language="nl").pdf == dossier.pdf
+    (event, *_) = audit.events(act="dossier.made")
+    assert (event.actor, event.reason, event.detail["seal"]) == ("operator:anna", "their lawyer asked", dossier.seal)
+    everything = b"".join(data for name, data in parts_of(dossier).items() if name != "evidence.json")
+    assert b"operator:anna" not in everything, "who works here is nobody's business"
+    # Mail about other invoices stays a hash.
+    evidence = json.loads(parts_of(dossier)["evidence.json"])
+    assert {piece["personal"] for piece in evidence["pieces"]} == {None}
+    assert b"boss@acme.example" not in everything
+
+    with pytest.raises(UnableToMakeDossierError, match="nothing open on X1"):
+        made(numbers=["X1"])
+    with pytest.raises(UnableToMakeDossierError, match="say why"):
+        make_dossier(account="acme", actor="operator:anna", reason=" ", at=AT)
+
+
+def test_words_say_the_same_in_each_language() -> None:
+    def placeholders(text: str) -> set[str | None]:
+        return {name for _, name, _, _ in Formatter().parse(text)} - {None}
+
+    assert TABLE["en"].keys() == TABLE["nl"].keys()
+    for key, text in TABLE["en"].items():
+        assert placeholders(text) == placeholders(TABLE["nl"][key]), key
+
+
+def test_the_check_needs_nothing_but_python() -> None:
+    imported = {line.split()[1] for line in CHECK.read_text().splitlines() if line.startswith(("import ", "from "))}
+    assert imported <= set(sys.stdlib_module_names)
