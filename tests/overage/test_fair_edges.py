@@ -7,15 +7,17 @@ from typing import Any
 
 import pytest
 
-from coulance.flows import prices
+from coulance.flows import crediting, prices
 from coulance.flows.advice import advise
 from coulance.flows.fair_wording import advice_text, offer_text
 from coulance.flows.goodwill import grant_goodwill, propose_goodwill
 from coulance.flows.retroactive import accept_plan, plan_offers
 from coulance.invoicing.check import check_documents
 from coulance.invoicing.check_laws import check_charges, check_statements
+from coulance.invoicing.errors import UnableToCreditError
 from coulance.overage import ways_out
 from coulance.overage.errors import UnableToRecordError
+from coulance_core.invoicing import CreditType
 from coulance_core.kernel import Money, UnitPrice, unit
 from coulance_core.overage.goodwill import By, Cause, CostTerms, GoodwillPolicy, Grant
 from tests.closing.world import World, check_explained, table
@@ -92,6 +94,22 @@ def test_prices_that_contain_their_tax(folder: Path) -> None:
           plan_difference vps-1 01-01..02-01 1 at 15: 12.40
         """
     )
+    sound()
+
+
+def test_what_a_plan_took_the_place_of_is_not_claimed_beside_it(folder: Path) -> None:
+    """Taken back, the credit note would bill the overage and the larger plan: the plan's difference goes first."""
+    world = fair_world(folder, ONCE)
+    taken = accept_plan(number="V2026-0001", service="vps-1", plan="vps-m", reason="asked", actor="test", at=NOW)
+    back: dict[str, Any] = {"number": taken.credit_note, "reason": "they asked for it", "at": NOW}
+    with pytest.raises(UnableToCreditError, match="billed as V2026-0002: credit that first"):
+        crediting.preview_debit_note(**back)
+    with pytest.raises(UnableToCreditError, match="billed as V2026-0002: credit that first"):
+        crediting.reverse_credit_note(**back, actor="test")
+    crediting.give_credit_note(
+        number="V2026-0002", lines=None, credit_type=CreditType.CORRECTION, reason="not taken", actor="test", at=NOW
+    )
+    assert crediting.reverse_credit_note(**back, actor="test") in world.papers(kinds="C")
     sound()
 
 

@@ -11,6 +11,7 @@ from coulance.flows import payments
 from coulance.flows.arrears.looking import look_soon
 from coulance.invoicing import crediting, debiting, queries
 from coulance.invoicing import operations as invoicing
+from coulance.overage import ways_out
 from coulance_core.invoicing import CreditRequest, CreditType
 from coulance_core.kernel import Money
 
@@ -74,6 +75,7 @@ def give_credit_note(
 
 def preview_debit_note(*, number: str, reason: str, at: datetime) -> CreditPreview:
     """What taking the credit note `number` back would claim again, to the cent, with nothing written."""
+    _may_be_taken_back(number)
     draft = debiting.draft_debit_note(number=number, reason=reason.strip(), issued_on=_today(at))
     parts = tuple((line.description, line.net) for line in draft.lines)
     return CreditPreview(draft.totals.net, draft.totals.tax, draft.totals.gross, draft.issued_on, parts)
@@ -87,6 +89,7 @@ def reverse_credit_note(*, number: str, reason: str, actor: str, at: datetime) -
     if not reason.strip():
         raise invoicing.UnableToCreditError("taking a credit note back needs a reason: the customer reads it")
     with transaction.atomic():
+        _may_be_taken_back(number)
         given = invoicing.issue_debit_note(
             number=number,
             reason=reason.strip(),
@@ -97,6 +100,15 @@ def reverse_credit_note(*, number: str, reason: str, actor: str, at: datetime) -
         )
         _use_what_is_there(given, actor, at)
     return given
+
+
+def _may_be_taken_back(number: str) -> None:
+    """Refuse where a larger plan was billed instead of what the note gave back: the use would be paid for twice."""
+    instead = ways_out.difference_billed(credit_note=number)
+    if instead and any(line.left.minor > 0 for line in crediting.creditable_lines(instead)):
+        raise invoicing.UnableToCreditError(
+            f"{number} gave overage back that a larger plan took the place of, billed as {instead}: credit that first"
+        )
 
 
 def _use_what_is_there(number: str, actor: str, at: datetime) -> None:

@@ -103,6 +103,12 @@ def goodwill(*, account: int | None = None, month: str | None = None, limit: int
     ]  # fmt: skip
 
 
+def difference_billed(*, credit_note: str) -> str:
+    """The invoice with the difference of a plan taken instead of what this credit note gave back; else empty."""
+    found = PlanForPeriod.objects.filter(credit_note=credit_note).exclude(credit_note="").values_list("invoice").first()
+    return str(found[0]) if found else ""
+
+
 def record_plan_for_period(
     *,
     service: int,

@@ -14,7 +14,9 @@ from coulance_core.kernel import require_aware
 ALARM = "payments.restored"
 _APART = 100_000
 """How far names go on from where the backup has them: those given since are never given again."""
-_NAMES = ("payments_collection_id_seq", "payments_collection_run_id_seq", "payments_announcement_id_seq")
+_NAMES = tuple(
+    f"payments_{name}_id_seq" for name in ("collection", "collection_run", "announcement", "agreement", "mandate")
+)
 
 
 def rest_after_restore(*, why: str, at: datetime) -> bool:
