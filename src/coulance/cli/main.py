@@ -125,6 +125,12 @@ COMMANDS: dict[str, _Entry] = {
         "Explain an invoice, or one line of it: facts, arithmetic and conventions, recomputed as they are shown.",
     ),
     "export": _Entry("evidence:export", "Write out what others need: the samples and terms behind a document."),
+    "dossier": _Entry(
+        "dossier:dossier", "Write the dossier of a claim: one PDF with all it rests on, that others can check."
+    ),
+    "hand-over": _Entry(
+        "dossier:hand_over", "Write what a collector or mediator needs: tables, e-invoices and the dossier, in a zip."
+    ),
     "replay": _Entry(
         "evidence:replay",
         "Rate an evidence file again, without a database, and compare with its document. Ends 1 on a difference.",
