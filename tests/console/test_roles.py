@@ -157,6 +157,7 @@ def _filled(route: str, shop: Shop) -> str:
     values = {
         "services/<path:external_id>": f"services/{shop.services[0]}",
         "accounts/<path:external_id>": f"accounts/{shop.account}",
+        "cases/<path:external_id>": f"cases/{shop.account}",
         "statements/<path:external_id>": f"statements/{shop.account}",
         "statements.pdf/<path:external_id>": f"statements.pdf/{shop.account}",
         "<int:case>": "999999",

@@ -46,6 +46,7 @@ def test_the_base_invoice_goes_at_once_and_the_overage_waits(room: World) -> Non
     assert [(way.key, way.total.decimal() if way.total is not None else "") for way in found.ways] == [
         ("pay", "242.00"),
         ("plan:vps-1:vps-m", "18.15"),  # 25.00 - 10.00, and tax
+        ("contest", "0.00"),
     ]
     assert link()
 
@@ -99,7 +100,7 @@ def test_nothing_is_chosen_that_was_not_shown(room: World) -> None:
     with pytest.raises(UnableToChooseError, match="has changed since"):
         choose("pay", CLOSED, digest="0" * 64)
     with pytest.raises(UnableToChooseError, match="Choose one"):
-        choose("contest", CLOSED)
+        choose("dance", CLOSED)
     with pytest.raises(UnableToChooseError, match="Only the owner"):
         settling.choose(
             account=held().account + 1, document=held().document, way="pay", digest="", language="en", contact="boss",

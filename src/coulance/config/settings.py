@@ -181,7 +181,10 @@ PROVIDER_TABLES: dict[str, str] = {
 # What makes a way to back services up from [arrears.backups] of the provider file.
 ARREARS_BACKUPS = "coulance.integrations.backups.factory.backup_port"
 # Further ways to settle an overage invoice before it is issued (flows.settling_first.ways.Source), by their class.
-SETTLE_FIRST_WAYS: list[str] = []
+SETTLE_FIRST_WAYS: list[str] = [
+    "coulance.flows.arrears.before_the_bill.Instalments",
+    "coulance.flows.arrears.before_the_bill.ContestIt",
+]
 # Texts of rooms that are no Django apps; the console's own are found by themselves.
 LOCALE_PATHS = [str(_Path(__file__).resolve().parents[1] / "flows" / "locale")]
 
