@@ -11,9 +11,10 @@
 Policies and packs are parsed by core, which names every fault by its field.
 """
 
+import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +39,7 @@ class Settings:
 
     def pinned(self, version: str, table: Mapping[str, Any]) -> Policy:
         """The policy of a case as it was pinned, in the mode that its name is in today (observe where it is gone)."""
-        policy = parse_policy(table)
+        policy = _policy(json.dumps(table, sort_keys=True, default=str))
         today = [one for one in self.policies if one.name == policy.name]
         newest = max(today, key=lambda one: one.valid_from, default=None)
         assert policy.version == version
@@ -97,8 +98,13 @@ def _named(rows: Any) -> set[str]:
 
 def settings_of(data: Mapping[str, Any]) -> Settings | None:
     """What a table that was applied says; None for none: arrears is off."""
-    if not data:
-        return None
+    return _settings(json.dumps(data, sort_keys=True, default=str)) if data else None
+
+
+@lru_cache(maxsize=16)
+def _settings(text: str) -> Settings:
+    """Once for the same words: policies are long, and every account is judged by them."""
+    data: dict[str, Any] = json.loads(text)
     rows = list(data.get("policy", [])) or default_rows()
     mode = Mode(data["mode"]) if "mode" in data else None
     policies = [parse_policy(row) for row in rows]
@@ -111,6 +117,11 @@ def settings_of(data: Mapping[str, Any]) -> Settings | None:
     return Settings(
         tuple(policies), packs, tables, frozenset(data.get("no_data", [])), bool(data.get("overage_restricts", False))
     )
+
+
+@lru_cache(maxsize=64)
+def _policy(text: str) -> Policy:
+    return parse_policy(json.loads(text))
 
 
 @cache

@@ -94,7 +94,7 @@ def _one(account: int, one: Read, at: datetime, actor: str, out: Ran) -> None:
         decision = decide(one.policy, one.facts, at, law=one.law)
         if decision.is_quiet:
             break
-    _note(account, decision, at, actor, out)
+    _note(one, decision, at, actor, out)
 
 
 def _undo(account: int, lift: Lift, at: datetime, actor: str) -> bool:
@@ -144,11 +144,11 @@ def _case(one: Read, at: datetime, actor: str) -> CaseRow:
     )  # fmt: skip
 
 
-def _note(account: int, decision: Decision, at: datetime, actor: str, out: Ran) -> None:
+def _note(one: Read, decision: Decision, at: datetime, actor: str, out: Ran) -> None:
     """Keep what is held up, when to look again, and whether the case is over."""
+    account = one.account.id
     with transaction.atomic():
         case = operations.lock_case(account)
-        one = read([account], at=at)[account]
         if case is None:
             if not decision.held_up:
                 return
@@ -156,8 +156,10 @@ def _note(account: int, decision: Decision, at: datetime, actor: str, out: Ran) 
         operations.note_refusals(case=case.id, held_up=decision.held_up, at=at)
         operations.note_judged(case=case.id, at=at, wake=decision.wake)
         out.held_up += len(decision.held_up)
-        standing = [act for act in one.acts if act.restriction is not None and act.undone_at is None]
-        if not one.debts and not standing:
+        if one.debts:
+            return
+        one = read([account], at=at)[account]  # under the lock: a debt may be open again
+        if not one.debts and not any(act.restriction is not None and act.undone_at is None for act in one.acts):
             operations.close_case(case=case.id, at=at, actor=actor)
 
 
