@@ -1,6 +1,7 @@
 """Direct debit from mandate to file to bank and back: told ahead, collected once, final, returned with sense."""
 
 import hashlib
+from dataclasses import replace
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
@@ -9,8 +10,9 @@ import pytest
 from django.db import IntegrityError, connection, transaction
 from lxml import etree
 
+from coulance.flows import bank_queue
 from coulance.flows import payments as money
-from coulance.flows.rails import direct_debit
+from coulance.flows.rails import direct_debit, settling
 from coulance.payments import collections, mandates
 from coulance.payments import queries as payments
 from coulance.payments.debit_file import Creditor, Transaction, debit_file
@@ -20,6 +22,7 @@ from coulance_core.kernel import Money
 from coulance_core.ledger import HoldKind
 from coulance_core.notices import EvidenceKind
 from coulance_core.payments import MandateSequence, Method, Scheme
+from coulance_core.payments.bank import BankEntry
 from coulance_core.payments.direct_debit import FOLLOWS, CollectionState
 from tests.payments.till import eur, faults
 from tests.rails import world
@@ -256,13 +259,55 @@ def test_a_batch_is_settled_by_its_sum_and_returned_one_by_one(tmp_path: Path) -
     bank = Bank(tmp_path)
     whole = credit(of(people[0])[0], DUE, end_to_end_id="", batch=batch, batch_count=3, counterparty_iban="")
     total = Money(sum(of(one)[0].amount.minor for one in people), "EUR")
-    from dataclasses import replace
-
     report = bank.says(replace(whole, amount=total), day=DUE)
     assert [(one.outcome, one.rule, one.what) for one in report.judged] == [("booked", "collection", "3 collections")]
     assert [states(one) for one in people] == [["collected"]] * 3
     bank.says(back(of(people[1])[0], date(2026, 11, 19), "AM04"), day=date(2026, 11, 19))
     assert [one.open() == {} for one in people] == [True, False, True]
+    assert faults() == []
+
+
+def test_a_batch_that_can_not_be_credited_waits_for_a_person_and_stops_no_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    people = [payer(f"batch{n}") for n in range(2)]
+    other = payer("other")
+    for n, one in enumerate(people):
+        one.invoice("base", 1210 + 121 * n)
+        signs(one, ISSUED)
+    invoice = other.invoice("base", 2420)
+    plans(date(2026, 11, 9))
+    (batch,) = names(hands_over(LAST), "PmtInfId")
+    total = Money(sum(of(one)[0].amount.minor for one in people), "EUR")
+    row = of(people[0])[0]
+    whole = replace(credit(row, DUE, end_to_end_id="", batch=batch, batch_count=2, counterparty_iban=""), amount=total)
+    monkeypatch.setattr(settling, "_COMING", frozenset())
+    paid = BankEntry(DUE, eur(2420), remittance=other.numbers["base"], counterparty_iban="", value_on=DUE)
+    report = Bank(tmp_path).says(whole, paid, day=DUE)
+    assert sorted(one.outcome for one in report.judged) == ["booked", "queued"]
+    assert (invoice in other.open(), states(people[0])) == (False, ["handed"])
+    assert faults() == []
+
+
+def test_a_return_that_a_person_assigns_means_what_it_means_when_matched(tmp_path: Path) -> None:
+    anna = payer()
+    anna.invoice("base", 1210)
+    mandate = signs(anna, ISSUED)
+    plans(date(2026, 11, 9))
+    hands_over(LAST)
+    bank = Bank(tmp_path)
+    bank.says(credit(of(anna)[0], DUE), day=DUE)
+    (row,) = of(anna)
+    stray = back(row, date(2026, 11, 19), "MD01", end_to_end_id="", counterparty_iban="")
+    (told,) = bank.says(stray, day=date(2026, 11, 19)).judged
+    assert told.outcome == "queued"
+    assert row.receipt is not None
+    bank_queue.assign(
+        entry=told.entry, receipt=row.receipt, actor=ACTOR, reason="it is hers", at=at(date(2026, 11, 20))
+    )
+    assert states(anna) == ["returned"]
+    assert mandates.mandate(mandate=mandate.id).withdrawn_on is not None  # there is no mandate, says the bank
+    assert plans(date(2026, 11, 21)).made == []
     assert faults() == []
 
 

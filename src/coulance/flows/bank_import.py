@@ -268,7 +268,13 @@ def _carry_out(decided: Sequence[tuple[EntryRow, Decision]], actor: str, at: dat
         who = names[decision.account].external_id if decision.account in names else ""
         key = source_key(row.id)
         if decision.outcome is Outcome.COLLECTED:
-            what = settling.batch_credited(row=row, collections=decision.collections, actor=actor, at=at)
+            try:
+                with transaction.atomic():
+                    what = settling.batch_credited(row=row, collections=decision.collections, actor=actor, at=at)
+            except PaymentsError as error:  # a person looks at it; the other entries go on
+                decisions.append(NewDecision(row.id, "suggested", str(error), told))
+                out.append(_judged(row, decision, "queued", "", str(error)))
+                continue
             reason = f"matched by {decision.rule}: {what}"
             decisions.append(NewDecision(row.id, "booked", reason, told))
             out.append(_judged(row, decision, "booked", "", what))

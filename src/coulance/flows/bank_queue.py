@@ -12,6 +12,7 @@ from django.db import transaction
 from coulance.customers import queries as customers
 from coulance.flows import payments as money
 from coulance.flows.bank_import import Judged, source_key
+from coulance.flows.rails import settling
 from coulance.payments import bank
 from coulance.payments import queries as payments
 from coulance.payments.bank import EntryRow
@@ -114,6 +115,8 @@ def _assign_return(row: EntryRow, receipt: int, actor: str, reason: str, at: dat
             at=at,
             reclaim=True,
         )
+        # Of a collection it means more: it came back, is perhaps tried again, or its mandate ends.
+        settling.returned(receipt=receipt, code=row.entry.return_reason, on=row.entry.booked_on, actor=actor, at=at)
     except PaymentsError as error:
         raise UnableToAssignEntryError(str(error)) from error
     bank.decide(

@@ -12,19 +12,28 @@ from coulance.payments.operations import NewReceipt
 from coulance_core.payments import Choice, Method
 from coulance_core.payments.direct_debit import CollectionState
 
+_COMING = frozenset((CollectionState.HANDED, CollectionState.REFUSED))
+"""Where a collection stands that a bank may still credit."""
+
 
 def credited(*, collection: int, receipt: int, on: date, at: datetime) -> None:
-    """A collection was credited by an entry that is booked as that receipt."""
+    """A collection was credited by an entry that is booked as that receipt. One that is over stays as it is."""
     row = collections.collection(collection=collection)
-    if row.state is not CollectionState.COLLECTED:
+    if row.state in _COMING:
         collecting.credited(row=row, receipt=receipt, on=on, at=at)
 
 
 def batch_credited(*, row: EntryRow, collections: Sequence[int], actor: str, at: datetime) -> str:
-    """A batch was credited as one sum: a receipt of each of its collections; what was done, in words."""
+    """A batch was credited as one sum: a receipt of each of its collections; what was done, in words.
+
+    Raises a `PaymentsError`, with nothing done, where one of them can't be credited any more.
+    """
     from coulance.payments import collections as reading
 
     found = [reading.collection(collection=one) for one in collections]
+    for one in found:
+        if one.state not in _COMING:
+            raise UnableToCollectError(f"collection {one.end_to_end_id} of the batch is {one.state.value} already")
     by = {one.id: one for one in mandates.mandates(accounts={one.account for one in found})}
     booked = money.book_payments(
         receipts=[
