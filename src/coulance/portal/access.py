@@ -137,6 +137,7 @@ def words(request: HttpRequest) -> dict[str, Any]:
             ("statement", "/my/statement", _("Statement")),
             ("owing", "/my/arrears", _("What you owe")),
             ("paying", "/my/paying", _("Paying")),
+            ("uptime", "/my/uptime", _("Uptime")),
             ("cases", "/my/cases", _("Cases")),
             ("contacts", "/my/contacts", _("Contacts")),
         ],

@@ -2,7 +2,19 @@
 
 from django.urls import URLPattern, path
 
-from coulance.portal.views import answers, disputes, money, owing, paying, people, services, settling, signing_in
+from coulance.portal.views import (
+    answers,
+    disputes,
+    money,
+    owing,
+    paying,
+    people,
+    services,
+    settling,
+    signing_in,
+    status,
+    uptime,
+)
 
 urlpatterns: list[URLPattern] = [
     path("answer/<str:token>", answers.answer, name="answer"),
@@ -13,6 +25,10 @@ urlpatterns: list[URLPattern] = [
     path("my/arrears", owing.page, name="portal-owing"),
     path("contest/<str:token>", disputes.by_link, name="contest-link"),
     path("my/documents/<int:document>/contest", disputes.contest, name="portal-contest"),
+    path("status", status.page, name="status"),
+    path("status.json", status.as_json, name="status-json"),
+    path("status.rss", status.as_rss, name="status-rss"),
+    path("my/uptime", uptime.page, name="portal-uptime"),
     path("my/cases", disputes.cases, name="portal-cases"),
     path("my/cases/<int:case>", disputes.case, name="portal-case"),
     path("my/cases/<int:case>/files/<int:file>", disputes.case_file, name="portal-case-file"),

@@ -10,6 +10,8 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from fractions import Fraction
 
+import numpy as np
+
 from coulance.arrears import queries as arrears
 from coulance.enforcement import queries as enforcement
 from coulance.flows.promises.terms import Promised
@@ -25,7 +27,7 @@ from coulance_core.rating.base import BilledSpan
 from coulance_core.sla.credits import Charges, Credit, credit
 from coulance_core.sla.downtime import Exclusion, Facts, Maintenance, Outage
 from coulance_core.sla.evidence import Samples, Verdict, judge
-from coulance_core.sla.intervals import EMPTY, Spans, at_least, instant, micros
+from coulance_core.sla.intervals import EMPTY, Instants, Spans, at_least, instant, micros
 from coulance_core.sla.terms_file import Promise
 
 _FOR_EVER = 2**60
@@ -202,3 +204,13 @@ def down_now(service: int, known: Evidence, promise: Promise, period: Period, at
         _spans(e.since, e.until, at).clip(start, end) for e in known.entries.get(service, ()) if e.says == "outage"
     ]
     return at_least(1, *parts) if parts else EMPTY
+
+
+def whole(start: int, end: int) -> Spans:
+    """All of [start, end)."""
+    return Spans.of([(start, end)])
+
+
+def instants(values: Sequence[int]) -> Instants:
+    """Instants as core takes them."""
+    return np.array(values, np.int64)

@@ -7,7 +7,6 @@ from zoneinfo import ZoneInfo
 
 from django.utils import translation
 from django.utils.translation import gettext as _
-from django.utils.translation import ngettext
 
 from coulance.flows.sending.wording import Written, language_of
 from coulance.invoicing.documents.words import Words
@@ -22,6 +21,10 @@ _MOST = 10
 def minutes(length: int) -> int:
     """Whole minutes of a length in microseconds; a started one counts, so that an outage is never "0 minutes"."""
     return -(-length // _MINUTE)
+
+
+def _long(length: int) -> str:
+    return _("1 minute") if length == 1 else _("%(n)s minutes") % {"n": length}
 
 
 def percent(availability: str) -> str:
@@ -40,7 +43,7 @@ def reason(parts: Sequence[tuple[str, MeasureRow]], language: str) -> str:
         said = []
         for name, row in parts:
             length = minutes(row.downtime)
-            down = ngettext("%(n)s minute", "%(n)s minutes", length) % {"n": length}
+            down = _long(length)
             said.append(
                 _("%(service)s was down %(down)s in %(period)s (%(terms)s)")
                 % {"service": name, "down": down, "period": row.period_name, "terms": row.terms_version}
@@ -64,7 +67,7 @@ def credited(
     own = language_of(language)
     with translation.override(own):
         length = minutes(row.downtime)
-        down = ngettext("%(n)s minute", "%(n)s minutes", length) % {"n": length}
+        down = _long(length)
         said = {
             "name": name,
             "service": service,

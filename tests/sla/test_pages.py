@@ -1,0 +1,92 @@
+"""What people see: the public status page, and a customer's own uptime with the form for what they saw."""
+
+from typing import Any
+
+import pytest
+from django.core.cache import cache
+
+from coulance.platform import clock
+from coulance.sla import operations
+from coulance.sla import queries as sla
+from tests.closing.world import World
+from tests.sla.office import Office, instant
+
+
+@pytest.fixture
+def office(world: World, monkeypatch: pytest.MonkeyPatch) -> Office:
+    monkeypatch.setattr(clock, "now", lambda: instant("2026-11-04T06:00"))
+    cache.delete("sla-status")
+    return Office(world)
+
+
+def test_anybody_sees_public_services_and_no_customer(office: Office, client: Any) -> None:
+    assert "Nothing is published" in client.get("/status").content.decode()
+    cache.delete("sla-status")
+    office.october(("2026-10-10T10:00", "2026-10-10T10:14"))
+    operations.show_publicly(
+        service=office.service, group="Hosting", label="Web 1", actor="test", at=instant("2026-11-01T00:00")
+    )
+    operations.say(
+        service=office.service,
+        says="outage",
+        since=instant("2026-11-04T05:00"),
+        until=None,
+        words="a <router>",
+        reason="seen",
+        actor="operator:anna",
+        at=instant("2026-11-04T05:10"),
+    )
+    page = client.get("/status", headers={"Accept-Language": "nl"})
+    text = page.content.decode()
+    assert page.headers["Cache-Control"] == "public, max-age=60"
+    assert page.headers["Vary"] == "Accept-Language"
+    assert not page.cookies
+    assert "Web 1: onbereikbaar" in text
+    assert "2026-10-10T10:00:00 – 2026-10-10T10:14:00 UTC" in text
+    assert "a &lt;router&gt;" in text
+    for word in ("acme", "Acme", "WEB", "web.example"):
+        assert word not in text
+    shown = client.get("/status.json").json()
+    (service,) = shown["groups"][0]["services"]
+    assert (service["state"], service["outages"][0]["until"]) == ("down", None)
+    feed = client.get("/status.rss")
+    assert feed.headers["Content-Type"].startswith("application/rss+xml")
+    from xml.etree import ElementTree as ET
+
+    assert len(ET.fromstring(feed.content).findall("channel/item")) == 2
+
+
+def test_a_customer_sees_credits_and_tells_what_they_saw(office: Office, client: Any) -> None:
+    from coulance.portal import access
+    from coulance.portal.entry import find
+
+    office.october(("2026-10-10T10:00", "2026-10-10T10:14"))
+    office.credit()
+    me = find(account=office.account, contact="anna")
+    assert me is not None
+    session = client.session
+    session[access.KEY] = {
+        "account": office.account,
+        "contact": "anna",
+        "address": "anna@acme.example",
+        "at": clock.now().isoformat(),
+    }
+    session.save()
+    from django.conf import settings
+
+    client.cookies[settings.SESSION_COOKIE_NAME] = session.session_key
+    text = client.get("/my/uptime").content.decode()
+    assert "WEB, 2026-10" in text
+    assert "€0.08" in text
+    assert "C2026-0001" in text
+    form = {"act": "contest", "service": "web", "since": "2026-10-12T10:00", "until": "2026-10-12T09:00", "words": "x"}
+    assert client.post("/my/uptime", form).status_code == 422
+    assert client.post("/my/uptime", form | {"service": "other", "until": "2026-10-12T11:00"}).status_code == 422
+    assert client.post("/my/uptime", form | {"until": "2026-10-12T11:00"}).status_code == 302
+    (case,) = sla.cases(account=office.account)
+    assert case.since == instant("2026-10-12T08:00"), "their own zone"
+    assert client.post("/my/uptime", {"act": "prefer", "way": "gold"}).status_code == 422
+    assert client.post("/my/uptime", {"act": "prefer", "way": "wallet"}).status_code == 302
+    assert sla.preference(office.account) == "wallet"
+    operations.decide(counter=case.id, accepted=False, reason="all was well", actor="operator:bo", at=clock.now())
+    assert "not accepted</strong> all was well" in client.get("/my/uptime").content.decode()
