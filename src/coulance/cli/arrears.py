@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from coulance.cli.arrears_risk import risk
 from coulance.cli.operator import actor
 from coulance.cli.session import working_database
 
@@ -264,3 +265,6 @@ def tasks(done: int | None, note: str) -> None:
 
 def _but(amount: "Money", word: str) -> list[str]:
     return [f"{word} {amount}"] if amount.minor else []
+
+
+arrears.add_command(risk)
