@@ -92,6 +92,14 @@ def _groups() -> list[Group]:
             ],
         ),
         Group(
+            "contracts",
+            _("Service"),
+            [
+                Entry("contracts", _("Service contracts"), "/contracts"),
+                Entry("promises", _("Promises of response"), "/promises"),
+            ],
+        ),
+        Group(
             "metering",
             _("Metering"),
             [
