@@ -278,4 +278,7 @@ def test_the_address_for_events_keeps_and_answers(stripe: FakeStripe, mollie: Fa
     assert web.post("/hooks/pay/mollie", "id=%27drop", FORM).status_code == 400
     assert web.get("/hooks/pay/mollie").status_code == 405
     assert web.post("/hooks/pay/other", {}).status_code == 404
+    assert len(told.events()) == 1  # what proves nothing and names nothing of ours isn't kept
+    headers, body = stripe.event("payment_intent.succeeded", {"id": "pi_else"})
+    assert web.post("/hooks/pay/stripe", body, "application/json", headers=headers).status_code == 200
     assert paying.do_event(event=told.events()[0].id, at=NOW) == "no payment of ours"

@@ -118,11 +118,15 @@ class Page:
 
 @dataclass(frozen=True, slots=True)
 class EventSeen:
-    """What an event is about: names to `fetch` by, the first the surest. `id` is the gateway's own, or made from it."""
+    """What an event is about: names to `fetch` by, the first the surest. `id` is the gateway's own, or made from it.
+
+    One that isn't `proven` anybody may have sent.
+    """
 
     id: str
     kind: str
     refs: tuple[str, ...]
+    proven: bool = True
 
 
 @dataclass(frozen=True, slots=True)

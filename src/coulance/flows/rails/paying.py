@@ -309,9 +309,12 @@ def forget(*, method: int, actor: str, reason: str, at: datetime) -> None:
 def receive(*, name: str, headers: Mapping[str, str], body: bytes, at: datetime) -> int | None:
     """Keep an event that proves where it comes from, to be done by a job; its id, or none when it came before.
 
-    Raises `UnableToVerifyEventError`.
+    Of those that prove nothing only what names a payment of ours is kept: strangers fill no table here. Raises
+    `UnableToVerifyEventError`.
     """
     seen = gateway(name).verify_event(headers=headers, body=body, at=at)
+    if not seen.proven and charging.known_as(gateway=name, refs=seen.refs) is None:
+        return None
     with transaction.atomic():
         kept = told.keep_event(gateway=name, event=seen, body=body, at=at)
         if kept is not None:

@@ -189,7 +189,7 @@ class Mollie:
             raise UnableToVerifyEventError("this is no event of Mollie: expected id=tr_...") from error
         if not _ID.fullmatch(named):
             raise UnableToVerifyEventError("this is no event of Mollie: expected id=tr_...")
-        return EventSeen(f"{named}@{at:%Y%m%dT%H%M%S}", "changed", (named,))
+        return EventSeen(f"{named}@{at:%Y%m%dT%H%M%S}", "changed", (named,), proven=False)
 
     def payouts(self, *, since: date) -> Sequence[PayoutSeen]:
         """Settlements that were paid out, with their payments, refunds and chargebacks."""
