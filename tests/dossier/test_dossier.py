@@ -3,6 +3,7 @@
 import hashlib
 import io
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -51,12 +52,15 @@ def test_it_holds_the_claim_and_what_it_rests_on_and_finds_any_change(history: C
     for said in (
         dossier.seal,
         "€161.50",
-        "Case 1 on V2026-0001",
+        "on V2026-0001: opened",
         "boss@acme.example",
         "accepted by the receiving server",
     ):
         assert said in text
     assert b"pdfaid" in dossier.pdf
+    # Whoever gets it may not act as the customer by a link in their mail.
+    assert "/contest/[...]" in parts["messages.json"].decode()
+    assert not [name for name, data in parts.items() if re.search(rb"/contest/[A-Za-z0-9]", data)]
 
     # Whoever has the file alone runs what comes inside.
     (tmp_path / "dossier.pdf").write_bytes(dossier.pdf)

@@ -16,6 +16,7 @@ from coulance.console.views import (
     debit,
     disputes,
     documents,
+    dossiers,
     me,
     operators,
     overage_acts,
@@ -46,6 +47,7 @@ urlpatterns: list[URLPattern] = [
     path("services/<path:external_id>", services.service_detail, name="service"),
     path("accounts", accounts.account_list, name="accounts"),
     # Not below accounts/: an account's own id may end in any word.
+    path("dossiers/<path:external_id>", dossiers.dossier, name="dossier"),
     path("statements/<path:external_id>", statements.account_statement, name="account-statement"),
     path("statements.pdf/<path:external_id>", statements.account_statement_pdf, name="account-statement-pdf"),
     path("open-items", statements.open_items, name="open-items"),

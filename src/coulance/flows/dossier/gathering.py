@@ -9,6 +9,7 @@ import csv
 import hashlib
 import io
 import json
+import re
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -84,6 +85,7 @@ def gather(claim: Claim, *, at: datetime) -> Gathered:
     keys |= {key for case in shown["disputes"]["cases"] for step in case["steps"] for key in step["messages"]}
     about = {about_document(int(one.item.ref.split("/")[1])) for one in claim.debts if _is_document(one.item.ref)}
     messages = messages_about(account=account.id, about=about, keys=keys)
+    messages = [{**one, "text": without_keys(one["text"])} for one in messages]
     shown["messages"] = messages
     evidence = evidence_chain(account=account.id, opened={one["key"] for one in messages})
     shown["evidence"] = evidence
@@ -454,6 +456,18 @@ def _kind_of(actor: str) -> str:
 
 def _safe(number: str) -> str:
     return "".join(c if c.isalnum() or c in "-_." else "_" for c in number)
+
+
+_KEY = re.compile(r"(https?://[^/\s]+(?:/[a-z-]+)*)/[^\s<>]{16,}")
+
+
+def without_keys(text: str) -> str:
+    """A message without the links that are its reader's own: whoever has one may act as they.
+
+    >>> without_keys("See https://billing.example/contest/WzEsImJvc3MiLDFd-x_9 today.")
+    'See https://billing.example/contest/[...] today.'
+    """
+    return _KEY.sub(r"\1/[...]", text)
 
 
 def local(at: datetime, zone: str) -> datetime:
