@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import datetime
+from datetime import datetime, timedelta
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -443,3 +443,28 @@ def cases(case: int | None, accepted: bool | None, reason: str) -> None:
             click.echo(f"{row.id}  {names[row.service]}  {row.since:%F %T} - {row.until:%F %T} UTC  {row.words}")
         if not rows:
             click.echo("No customer's report waits.")
+
+
+@sla.command()
+@click.option("--url", required=True, help="The Prometheus server: http://prometheus:9090.")
+@click.option("--query", default="probe_success", show_default=True, help="An expression of 0 and 1.")
+@click.option("--label", default="instance", show_default=True, help="The label that names what is watched.")
+@click.option("--hours", default=24, show_default=True, type=click.IntRange(1, 24 * 60))
+@click.option("--step", default=30, show_default=True, help="Seconds between values.")
+@click.option("--source", default="main", show_default=True, help="Which Prometheus it is.")
+def pull(url: str, query: str, label: str, hours: int, step: int, source: str) -> None:
+    """Read what a Prometheus server saw (probe_success, up) in the last hours; safe to do again."""
+    with _working() as at:
+        from coulance.flows.promises import intake
+        from coulance.integrations.uptime import asking, reading
+
+        try:
+            seen = asking.ask_prometheus(
+                url, query=query, label=label, since=at - timedelta(hours=hours), until=at, step=step
+            )
+        except reading.UnableToReadUptimeError as error:
+            raise click.ClickException(str(error)) from error
+        done = intake.bring(source=f"prometheus:{source}", seen=seen, at=at, actor=actor())
+        click.echo(f"{done.accepted} looks taken, {done.doubles} known already.")
+        for name in done.unknown:
+            click.echo(f"!  no check of kind outside is called {name!r}", err=True)

@@ -199,6 +199,7 @@ PROCRASTINATE_IMPORT_PATHS = [
     "coulance.flows.tasks.fair_mails",
     "coulance.flows.tasks.on_hand",
     "coulance.flows.tasks.overage_control",
+    "coulance.flows.tasks.promises",
     "coulance.flows.tasks.rails",
     "coulance.flows.tasks.sending",
     "coulance.flows.tasks.settling_first",
