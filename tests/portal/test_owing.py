@@ -145,8 +145,38 @@ def test_a_promise_and_its_budget(anna: Customer) -> None:
 def test_dutch_and_every_word_of_it(db: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(clock, "now", lambda: NOW)
     anna = owing(tmp_path / "provider", language="nl")
+    switched = Client().post("/my/language", {"language": "en", "next": path(anna)})
+    assert switched.headers["Location"] == path(anna)
     page = said(Client().get(path(anna)))
     for words in ("Wat u moet betalen", "Wat er hierna gebeurt", "In delen betalen", "18 november 2026"):
         assert words in page, words
     for english in ("Nothing", "What ", "Pay", "owe", "Due"):
         assert english not in page, english
+
+
+def test_a_telephone_is_confirmed_by_a_code(anna: Customer) -> None:
+    from coulance.customers import operations as customers
+    from coulance.notices import queries as sent
+    from coulance.portal.access import KEY
+
+    customers.put_contact(
+        account=anna.ref, external_id="desk", name="Desk", email=f"desk@{anna.ref}.example", language="en",
+        phone="+31612345678", roles=["billing"], channels=["email"],
+    )  # fmt: skip
+    client = Client()
+    session = client.session
+    session[KEY] = {
+        "account": anna.id, "contact": "desk", "address": f"desk@{anna.ref}.example", "at": NOW.isoformat()
+    }  # fmt: skip
+    session.save()
+    assert "We sent a code to +31612345678" in said(client.post("/my/contacts", {"act": "phone-code"}))
+    mail = sent.messages(account=anna.id, kind="consent")[0]
+    text = sent.text_of(message=mail.message)
+    assert text is not None
+    code = re.search(r"\b\d{6}\b", text.text)
+    assert code is not None
+    wrong = "000000" if code[0] != "000000" else "111111"
+    assert "not right" in said(client.post("/my/contacts", {"act": "phone-confirm", "code": wrong}))
+    page = said(client.post("/my/contacts", {"act": "phone-confirm", "code": code[0]}))
+    assert "Your telephone is confirmed." in page
+    assert "telephone confirmed" in page

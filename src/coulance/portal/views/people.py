@@ -7,7 +7,10 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_POST
 
 from coulance.customers import queries as customers
+from coulance.flows.overage_control import phones
 from coulance.notices import queries as notices
+from coulance.notices.addresses import AddressFormError, phone_number
+from coulance.notices.operations import UnableToVerifyPhoneError
 from coulance.platform import clock
 from coulance.portal import access, entry
 from coulance.portal.access import customers_only, for_anybody, words
@@ -50,7 +53,7 @@ def choose_language(request: HttpRequest) -> HttpResponse:
     """Another language, kept in the browser."""
     back = request.POST.get("next", "")
     inside = url_has_allowed_host_and_scheme(back, allowed_hosts=None) and back.startswith(
-        ("/my/", "/answer/", "/settle/", "/contest/")
+        ("/my/", "/answer/", "/settle/", "/contest/", "/owed/")
     )
     answer = HttpResponseRedirect(back if inside else "/my/")
     answer.set_cookie(
@@ -68,9 +71,14 @@ def choose_language(request: HttpRequest) -> HttpResponse:
 @require_http_methods(["GET", "HEAD", "POST"])
 def contacts(request: HttpRequest, *, me: Me) -> HttpResponse:
     """Who is told, and whose address is known to reach somebody."""
-    done = ""
+    done = fault = ""
     own = customers.contacts([me.account.id])
-    if request.method == "POST":
+    if request.method == "POST" and request.POST.get("act") in ("phone-code", "phone-confirm"):
+        try:
+            done = _phone(request, me)
+        except UnableToVerifyPhoneError:
+            fault = _("That code is not right, too old, or was asked for too often. Ask for another in a while.")
+    elif request.method == "POST":
         chosen = next((c for c in own if c.external_id == request.POST.get("contact") and c.email), None)
         if chosen is not None:
             entry.ask(address=chosen.email, at=clock.now())
@@ -82,9 +90,33 @@ def contacts(request: HttpRequest, *, me: Me) -> HttpResponse:
     rows = [
         {
             "contact": c,
+            "phone_verified": _number(c.phone) in verified,
+            "own_phone": bool(c.phone) and c.external_id == me.contact.external_id,
             "verified": c.email.casefold() in verified and c.email.casefold() not in dead,
             "dead": c.email.casefold() in dead,
         }
         for c in own
     ]
-    return render(request, "portal/contacts.html", words(request) | {"here": "contacts", "rows": rows, "done": done})
+    return render(
+        request,
+        "portal/contacts.html",
+        words(request) | {"here": "contacts", "rows": rows, "done": done, "fault": fault},
+    )
+
+
+def _phone(request: HttpRequest, me: Me) -> str:
+    """Send a code to their own telephone, or take the one they typed."""
+    actor, at = f"contact:{me.contact.external_id}", clock.now()
+    if request.POST["act"] == "phone-confirm":
+        code = request.POST.get("code", "").strip()[:12]
+        phones.confirm(account=me.account.id, contact=me.contact.external_id, code=code, at=at, actor=actor)
+        return _("Your telephone is confirmed.")
+    number = phones.send_code(account=me.account.id, contact=me.contact.external_id, at=at, actor=actor)
+    return _("We sent a code to %(number)s. Type it below.") % {"number": number}
+
+
+def _number(typed: str) -> str:
+    try:
+        return phone_number(typed) if typed else ""
+    except AddressFormError:
+        return ""
