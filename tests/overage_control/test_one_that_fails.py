@@ -36,6 +36,20 @@ def test_others_are_paused_when_one_account_can_not_be_judged(town: Town, monkey
     assert (town.restricted("bolt-web"), alarms.open_alarms()) == (["overage"], [])
 
 
+def test_letters_of_budgets_that_fail_keep_nobody_from_being_looked_at(
+    town: Town, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    town.customer().service("web", "vps", meter="traffic")
+
+    def breaks(**_: Any) -> Any:
+        raise KeyError("a row nobody thought of")
+
+    monkeypatch.setattr(rounds, "tell_of_budgets", breaks)
+    town.use("web", {"2026-10-02T12:00": 120})
+    rounds.sweep(at=town.at("2026-10-02T12:01"))
+    assert (town.restricted("web"), [one.key for one in alarms.open_alarms()]) == (["overage"], ["overage.budgets"])
+
+
 def test_a_watcher_goes_on_trying_and_says_so(town: Town, monkeypatch: pytest.MonkeyPatch) -> None:
     tries = []
     one = watcher.Watcher(now=lambda: town.at("2026-10-02T12:01"))

@@ -29,8 +29,10 @@ def reached(*, task: int, contact: str, note: str, actor: str, at: datetime) -> 
     `UnableToRecordError`.
     """
     with transaction.atomic():
+        known = records.phone_task(task=task)
+        if known is not None:  # the account first, as whoever looks at it does: else both would wait for each other
+            evaluating.lock_account(known.account)
         row = _closed(task, "reached", note, actor, at)
-        evaluating.lock_account(row.account)
         if contact not in {one.external_id for one in customers.contacts([row.account])}:
             raise UnableToRecordError(f"the account has no contact {contact!r}")
         overage.acknowledge(

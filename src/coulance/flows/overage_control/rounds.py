@@ -71,10 +71,25 @@ def sweep(*, at: datetime, escalate: bool = True) -> Evaluated:
         owners = [(row.account.id, service.id) for row in rows for service in row.services]
         out.add(_each(owners, at=at, escalate=escalate))
         if escalate:
-            out.messages += tell_of_budgets(accounts=accounts, catalog=catalog_room.catalog(), at=at, actor="worker")
+            out.messages += _tell_of_budgets(accounts, at)
     with transaction.atomic():
         arming.set_watched(revision=fence, at=at)
     return out
+
+
+def _tell_of_budgets(accounts: Sequence[int], at: datetime) -> int:
+    """Letters are no reason to stop looking at everybody."""
+    try:
+        with transaction.atomic():
+            return tell_of_budgets(accounts=accounts, catalog=catalog_room.catalog(), at=at, actor="worker")
+    except (InterfaceError, OperationalError):
+        raise
+    except Exception as error:
+        _log.exception("budgets can't be told of")
+        alarms.raise_alarm(
+            key="overage.budgets", severity="warning", what=f"Customers can't be told of their budgets: {error}", at=at
+        )
+        return 0
 
 
 def _each(owners: Collection[tuple[int, int]], *, at: datetime, escalate: bool = False) -> Evaluated:
