@@ -9,7 +9,7 @@ from typing import Any
 from uuid import uuid4
 from zoneinfo import ZoneInfo
 
-from django.db import connection
+from django.db import connection, transaction
 
 from coulance.arrears import queries as records
 from coulance.arrears.queries import ActRow
@@ -86,6 +86,10 @@ class Street:
         world.service("vps-1", "vps", "2026-06-01", meter="traffic")
         return made
 
+    def off(self) -> None:
+        """The provider applies a file without [arrears]."""
+        self.world.provider(extra='email = "hulp@polder.example"\n', rest=WITHOUT_PLANS + PLANS)
+
     def billed(self, month: str = "2026-05", *, mailed: bool = True) -> str:
         """Close a month and mail what was issued, the same day; the number of the newest base invoice."""
         self.world.close(month)
@@ -102,8 +106,9 @@ class Street:
 
         return documents_of("acme")
 
+    @transaction.atomic
     def mail(self, when: datetime) -> None:
-        """What waits is taken by its server, or comes back; letters are posted."""
+        """What waits is taken by its server, or comes back; letters wait for a person."""
         for row in sent.messages(account=self.account, limit=10_000):
             if row.id in self.taken or row.copy:
                 continue

@@ -1,14 +1,14 @@
 """Reading what an account is judged by: one query a room for a chunk of accounts, put together as core's facts."""
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from functools import lru_cache
 from zoneinfo import ZoneInfo
 
 from coulance.arrears import queries as records
-from coulance.arrears.provider_table import Settings, settings_of
+from coulance.arrears.provider_table import Settings, settings_of, shipped_packs
 from coulance.arrears.queries import ActRow, CaseRow, Recorded
 from coulance.catalog import queries as catalogs
 from coulance.customers import queries as customers
@@ -94,7 +94,7 @@ def read(accounts: Iterable[int], *, at: datetime, terms: Settings | None = None
         policy = _policy(terms, one.case, row, debtor, today, own)
         if policy is None:
             continue
-        law = None if terms is None else _law(terms, policy, row, debtor)
+        law = _law(shipped_packs() if terms is None else terms.packs, policy, row, debtor)
         items = gathered.items.get(account, ())
         facts = gathered.facts(row, own, debtor, terms, pinned=policy.version if one.case else "")
         debts = {item.ref: item for item in items if item.open.minor > 0}
@@ -120,10 +120,10 @@ def _policy(
     return choose_policy(terms.policies, debtor, on=on, country=row.country, plans=plans)
 
 
-def _law(terms: Settings, policy: Policy, row: AccountRow, debtor: Debtor) -> LawPack | None:
+def _law(packs: Sequence[LawPack], policy: Policy, row: AccountRow, debtor: Debtor) -> LawPack | None:
     if policy.law:
-        return next((pack for pack in terms.packs if pack.name == policy.law), None)
-    return choose_pack(terms.packs, country=row.country, debtor=debtor)
+        return next((pack for pack in packs if pack.name == policy.law), None)
+    return choose_pack(packs, country=row.country, debtor=debtor)
 
 
 class _Gathered:

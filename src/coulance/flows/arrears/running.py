@@ -70,7 +70,7 @@ def run_arrears(*, at: datetime, accounts: Iterable[int] | None = None, actor: s
         for account, one in read(chunk, at=at, terms=terms).items():
             out.judged += 1
             try:
-                _one(account, one, at, actor, out)
+                _one(account, one, at, actor, out, off=terms is None)
             except Exception as fault:  # one account's trouble must not keep the others from being undone
                 _log.exception("arrears of account %s", account)
                 out.failed.append(f"{one.account.external_id}: {type(fault).__name__}: {fault}")
@@ -78,8 +78,13 @@ def run_arrears(*, at: datetime, accounts: Iterable[int] | None = None, actor: s
     return out
 
 
-def _one(account: int, one: Read, at: datetime, actor: str, out: Ran) -> None:
+def _one(account: int, one: Read, at: datetime, actor: str, out: Ran, *, off: bool) -> None:
     decision = decide(one.policy, one.facts, at, law=one.law)
+    if off:
+        # A file without [arrears] stops every step. What was done is still undone when its ground is gone.
+        for lift in decision.lifts:
+            out.undone += _undo(account, lift, at, actor)
+        return
     if one.case is None and not decision.intents and not decision.held_up:
         return  # nothing that is anybody's concern yet
     for _ in range(ROUNDS):
