@@ -89,6 +89,9 @@ def test_a_second_factor_is_asked_for_by_either_way_and_a_code_is_good_once(now:
 
     assert client.post("/my/security", {"act": "second", "code": "000000"}).status_code == 422
     assert "asked for a code" in client.post("/my/security", {"act": "second", "code": code()}).content.decode()
+    # Whoever finds the browser open can't put another in its place, of a secret that anybody knows.
+    empty = totp.code_at("", int(clock.now().timestamp()) // 30)
+    assert client.post("/my/security", {"act": "second", "code": empty}).status_code == 422
     now(minutes=1)
     other = Client()
     assert other.post("/my/password", {"address": ADDRESS, "password": GOOD}).headers["Location"] == "/my/code"

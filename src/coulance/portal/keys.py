@@ -107,7 +107,12 @@ def new_secret() -> str:
 
 
 def set_second_factor(me: Me, *, secret: str, code: str, at: datetime) -> None:
-    """Ask for a code from now on, once one was typed that fits. Raises `UnableToSetKeyError`."""
+    """Ask for a code from now on, once one was typed that fits. Raises `UnableToSetKeyError`.
+
+    One that is there is removed first, by a code of it: else whoever finds a browser open would exchange it.
+    """
+    if not secret or wants_code(me):
+        raise UnableToSetKeyError(_("Choose what to do."))
     step = totp.step_of(secret, code, seconds=int(at.timestamp()), after=0)
     if step is None:
         raise UnableToSetKeyError(_("That is not the code the app shows now. Is your telephone's clock right?"))
