@@ -126,10 +126,12 @@ COMMANDS: dict[str, _Entry] = {
     ),
     "export": _Entry("evidence:export", "Write out what others need: the samples and terms behind a document."),
     "dossier": _Entry(
-        "dossier:dossier", "Write the dossier of a claim: one PDF with all it rests on, that others can check."
+        "dossier:dossier",
+        "Write the dossier of a claim on ACCOUNT to FILE.pdf, with all it rests on and a program to check it.",
     ),
     "hand-over": _Entry(
-        "dossier:hand_over", "Write what a collector or mediator needs: tables, e-invoices and the dossier, in a zip."
+        "dossier:hand_over",
+        "Write what a collector or mediator needs to FILE.zip: tables, e-invoices, the dossier. Sends nothing.",
     ),
     "replay": _Entry(
         "evidence:replay",
@@ -150,7 +152,7 @@ COMMANDS: dict[str, _Entry] = {
     ),
     "migrate": _Entry("migrate:migrate", "Bring the database to this version (up does it too)."),
     "service-backup": _Entry(
-        "service_backup:service_backup", "Back customers' services up, verify that, look whether it is still there."
+        "service_backup:service_backup", "Back customers' services up, verify that, and look whether it is still there."
     ),
     "backup": _Entry("backup:backup", "Write database and samples to one file."),
     "restore": _Entry("backup:restore", "Bring a backup back, into a new instance."),
