@@ -138,6 +138,8 @@ def words(request: HttpRequest) -> dict[str, Any]:
             ("owing", "/my/arrears", _("What you owe")),
             ("paying", "/my/paying", _("Paying")),
             ("uptime", "/my/uptime", _("Uptime")),
+            ("contracts", "/my/contracts", _("Contracts")),
+            ("tickets", "/my/tickets", _("Tickets")),
             ("cases", "/my/cases", _("Cases")),
             ("contacts", "/my/contacts", _("Contacts")),
         ],

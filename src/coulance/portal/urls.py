@@ -4,6 +4,7 @@ from django.urls import URLPattern, path
 
 from coulance.portal.views import (
     answers,
+    contracts,
     disputes,
     money,
     owing,
@@ -46,6 +47,11 @@ urlpatterns: list[URLPattern] = [
     path("my/documents", money.documents, name="portal-documents"),
     path("my/documents/<int:document>", money.document, name="portal-document"),
     path("my/documents/<int:document>/pdf", money.document_pdf, name="portal-document-pdf"),
+    path("leave/<str:token>", contracts.leave_by_link, name="leave-link"),
+    path("opinion/<str:token>", contracts.opinion_by_link, name="opinion-link"),
+    path("my/contracts", contracts.contract_list, name="portal-contracts"),
+    path("my/contracts/<path:key>", contracts.contract, name="portal-contract"),
+    path("my/tickets", contracts.ticket_list, name="portal-tickets"),
     path("my/paying", paying.page, name="portal-paying"),
     path("my/statement", money.statement, name="portal-statement"),
     path("my/statement/pdf", money.statement_pdf, name="portal-statement-pdf"),

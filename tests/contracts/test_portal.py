@@ -1,0 +1,84 @@
+"""The customer's side: the contract in plain words, every minute explained, leave by one link, tickets, an opinion."""
+
+import re
+from typing import Any
+
+import pytest
+from django.test import Client
+
+from coulance.contracts import tickets
+from coulance.notices import queries as sent
+from coulance.platform import clock
+from tests.contracts.desk import MAY, Desk, later
+from tests.disputes.test_portal import signed_in
+
+_LINK = re.compile(r"https://billing\.example\.nl(/(?:leave|opinion)/\S+)")
+
+
+def _link(about: str, account: int) -> str:
+    """The path of the link in the newest mail about something."""
+    row = sent.messages(account=account, about=about, limit=1)[0]
+    text = sent.text_of(message=row.message)
+    assert text is not None
+    found = _LINK.search(text.text)
+    assert found, text.text
+    return found[1]
+
+
+@pytest.fixture
+def now(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Set what time it is."""
+
+    def at(hours: float) -> None:
+        monkeypatch.setattr(clock, "now", lambda: later(hours))
+
+    at(3)
+    return at
+
+
+def _browser(desk: Desk, contact: str, monkeypatch: pytest.MonkeyPatch) -> Client:
+    client = signed_in(desk.account, contact)
+    session = client.session
+    session["portal"] = session["portal"] | {"at": MAY.isoformat()}
+    session.save()
+    return client
+
+
+def test_leave_and_every_minute(desk: Desk, now: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    desk.agrees("k1", "strips").sells("k1")
+    desk.works("k1", "e1", later(1), 20, text="<b>DNS</b>")
+    leave = desk.asks("k1", 60, later(2))
+    page = _browser(desk, "dev", monkeypatch).get("/my/contracts/k1").content.decode().replace("\u00a0", " ")
+    for said in ("&lt;b&gt;DNS&lt;/b&gt;", "0:30 your hour card", "9:30 left, 0:30 used", "€95.00 an hour",
+                 "a new report", "Only a contact who may incur cost"):  # fmt: skip
+        assert said in page, said
+    assert 'value="yes"' not in page
+    boss = _browser(desk, "boss", monkeypatch)
+    page = boss.get("/my/contracts/k1").content.decode()
+    for said in ("Mogen we dit werk doen?", "uw urenkaart", "Elke minuut"):
+        assert said in page, said
+    assert "wacht op uw akkoord" in boss.get("/my/contracts").content.decode()
+    path = _link(f"leave/{leave}", desk.account)
+    client = Client()
+    assert "Er gebeurt niets tot u op een knop drukt" in client.get(path).content.decode()
+    assert client.post(path, {"answer": "maybe"}).status_code == 422
+    assert "goedgekeurd" in client.post(path, {"answer": "yes"}).content.decode()
+    assert client.post(path, {"answer": "no"}).status_code == 422  # it was answered
+    assert client.get("/leave/x").status_code == 404
+    assert _browser(desk, "dev", monkeypatch).get("/my/contracts/k9").status_code == 404
+
+
+def test_tickets_with_clocks_and_an_opinion(desk: Desk, now: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    desk.agrees("k2", "care")
+    number = desk.tells("7", ("opened", later(0)), ("answered", later(1)), ("solved", later(2)))
+    desk.runs(later(3))
+    page = _browser(desk, "dev", monkeypatch).get("/my/tickets").content.decode()
+    for said in ("Help 7", "first answer by 2026-05-04 11:00: kept"):
+        assert said in page, said
+    page = _browser(desk, "dev", monkeypatch).get("/my/contracts/k2").content.decode()
+    for said in ("included in the fee", "2 working days", "Say what you saw, and when."):
+        assert said in page, said
+    path = _link(f"ticket/{number}", desk.account)
+    assert Client().post(path, {"score": "9"}).status_code == 422
+    assert "Dank u. We lezen het." in Client().post(path, {"score": "4", "text": "quick"}).content.decode()
+    assert [(o.score, o.text, o.contact) for o in tickets.opinions([number])] == [(4, "quick", "boss")]
