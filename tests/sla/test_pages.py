@@ -90,3 +90,34 @@ def test_a_customer_sees_credits_and_tells_what_they_saw(office: Office, client:
     assert sla.preference(office.account) == "wallet"
     operations.decide(counter=case.id, accepted=False, reason="all was well", actor="operator:bo", at=clock.now())
     assert "not accepted</strong> all was well" in client.get("/my/uptime").content.decode()
+
+
+def test_an_operator_sees_what_is_at_risk_and_answers_reports(office: Office) -> None:
+    from coulance.console.acts import new_token
+    from coulance.platform import operators
+    from coulance.platform.models import Operator
+    from tests.console.conftest import signed_in
+
+    office.october(("2026-10-10T10:00", "2026-10-10T10:14"))
+    office.credit()
+    case = operations.contest(
+        service=office.service,
+        account=office.account,
+        since=instant("2026-10-12T08:00"),
+        until=instant("2026-10-12T09:00"),
+        words="gone",
+        by="contact:anna",
+        at=instant("2026-11-03T00:00"),
+    )
+    operators.make_operator(name="bo", email="", at=clock.now(), actor="test")
+    client = signed_in(Operator.objects.get(username="bo"))
+    text = client.get("/uptime").content.decode()
+    assert "gone" in text
+    assert "0.08" in text
+    assert "seen by a check: 1" in text
+    client.post(f"/uptime/reports/{case}", {"token": new_token(), "reason": "", "answer": "accept"})
+    assert sla.cases(waiting=True)
+    client.post(f"/uptime/reports/{case}", {"token": new_token(), "reason": "our switch", "answer": "accept"})
+    assert not sla.cases(waiting=True)
+    office.credit("2026-11-05T06:00")
+    assert office.credits() == ["0.08", "0.33"]

@@ -33,6 +33,7 @@ from coulance.console.views import (
     services,
     statements,
     takeover,
+    uptime,
 )
 
 urlpatterns: list[URLPattern] = [
@@ -60,6 +61,8 @@ urlpatterns: list[URLPattern] = [
     path("documents/<int:document>/debit", debit.take_credit_back, name="debit"),
     path("documents/<int:document>/e-invoice/<str:form>", documents.document_einvoice, name="document-einvoice"),
     path("documents/<int:document>/contest", disputes.dispute_open, name="dispute-open"),
+    path("uptime", uptime.page, name="uptime"),
+    path("uptime/reports/<int:case>", uptime.decide, name="uptime-decide"),
     path("disputes", disputes.dispute_list, name="disputes"),
     path("disputes/<int:case>", disputes.dispute_detail, name="dispute"),
     path("disputes/<int:case>/act", disputes.dispute_act, name="dispute-act"),
