@@ -137,8 +137,53 @@ def test_one_that_proves_unsound_later_is_lost_and_one_not_verified_yet_is_not(w
     # A backup server has not looked yet: no news, so it isn't lost.
     backing_up.verify_service_backup(backup=made.backup, ways=lambda _: _Port(sound=False), **asked)
     assert queries.backups(["vps-1"], lost=False)
-    assert backing_up.verify_service_backup(backup=made.backup, ways=lambda _: _Port(), **asked).sound
+    assert backing_up.watch_backups(ways=lambda _: _Port(sound=False), **asked) == set()
+    assert backing_up.watch_backups(ways=lambda _: _Port(), **asked) == {"vps-1"}
     (row,) = queries.backups(["vps-1"])
     assert row.verified_at is not None
     backing_up.verify_service_backup(backup=made.backup, ways=lambda _: _Port(sound=False), **asked)
     assert not queries.backups(["vps-1"], lost=False)
+
+
+def test_arrears_has_a_service_backed_up_or_an_alarm_says_why(
+    world: Any,  # noqa: F811
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    from django.conf import settings
+
+    from coulance.flows.arrears.backing_up import back_up, watch
+    from coulance.platform import alarms
+    from coulance.services import queries as services
+
+    table = (
+        '[arrears]\nmode = "observe"\n[arrears.backups.vps]\nkind = "restic"\nsecret = "p"\nrepository = "/r"\n'
+        'paths = ["/srv/{service}"]\n'
+    )
+    world.provider(more=table).account()
+    world.service("vps-1", "vps-s", "2026-06-01", meter="traffic")
+    account = services.service("vps-1").account_id
+    monkeypatch.setattr(settings, "ARREARS_BACKUPS", "tests.backups.test_flow.unsound")
+    assert back_up(account=account, service="vps-1", now=clock.now) is None
+    assert ["a checksum is wrong" in one.what for one in alarms.open_alarms()] == [True]
+    assert [row.verified_at for row in queries.backups(["vps-1"])] == [None]
+    monkeypatch.setattr(settings, "ARREARS_BACKUPS", "tests.backups.test_flow.sound")
+    assert back_up(account=account, service="vps-1", now=clock.now) is not None
+    assert not alarms.open_alarms()
+    monkeypatch.setattr(settings, "ARREARS_BACKUPS", "tests.backups.test_flow.gone")
+    watch(now=clock.now)
+    assert not queries.backups(["vps-1"], lost=False)
+
+
+def sound(_terms: Any) -> _Port:
+    """Everything is well."""
+    return _Port()
+
+
+def unsound(_terms: Any) -> _Port:
+    """What it holds is broken."""
+    return _Port(sound=False)
+
+
+def gone(_terms: Any) -> _Port:
+    """It holds nothing."""
+    return _Port(there=False)

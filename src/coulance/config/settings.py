@@ -170,8 +170,6 @@ MESSAGE_HANDLERS = {
     "document": "coulance.flows.sending.documents.Documents",
     "warning": "coulance.flows.overage_control.heard.Warnings",
 }
-# How services are backed up: makes the way that the provider file describes (arrears.ports).
-BACKUPS = "coulance.integrations.backups.factory.backup_port"
 # Who judges the tables of a provider file that rooms above the catalog own (catalog.foreign).
 PROVIDER_TABLES: dict[str, str] = {
     "arrears": "coulance.arrears.provider_table.judge",

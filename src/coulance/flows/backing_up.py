@@ -5,7 +5,8 @@ nothing is recorded that isn't so: it is asked again, and the store's own record
 raises and records nothing; only a store that answers can say that a backup is unsound or gone.
 """
 
-from collections.abc import Callable, Mapping
+import logging
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -22,6 +23,7 @@ from coulance.catalog import queries as catalogs
 from coulance.enforcement import queries as enforcement
 from coulance.services import queries as services
 
+_log = logging.getLogger(__name__)
 Ways = Callable[[BackupTerms], BackupPort]
 
 
@@ -119,6 +121,25 @@ def look_for_backups(
     return out
 
 
+def watch_backups(*, by: str, now: Callable[[], datetime], ways: Ways | None = None) -> set[str]:
+    """Look for every backup, and verify those that are not yet; the services of which something changed."""
+    before = {row.id: row for row in queries.backups(lost=False)}
+    look_for_backups(by=by, now=now, ways=ways)
+    for row in queries.backups(lost=False):
+        if row.verified_at is None:
+            try:
+                verify_service_backup(backup=row.id, by=by, now=now, ways=ways)
+            except UnableToBackUpServiceError as error:
+                _log.warning("backup %s: %s", row.id, error)
+    after = {row.id: row for row in queries.backups(lost=False)}
+    return {row.service for key, row in before.items() if after.get(key) != row}
+
+
+def terms_of_plans(plans: Collection[str], at: datetime | None = None) -> BackupTerms | None:
+    """How services on these plans are backed up, by the provider's file; none: nothing says so."""
+    return backup_for(plans, _all_terms(at))
+
+
 class _told:
     """Say an adapter's trouble as a refusal of ours, with the service's name."""
 
@@ -133,11 +154,11 @@ class _told:
 
 
 def _ways() -> Ways:
-    found: Ways = import_string(settings.BACKUPS)
+    found: Ways = import_string(settings.ARREARS_BACKUPS)
     return found
 
 
-def _all_terms(at: datetime) -> dict[str, BackupTerms]:
+def _all_terms(at: datetime | None) -> dict[str, BackupTerms]:
     given: Mapping[str, Any] = catalogs.table("arrears", at).get("backups", {})
     return read_backups(given)[0]
 
@@ -146,7 +167,7 @@ def _terms_for(service: int, name: str, at: datetime) -> BackupTerms:
     today = at.date()
     rows = services.subscriptions([service]).get(service, ())
     plans = {row.plan for row in rows if row.valid_until is None or row.valid_until > today} or {r.plan for r in rows}
-    terms = backup_for(plans, _all_terms(at))
+    terms = terms_of_plans(plans, at)
     if terms is None:
         raise UnableToBackUpServiceError(
             f"{name}: nothing says how services on {', '.join(sorted(plans)) or 'no plan'} are backed up: "

@@ -23,7 +23,16 @@ def back_up(account: int, service: str) -> None:
     """Back a service up, verify it and record it."""
     from coulance.flows.arrears.backing_up import back_up as make
 
-    make(account=account, service=service, at=clock.now())
+    make(account=account, service=service, now=clock.now)
+
+
+@app.periodic(cron="41 3 * * *", periodic_id="arrears_backups")
+@app.task(queueing_lock="flows.arrears.backups", lock="flows.arrears.backups")
+def watch_backups(timestamp: int) -> None:  # noqa: ARG001 - periodic
+    """Look whether backups are still there, and verify those that aren't verified yet."""
+    from coulance.flows.arrears.backing_up import watch
+
+    watch(now=clock.now)
 
 
 @app.periodic(cron="7 * * * *", periodic_id="arrears_hourly")
