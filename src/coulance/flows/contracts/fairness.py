@@ -61,7 +61,7 @@ def judge_all(*, at: datetime, seed: int = 1, years: int = 2000) -> list[Portfol
     for code in sorted({c.currency for c in rows}):
         mine = [c for c in rows if c.currency == code]
         quarters = {c.key: _quarters(c, facts[c.id], states[c.id], at) for c in mine}
-        judged = [_judge(c, states[c.id], quarters, at) for c in mine]
+        judged = [_judge(c, facts[c.id], states[c.id], quarters, at) for c in mine]
         running = [j for j in judged if j.contract.runs_on(j.contract.day_of(at))]
         recurring = sum((j.price for j in running if j.contract.kind is not Kind.BEST_EFFORT), Money(0, code))
         whole = sum((j.price for j in running), Money(0, code))
@@ -123,7 +123,7 @@ def _judge(contract: ContractRow, state: Hours, quarters: Mapping[str, Sequence[
         hourly, terms.cost.hour, terms.standby.amount if terms.standby is not None else ZERO, tail, terms.cost.year
     )
     price = _year_price(contract, expected, at)
-    used = _used(contract, state, at)
+    used = _used(contract, facts, state, at)
     fair = judge(used, expected, price.amount, prices, version=contract.version)
     advice = advise(expected, terms.cost, all_years, code=contract.currency, loading=terms.loading, stop=terms.stop)
     return Judged(contract, used, expected, price, fair, advice)
@@ -152,10 +152,15 @@ def _year_price(contract: ContractRow, expected: Estimate, at: datetime) -> Mone
     return Money.of(fees, contract.currency, Rounding.HALF_UP)
 
 
-def _used(contract: ContractRow, state: Hours, at: datetime) -> Used:
-    """What happened so far: what was paid for the time that has run, the hours, and what we missed."""
+def _used(contract: ContractRow, facts: Facts, state: Hours, at: datetime) -> Used:
+    """What happened since it is billed here: what was paid for the time that has run, the hours, what we missed."""
+    charges = queries.charges([contract.id])
+    fees = [c.starts_on for c in charges if c.kind == billing.FEE]
+    since = contract.midnight(contract.starts_on)
+    if contract.terms.price.minor:
+        since = contract.midnight(min(fees)) if fees else at
     paid = ZERO
-    for charge in queries.charges([contract.id]):
+    for charge in charges:
         share = Fraction(1)
         if charge.kind == billing.FEE:
             whole = (charge.ends_on - charge.starts_on).days
@@ -166,18 +171,18 @@ def _used(contract: ContractRow, state: Hours, at: datetime) -> Used:
             share = Fraction(found[0].used + found[0].lapsed, found[0].card.seconds) if found else ZERO
         paid += charge.amount.amount * share * (-1 if charge.kind == billing.BACK else 1)
     penalties = sum((c.amount.amount for c in queries.credits_of([contract.id])), ZERO)
-    seconds = {source: state.by(source) for source in From}
+    counted = {w.entry.key for w in facts.work if w.entry.began_at >= since}
+    seconds = {source: sum(d.seconds for d in state.draws if d.by is source and d.entry in counted) for source in From}
     lapsed = sum(c.lapsed for c in state.cards.cards) if state.cards else 0
     if state.pool is not None:
-        lapsed += sum(p.lapsed for p in state.pool.periods if p.period.end <= at)
-    gone_days = (at - contract.midnight(contract.starts_on)) / timedelta(days=1)
+        lapsed += sum(p.lapsed for p in state.pool.periods if since < p.period.end <= at)
     return Used(
         paid,
         Fraction(sum(seconds[s] for s in _PAID), HOUR),
         Fraction(sum(seconds[s] for s in _GIVEN), HOUR),
         Fraction(lapsed, HOUR),
         penalties,
-        Fraction(max(round(gone_days), 1)) / Fraction(1461, 4),
+        Fraction(max(round((at - since) / timedelta(days=1)), 1)) / Fraction(1461, 4),
     )
 
 
