@@ -80,6 +80,8 @@ MATRIX = {
     "contracts/act": "support",
     "contracts/<path:key>": "see",
     "promises": "see",
+    "uptime": "see",
+    "uptime/reports/<int:case>": "money",
     "disputes": "see",
     "disputes/<int:case>": "see",
     "disputes/<int:case>/act": "support",
