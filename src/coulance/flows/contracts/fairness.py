@@ -110,7 +110,9 @@ def _expected(key: str, quarters: Mapping[str, Sequence[Seen]]) -> Estimate:
     return Estimate(own, ZERO, own, exposure)
 
 
-def _judge(contract: ContractRow, state: Hours, quarters: Mapping[str, Sequence[Seen]], at: datetime) -> Judged:
+def _judge(
+    contract: ContractRow, facts: Facts, state: Hours, quarters: Mapping[str, Sequence[Seen]], at: datetime
+) -> Judged:
     terms = contract.terms
     expected = _expected(contract.key, quarters)
     hourly = _hourly(contract)
