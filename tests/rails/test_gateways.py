@@ -259,7 +259,9 @@ def test_only_signed_and_fresh_events_of_stripe_are_kept(stripe: FakeStripe) -> 
     headers, body = stripe.event("charge.refunded", {"id": "ch_1"})
     old = {"Stripe-Signature": stripe.sign(body, stripe.now - timedelta(hours=1))}
     forged = {"Stripe-Signature": stripe.sign(body, key="whsec_other")}
-    for wrong, said in ((headers, body + b" "), (old, body), (forged, body), ({}, body), (headers, b"")):
+    younger = {"Stripe-Signature": f"{old['Stripe-Signature']},t={int(stripe.now.timestamp())}"}
+    copies = ((old, body), (younger, body))
+    for wrong, said in ((headers, body + b" "), *copies, (forged, body), ({}, body), (headers, b"")):
         with pytest.raises(UnableToVerifyEventError):
             paying.receive(name="stripe", headers=wrong, body=said, at=stripe.now)
     assert told.events() == []
