@@ -45,23 +45,19 @@ def test_what_is_at_risk_and_who_will_probably_be_late(late: Customer) -> None:
     assert (one.account.id, one.score.bills, one.remind_days) == (late.id, 5, 7)
     assert one.gentler == (Gentler.REMIND_EARLIER, Gentler.INVITE_AUTO_PAY, Gentler.OFFER_PLAN)
     assert one.score.explanation.recompute()["chance"] == one.score.chance
-
-
-def test_who_is_collected_from_is_not_invited_to_be(late: Customer) -> None:
+    # Who is collected from isn't invited to be.
     signs(late, TODAY)
     assert mandates.in_force(on=TODAY, accounts=[late.id])
     (one,) = risk.risk(at=at(TODAY)).likely
     assert Gentler.INVITE_AUTO_PAY not in one.gentler
 
 
-def test_a_bill_that_nobody_received_is_shown_and_is_not_due(late: Customer) -> None:
+def test_a_bill_that_nobody_received_is_shown_and_is_not_due_and_our_own_error_too(late: Customer) -> None:
     (bill,) = risk.risk(at=at(TODAY)).unreceived
     assert (bill.number, str(bill.open)) == (late.numbers["lost"], "60.50 EUR")
     invoicing.mark_sent(number=bill.number, at=at(TODAY))
     assert risk.risk(at=at(TODAY)).unreceived == ()
-
-
-def test_our_own_error_rests_everything_and_is_shown(late: Customer) -> None:
+    # Our own error rests everything, and is shown.
     people.stay(account=late.id, kind=StayKind.OWN_ERROR, why="billed twice", actor="operator:anna", at=at(TODAY))
     (one,) = risk.risk(at=at(TODAY, 12)).our_errors
     assert (one.account.id, one.why) == (late.id, "billed twice")

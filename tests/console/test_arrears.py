@@ -50,6 +50,18 @@ def test_who_is_where_and_what_comes(street: Street, browser: Any) -> None:
     for words in ("What is owed", "2026-06-18", "What was done", "reminder", "What comes", "Worth a year"):
         assert words in case, words
     assert browser.get("/arrears/cases/nobody").status_code == 404
+    # A viewer sees it, and can't act.
+    from coulance.platform.models import Operator
+    from tests.console.conftest import signed_in
+
+    viewer = Operator.objects.create_user(
+        "vic", "vic@example.nl", "correct horse battery", is_staff=True, role="viewer"
+    )
+    client = signed_in(viewer)
+    page = client.get(CASE).content.decode()
+    assert 'action="/arrears/' not in page
+    assert client.post("/arrears/decide", {"account": "acme", "do": "stay"}).status_code == 403
+    assert client.post("/arrears/act", {"account": "acme", "do": "promise"}).status_code == 403
 
 
 def test_a_plan_is_decided_on_with_a_reason(street: Street, browser: Any) -> None:
@@ -101,17 +113,3 @@ def test_rests_promises_and_approvals(street: Street, browser: Any) -> None:
     assert (yes.by, yes.reason) == (ANNA, "as agreed")
     acts("/arrears/decide", do="take-back", number=str(yes.id))
     acts("/arrears/act", 422, do="approve", step="terminate", service="vps-1")  # not there, and not by this right
-
-
-def test_viewers_see_and_don_t_act(street: Street) -> None:
-    from coulance.platform.models import Operator
-    from tests.console.conftest import signed_in
-
-    viewer = Operator.objects.create_user(
-        "vic", "vic@example.nl", "correct horse battery", is_staff=True, role="viewer"
-    )
-    client = signed_in(viewer)
-    page = client.get(CASE).content.decode()
-    assert 'action="/arrears/' not in page
-    assert client.post("/arrears/decide", {"account": "acme", "do": "stay"}).status_code == 403
-    assert client.post("/arrears/act", {"account": "acme", "do": "promise"}).status_code == 403
