@@ -19,7 +19,7 @@ def test_killed_anywhere_and_run_again(
     monkeypatch.setenv("COULANCE_URL", "https://billing.example.nl")
     street = Street.of(tmp_path)
     street.billed()
-    street.until("2026-07-19", since="2026-06-10")
+    street.until("2026-07-19", since="2026-06-15")
     before = street.story()
     when = at("2026-07-20").isoformat()
     kill_at_each("tests.arrears.dying", BEFORE, street.account, when, *BEFORE, database=committed_db)

@@ -61,7 +61,7 @@ ATTACKS = [
 
 def test_the_database_refuses_whoever_asks(street: Street) -> None:
     street.billed()
-    street.until("2026-07-27", since="2026-06-10")
+    street.until("2026-07-27", since="2026-06-15")
     from datetime import date
 
     people.promise(account=street.account, pay_by=date(2026, 7, 30), actor="contact:boss", at=at("2026-07-28"))
@@ -95,7 +95,7 @@ def _answer(statement: str) -> str:
 
 def test_costs_are_a_document_of_their_own_that_the_audits_find_sound(street: Street) -> None:
     street.billed()
-    street.until("2026-07-17", since="2026-06-10")
+    street.until("2026-07-17", since="2026-06-15")
     (act,) = [row for row in records.acts(account=street.account) if row.step == "costs"]
     assert act.document is not None
     paper = invoicing.document_by_id(document=act.document)
@@ -119,7 +119,7 @@ def _items(street: Street) -> Any:
 def test_no_base_fee_after_one_suspended_period(street: Street) -> None:
     """Suspended from the 27th of July: August is its suspended period, and September is free until it is lifted."""
     street.billed()
-    street.until("2026-07-03", since="2026-06-10")
+    street.until("2026-07-03", since="2026-06-15")
     street.world.close("2026-06")
     street.until("2026-07-27", since="2026-07-04")
     for month in ("2026-07", "2026-08"):
@@ -142,7 +142,7 @@ def test_observed_writes_down_and_does_nothing_and_without_its_table_arrears_is_
 ) -> None:
     street = Street.of(tmp_path, arrears=ON.replace("enforce", "observe"))
     street.billed()
-    street.until("2026-07-28", since="2026-06-10")
+    street.until("2026-07-28", since="2026-06-15")
     assert {"demand", "throttle", "back_up"} <= set(street.steps())
     assert all(row.observed for row in records.acts(account=street.account))
     assert street.subjects() == []
@@ -157,7 +157,7 @@ def test_observed_writes_down_and_does_nothing_and_without_its_table_arrears_is_
 def test_a_letter_goes_by_post_when_mail_came_back(street: Street) -> None:
     """Both mailboxes refuse: the demand isn't proven, so it is printed; posted, it is the customer's in the end."""
     street.billed()
-    street.until("2026-06-24", since="2026-06-10")
+    street.until("2026-06-24", since="2026-06-15")
     street.bounces = {"boss@acme.example", "desk@acme.example"}
     street.until("2026-07-12", since="2026-06-25")
     letters = records.tasks(accounts=[street.account], kind="post")
@@ -185,3 +185,22 @@ def test_the_table_names_every_fault_by_its_line(tmp_path: Any) -> None:
     assert [fault.field for fault in judge({"policy": [{"name": "a", "from": "2026-01-01", "law": "xx"}]})] == [
         "policy[0].law"
     ]
+
+
+def test_a_consumer_in_the_netherlands_is_told_the_law_s_fourteen_days(db: Any, store_here: Any, tmp_path: Any) -> None:
+    """The demand is the law's letter: 14 days from the day after receipt, and what collecting costs then."""
+    from coulance.notices import queries as sent
+
+    street = Street.of(tmp_path, kind="consumer", language="nl")
+    street.billed()
+    street.until("2026-07-02", since="2026-06-15")
+    row = next(row for row in sent.messages(account=street.account) if row.subject.startswith("Please pay"))
+    text = sent.text_of(message=row.message)
+    assert text is not None
+    assert "within 14 days, counted from the day after you receive this letter" in text.text
+    assert "collection costs of €40.00" in text.text
+    assert 'class="button" href="http' in text.html
+    street.until("2026-07-15", since="2026-07-03")
+    assert "costs" not in street.steps()  # received on the 1st: the 15th is the customer's last day
+    street.until("2026-07-16", since="2026-07-16")
+    assert "costs" in street.steps()

@@ -30,7 +30,7 @@ TO_SUSPENSION = [
 def test_1_forgot_to_pay(street: Any) -> None:
     """A reminder beforehand, one after; the bank transfer comes, and nothing else ever does."""
     street.billed()
-    street.until("2026-06-24", since="2026-06-10")
+    street.until("2026-06-24", since="2026-06-15")
     assert street.story() == ["06-15 before", "06-23 reminder"]
     assert street.subjects() == ["Soon due: B2026-0001", "Reminder: B2026-0001 is not paid yet"]
     street.pays("121.00", at("2026-06-25"), "B2026-0001")
@@ -43,7 +43,7 @@ def test_1_forgot_to_pay(street: Any) -> None:
 def test_2_never_got_the_bill(street: Any) -> None:
     """A bill that nobody received isn't due: no reminder, no clock. One that comes back later stops what had begun."""
     number = street.billed(mailed=False)
-    street.until("2026-07-20", since="2026-06-10")
+    street.until("2026-07-20", since="2026-06-15")
     assert street.story() == []
     assert set(street.held().values()) == {"bill_not_delivered"}
     assert number == "B2026-0001"
@@ -53,7 +53,7 @@ def test_2_never_got_the_bill(street: Any) -> None:
 def test_3_cannot_pay_now(street: Any) -> None:
     """A promise, then a plan: the throttle is lifted when the plan is agreed, and steps rest while it is kept."""
     street.billed()
-    street.until("2026-07-21", since="2026-06-10")
+    street.until("2026-07-21", since="2026-06-15")
     assert street.restricted() == ["throttle"]
     people.promise(account=street.account, pay_by=date(2026, 7, 31), actor="contact:boss", at=at("2026-07-21", 11))
     street.run(at("2026-07-21", 12))
@@ -95,7 +95,7 @@ def test_4_refuses_the_overage_invoice(street: Any) -> None:
 def test_5_disputes_one_line(street: Any) -> None:
     """What is contested rests and what isn't stays due; the answer makes the rest due again, with its own notice."""
     number = street.billed()
-    street.until("2026-07-21", since="2026-06-10")
+    street.until("2026-07-21", since="2026-06-15")
     assert street.restricted() == ["throttle"]
     document = next(row.id for row in street.documents() if row.number == number)
     boss = acting.customer(account=street.account, contact="boss")
@@ -119,7 +119,7 @@ def test_5_disputes_one_line(street: Any) -> None:
 def test_6_chargeback(street: Any) -> None:
     """Paid and lifted; the bank takes it back; the case goes on where it stood, after the notice that it does."""
     street.billed()
-    street.until("2026-07-21", since="2026-06-10")
+    street.until("2026-07-21", since="2026-06-15")
     receipt = street.pays("121.00", at("2026-07-21", 11), "B2026-0001")
     street.run(at("2026-07-21", 11.01))
     assert street.restricted() == []
@@ -135,7 +135,7 @@ def test_6_chargeback(street: Any) -> None:
 def test_7_bankrupt(street: Any) -> None:
     """Insolvency: every step rests, nothing is added, and what stood stays as it was until the curator speaks."""
     street.billed()
-    street.until("2026-07-12", since="2026-06-10")
+    street.until("2026-07-12", since="2026-06-15")
     before = street.steps()
     people.stay(
         account=street.account, kind=StayKind.INSOLVENCY, why="declared bankrupt, F.10/26/123", actor=ANNA,
@@ -150,7 +150,7 @@ def test_7_bankrupt(street: Any) -> None:
 def test_8_plan_broken_in_month_3(street: Any) -> None:
     """Two instalments come, the third doesn't: after its grace the notice that steps go on, and the same step."""
     street.billed()
-    street.until("2026-07-21", since="2026-06-10")
+    street.until("2026-07-21", since="2026-06-15")
     limits = people.bounds(account=street.account, at=at("2026-07-21", 11), debts=street.debts()[:1])
     plan = people.propose_plan(
         account=street.account, instalments=people.suggest_plan(bounds=limits, parts=4), actor="contact:boss",
@@ -172,7 +172,7 @@ def test_8_plan_broken_in_month_3(street: Any) -> None:
 def test_9_paid_on_friday_at_five_to_six(street: Any) -> None:
     """Suspension would come on Monday; money booked on Friday at 17:55 lifts the throttle within the minute."""
     street.billed()
-    street.until("2026-07-24", since="2026-06-10")
+    street.until("2026-07-24", since="2026-06-15")
     assert street.restricted() == ["throttle"]
     street.pays("121.00", at("2026-07-24", 17 + 55 / 60), "B2026-0001")
     from procrastinate.contrib.django.models import ProcrastinateJob
@@ -198,7 +198,7 @@ def test_10_wrong_service_named_to_a_driver(street: Any) -> None:
     operations.set_target(
         service=vps, driver="fake", identity="uuid-of-acme", parameters={}, actor=ANNA, at=at("2026-07-01")
     )
-    street.until("2026-07-21", since="2026-06-10")
+    street.until("2026-07-21", since="2026-06-15")
     touched: list[Any] = []
 
     class Mistaken:
@@ -224,7 +224,7 @@ def test_10_wrong_service_named_to_a_driver(street: Any) -> None:
 def test_11_our_own_error(street: Any) -> None:
     """The bill was wrong by our fault: everything is lifted at once as wrongful, and counts as our outage."""
     street.billed()
-    street.until("2026-07-28", since="2026-06-10")
+    street.until("2026-07-28", since="2026-06-15")
     assert street.restricted() == ["pause", "throttle"]
     people.stay(
         account=street.account, kind=StayKind.OWN_ERROR, why="it was paid to our old account", actor=ANNA,
@@ -246,7 +246,7 @@ def test_12_holiday_eve(street: Any) -> None:
     """What would fall on a Friday, a weekend or a holiday's eve waits for the next day on which somebody is there."""
     number = street.billed("2026-10")  # issued on the 4th of November, due on the 18th
     assert number
-    street.until("2026-12-31", since="2026-11-12")
+    street.until("2026-12-31", since="2026-11-15")
     closed = {"12-24", "12-25", "12-26", "12-31"}
     for row in records.acts(account=street.account):
         if row.restriction is not None:
@@ -258,7 +258,7 @@ def test_12_holiday_eve(street: Any) -> None:
 
 def test_the_page_says_what_is_owed_what_comes_and_every_way_out(street: Any) -> None:
     street.billed()
-    street.until("2026-07-02", since="2026-06-10")
+    street.until("2026-07-02", since="2026-06-15")
     page = standing(account=street.account, at=at("2026-07-02", 12))
     assert page is not None
     assert [line.number for line in page.outlook.owed] == ["B2026-0001"]
@@ -273,7 +273,7 @@ def test_the_page_says_what_is_owed_what_comes_and_every_way_out(street: Any) ->
 def test_two_different_people_and_a_proven_notice_before_the_end(street: Any) -> None:
     """Termination waits for a notice that reached somebody and for two people; one person twice is one."""
     street.billed()
-    street.until("2026-07-27", since="2026-06-10")
+    street.until("2026-07-27", since="2026-06-15")
     assert [one for one in street.story() if one[6:] in {s[6:] for s in TO_SUSPENSION}] == TO_SUSPENSION
     street.until("2026-08-12", since="2026-07-28")
     notice = next(row for row in records.acts(account=street.account) if row.step == "termination_notice")
