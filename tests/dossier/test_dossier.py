@@ -20,7 +20,7 @@ from coulance.flows.dossier.gathering import CHECK
 from coulance.flows.dossier.making import UnableToMakeDossierError, make_dossier
 from coulance.flows.dossier.view import TABLE
 from coulance.platform import audit
-from tests.disputes.court import Court
+from tests.disputes.court import Court, later
 from tests.dossier.making import AT, made, parts_of
 
 inside: Any = import_module("coulance.flows.dossier.check")  # it has no types: it is for others to run
@@ -149,6 +149,22 @@ def _gone_or_added(parts: dict[str, bytes]) -> None:
     fewer = {name: data for name, data in parts.items() if name != "consents.json"}
     assert inside.faults_of(fewer) == ["consents.json: is missing"]
     assert inside.faults_of({**parts, "more.txt": b"x"}) == ["more.txt: is not in the manifest: it was added"]
+
+
+def test_after_a_credit_note_and_with_money_on_hand_it_still_adds_up(history: Court) -> None:
+    (case,) = [one["id"] for one in json.loads(parts_of(made())["disputes.json"])["cases"]]
+    history.decides(case, "upheld", at=later(60))
+    parts = dict(parts_of(made()))
+    assert inside.faults_of(parts) == []
+    (note,) = json.loads(parts["payments.json"])["credit_notes"]
+    assert (note["invoice"], note["gross"].lstrip("-")) == ("V2026-0001", "60.50")
+    claim = json.loads(parts["claim.json"])
+    assert [one["open"] for one in claim["debts"]] == ["24.20", "161.50"]
+    assert [one["disputed"] for one in claim["debts"]] == ["0.00", "0.00"]
+    lie = json.loads(parts["payments.json"])
+    lie["credit_notes"] = []
+    changed = _sealed({**parts, "payments.json": json.dumps(lie).encode()})
+    assert inside.faults_of(changed) == ["claim.json: V2026-0001: gross less payments and credit is 222.0"]
 
 
 def test_in_dutch_of_one_debt_and_who_made_it_is_known(history: Court) -> None:

@@ -260,6 +260,12 @@ def check_claim(parts):
     for row in load(parts, "payments.json")["allocations"]:
         if row["reversed_on"] is None:
             paid[row["ref"]] = paid.get(row["ref"], Fraction(0)) + Fraction(row["amount"])
+    credited = {}
+    for row in load(parts, "payments.json")["credit_notes"]:
+        note = load(parts, "credit-%s.json" % re.sub(r"[^A-Za-z0-9._-]", "_", row["number"]))
+        need(note["totals"]["gross"] == row["gross"], row["number"] + ": payments and the credit note differ")
+        need(note["references"]["invoice"] == row["invoice"], row["number"] + ": is a credit note on another invoice")
+        credited[row["invoice"]] = credited.get(row["invoice"], Fraction(0)) + abs(Fraction(row["gross"]))
     principal = interest = costs = Fraction(0)
     for debt in claim["debts"]:
         where = debt["number"]
@@ -268,8 +274,11 @@ def check_claim(parts):
                 Fraction(invoices[where]["totals"]["gross"]) == Fraction(debt["gross"]),
                 where + ": the claim and the invoice differ",
             )
-        left = Fraction(debt["gross"]) - paid.get(debt["ref"], Fraction(0))
-        need(left == Fraction(debt["open"]), "%s: gross less payments is %s" % (where, float(left)))
+        before = Fraction(debt["paid_before"])
+        need(before == 0 or debt["ref"].startswith("opening/"), where + ": was never another system's")
+        settled = before + paid.get(debt["ref"], Fraction(0)) + credited.get(where, Fraction(0))
+        left = Fraction(debt["gross"]) - settled
+        need(left == Fraction(debt["open"]), "%s: gross less payments and credit is %s" % (where, float(left)))
         need(
             Fraction(debt["claimed"]) == Fraction(debt["open"]) - Fraction(debt["disputed"]),
             where + ": what is claimed is not what is open and undisputed",
@@ -329,7 +338,7 @@ def faults_of(parts):
         ("ledger.json", check_ledger), ("evidence.json", check_evidence), ("claim.json", check_claim),
         ("ledger.json", check_balance),
     ]  # fmt: skip
-    for name in sorted(name for name in parts if name.startswith("invoice-")):
+    for name in sorted(name for name in parts if name.startswith(("invoice-", "credit-"))):
         checks.append((name, lambda parts, name=name: check_invoice(load(parts, name))))
     for name, check in checks:
         try:

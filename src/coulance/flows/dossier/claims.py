@@ -31,6 +31,8 @@ class ClaimedDebt:
     disputed: Money
     interest: Interest | None
     charged: Money
+    paid_before: Money
+    """Of a debt that was taken over from another system: what was settled of it there."""
 
     @property
     def claimed(self) -> Money:
@@ -162,5 +164,9 @@ def _debts(
             )
             if not interest.stretches or interest.stretches[-1].end < item.due_on + timedelta(days=1):
                 interest = None
-        out.append(ClaimedDebt(item, disputed, interest, Money(charged[item.ref], item.open.currency)))
+        before = 0
+        if item.ref.startswith("opening/"):
+            before = item.gross.minor - item.open.minor - sum(p.amount.minor for p in paid[item.ref])
+        code = item.open.currency
+        out.append(ClaimedDebt(item, disputed, interest, Money(charged[item.ref], code), Money(before, code)))
     return out

@@ -79,7 +79,8 @@ def gather(claim: Claim, *, at: datetime) -> Gathered:
     shown["disputes"] = _disputes(claim, at)
     shown["arrears"] = _arrears(claim)
     shown["consents"] = _consents(claim)
-    shown["payments"] = _payments(claim)
+    notes = _credits(claim)
+    shown["payments"] = _payments(claim, notes)
     keys = {key for act in shown["arrears"]["acts"] for key in act["messages"]}
     keys |= {row["message"] for row in shown["consents"]["warnings"]}
     keys |= {key for case in shown["disputes"]["cases"] for step in case["steps"] for key in step["messages"]}
@@ -99,6 +100,7 @@ def gather(claim: Claim, *, at: datetime) -> Gathered:
         _json("claim.json", claim_json(claim), "part_claim"),
         _json("contract.json", shown["contract"], "part_contract"),
         *(_json(f"invoice-{_safe(number)}.json", one, "part_invoice") for number, one in documents.items()),
+        *(_json(f"credit-{_safe(number)}.json", one, "part_credit") for number, one in notes.items()),
         *_einvoices(documents),
         Part("use.csv", _use(documents), "part_use"),
         _json("messages.json", {"messages": messages}, "part_messages"),
@@ -150,6 +152,7 @@ def claim_json(claim: Claim) -> dict[str, Any]:
                 "issued_on": one.item.issued_on.isoformat(),
                 "due_on": one.item.due_on.isoformat(),
                 "gross": one.item.gross.decimal(),
+                "paid_before": one.paid_before.decimal(),
                 "open": one.item.open.decimal(),
                 "disputed": one.disputed.decimal(),
                 "claimed": one.claimed.decimal(),
@@ -205,6 +208,15 @@ def _documents(claim: Claim) -> dict[str, dict[str, Any]]:
             stored = invoicing.document_by_id(document=int(one.item.ref.split("/")[1]))
             out[stored.row.number or ""] = stored.snapshot
     return out
+
+
+def _credits(claim: Claim) -> dict[str, dict[str, Any]]:
+    """The credit notes on what is claimed, by number."""
+    numbers = {one.item.number for one in claim.debts}
+    rows = invoicing.documents(account=claim.account.id, kind="credit_note", state="issued", limit=100_000)[::-1]
+    return {
+        row.number or "": invoicing.document_by_id(document=row.id).snapshot for row in rows if row.invoice in numbers
+    }
 
 
 def _einvoices(documents: Mapping[str, Any]) -> Iterable[Part]:
@@ -376,7 +388,7 @@ def _consents(claim: Claim) -> dict[str, Any]:
     }
 
 
-def _payments(claim: Claim) -> dict[str, Any]:
+def _payments(claim: Claim, notes: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
     account = claim.account
     receipts = payments.receipts(accounts=[account.id], limit=100_000)[::-1]
     return {
@@ -404,6 +416,15 @@ def _payments(claim: Claim) -> dict[str, Any]:
                 "reversed_why": a.reversed_why,
             }
             for a in payments.allocations(accounts=[account.id], undone=True)
+        ],
+        "credit_notes": [
+            {
+                "number": number,
+                "invoice": one["references"]["invoice"],
+                "issued_on": one["issued_on"],
+                "gross": one["totals"]["gross"],
+            }
+            for number, one in notes.items()
         ],
         "refunds": [
             {"receipt": f.receipt, "amount": f.amount.decimal(), "on": _text(f.refunded_on), "reason": f.reason}
@@ -455,7 +476,7 @@ def _kind_of(actor: str) -> str:
 
 
 def _safe(number: str) -> str:
-    return "".join(c if c.isalnum() or c in "-_." else "_" for c in number)
+    return re.sub(r"[^A-Za-z0-9._-]", "_", number)
 
 
 _KEY = re.compile(r"(https?://[^/\s]+(?:/[a-z-]+)*)/[^\s<>]{16,}")

@@ -178,6 +178,10 @@ def _happened(claim: Claim, shown: Mapping[str, Any], s: _Saying) -> list[list[s
 def _of_money(claim: Claim, paid: Mapping[str, Any], s: _Saying) -> Iterable[tuple[str, str]]:
     refs = {one.item.ref for one in claim.debts}
     methods = {one["id"]: one["method"] for one in paid["receipts"]}
+    for one in paid["credit_notes"]:
+        amount = s.plain(one["gross"].lstrip("-"))
+        named = {"number": one["number"], "invoice": one["invoice"], "amount": amount}
+        yield one["issued_on"], s.w["ev_credit"].format(**named)
     for one in paid["allocations"]:
         if one["ref"] not in refs:
             continue
