@@ -201,12 +201,14 @@ def settle(
     actor: str,
     reason: str,
     at: datetime,
-    policy: AllocationPolicy = DEFAULT_POLICY,
+    policy: AllocationPolicy | None = None,
 ) -> dict[int, list[Allocation]]:
     """Use money on hand, credit and prepaid of these accounts for what they owe, each in its own transaction.
 
+    By the provider file's order of allocation, unless a `policy` is named.
     Gives what was done by account; an account where nothing was to be done is left out.
     """
+    policy = policy or catalog.payment_terms().allocation
     out: dict[int, list[Allocation]] = {}
     for account in sorted(set(accounts)):
         with transaction.atomic():

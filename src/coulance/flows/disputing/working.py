@@ -156,6 +156,7 @@ def settle_after(case: CaseRow, *, actor: Actor, at: datetime) -> None:
         actor=actor.name,
         reason=f"case {case.id} on {case.number} is closed",
         at=at,
+        policy=catalogs.payment_terms().allocation,
     )
 
 
