@@ -34,7 +34,7 @@ def owed(down: int) -> Fraction:
     return min(Fraction(5), round_to(Fraction(5) * 50 * down / MINUTES, 2, Rounding.HALF_UP))
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", range(2))
 def test_credited_is_what_was_down_by_all_that_was_ever_known(
     world: World, monkeypatch: pytest.MonkeyPatch, seed: int
 ) -> None:
@@ -53,7 +53,7 @@ def test_credited_is_what_was_down_by_all_that_was_ever_known(
     rng.shuffle(batches)
     entries: dict[int, tuple[int, int]] = {}
     when = instant("2026-11-04T06:00")
-    todo = batches + [rng.choice(batches) for _ in range(3)]  # doubles, in other company
+    todo = batches + [rng.choice(batches) for _ in range(2)]  # doubles, in other company
     while todo or rng.random() < 0.4:
         when += timedelta(hours=2)
         act = rng.choice(["batch", "batch", "outage", "retract", "credit", "cut"])
