@@ -220,12 +220,15 @@ def record_credit(
     made = models.Credit.objects.create(
         contract_id=contract.id,
         period_start=starts_on,
+        period_end=ends_on,
         revision=revision,
-        **{
-            "period_end": ends_on, "amount": amount.minor, "currency": amount.currency, "missed": list(missed),
-            "explanation": explanation.to_json(), "made_at": require_aware(at), "by": actor,
-        },
-    )  # fmt: skip
+        amount=amount.minor,
+        currency=amount.currency,
+        missed=list(missed),
+        explanation=explanation.to_json(),
+        made_at=require_aware(at),
+        by=actor,
+    )
     return made.id
 
 
