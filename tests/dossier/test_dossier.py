@@ -201,3 +201,10 @@ def test_words_say_the_same_in_each_language() -> None:
 def test_the_check_needs_nothing_but_python() -> None:
     imported = {line.split()[1] for line in CHECK.read_text().splitlines() if line.startswith(("import ", "from "))}
     assert imported <= set(sys.stdlib_module_names)
+
+
+def test_it_is_read_at_one_moment(committed_db: Any) -> None:
+    from coulance.customers.queries import UnableToFindAccountError
+
+    with pytest.raises(UnableToFindAccountError):  # and not a refusal of the isolation that it asks for first
+        made()
