@@ -9,7 +9,7 @@ from coulance.sla import looks, operations
 from coulance.sla import queries as sla
 from coulance.sla.errors import SlaError, UnableToTakeLooksError
 from coulance_core.kernel import Money
-from coulance_core.sla.terms_file import Pays
+from coulance_core.sla.paying import Pays
 from tests.closing.world import World, recompute_all, table
 from tests.sla.office import SLA, Office, instant
 

@@ -9,7 +9,7 @@ from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.db.models import F, Q
 
-from coulance_core.sla.terms_file import Pays
+from coulance_core.sla.paying import Pays
 
 KINDS = ("http", "tcp", "icmp", "dns", "tls", "outside")
 SAYS = ("outage", "maintenance", "exclusion", "up", "retracted")

@@ -30,7 +30,7 @@ from coulance.sla.models import (
 )
 from coulance.sla.queries import CheckRow, CreditRow, EntryRow, MeasureRow
 from coulance_core.kernel import Money, require_aware
-from coulance_core.sla.terms_file import Pays
+from coulance_core.sla.paying import Pays
 
 PROBED = ("http", "tcp", "icmp", "dns", "tls")
 

@@ -19,7 +19,7 @@ from coulance.sla.models import (
     Shown,
 )
 from coulance_core.kernel import Explanation, Money
-from coulance_core.sla.terms_file import Pays
+from coulance_core.sla.paying import Pays
 
 
 @dataclass(frozen=True, slots=True)

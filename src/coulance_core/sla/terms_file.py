@@ -18,6 +18,7 @@ from coulance_core.kernel import Money, Rounding
 from coulance_core.sla.calendars import WEEKDAYS, Calendar, CalendarError
 from coulance_core.sla.composite import Composite
 from coulance_core.sla.evidence import Bound, Quorum
+from coulance_core.sla.paying import Pays
 from coulance_core.sla.proof import TermsError, Tier, TierError, tiers_below
 from coulance_core.sla.terms import (
     Caps,
@@ -40,17 +41,6 @@ from coulance_core.sla.terms import (
 SECOND = 1_000_000
 _UNITS = {"s": 1, "min": 60, "h": 3600, "hour": 3600, "hours": 3600, "day": 86_400, "days": 86_400}
 _T = TypeVar("_T")
-
-
-class Pays(StrEnum):
-    """How a credit is paid out."""
-
-    INVOICE = "invoice"
-    """A credit note on the fee that was paid; what it leaves over pays the next invoices."""
-    WALLET = "wallet"
-    """The same, and what it leaves over is prepaid, for any product."""
-    MONEY_BACK = "money_back"
-    """The same, and what it leaves over is paid back."""
 
 
 class _Kind(StrEnum):

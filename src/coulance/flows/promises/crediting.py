@@ -38,7 +38,8 @@ from coulance.sla.queries import CreditRow, MeasureRow
 from coulance_core.invoicing import CreditRequest, CreditType
 from coulance_core.kernel import Money
 from coulance_core.kernel.period import add_months
-from coulance_core.sla.terms_file import Pays, SlaTable
+from coulance_core.sla.paying import Pays
+from coulance_core.sla.terms_file import SlaTable
 
 log = logging.getLogger(__name__)
 CHUNK = 100

@@ -12,7 +12,7 @@ from coulance.flows.sending.wording import Written, language_of
 from coulance.invoicing.documents.words import Words
 from coulance.sla.queries import MeasureRow
 from coulance_core.kernel import Money
-from coulance_core.sla.terms_file import Pays
+from coulance_core.sla.paying import Pays
 
 _MINUTE = 60_000_000
 _MOST = 10

@@ -19,7 +19,7 @@ from coulance.services import queries as services
 from coulance.sla import operations
 from coulance.sla import queries as sla
 from coulance.sla.errors import SlaError
-from coulance_core.sla.terms_file import Pays
+from coulance_core.sla.paying import Pays
 
 
 @customers_only
