@@ -8,8 +8,8 @@ import pytest
 
 from coulance_core.kernel import Money
 from coulance_core.sla.composite import quote
-from coulance_core.sla.terms import ErrorTiers, FreeSlots, Multiple, Steps, Tiers, Together, UptimeTerms
 from coulance_core.sla.paying import Pays
+from coulance_core.sla.terms import ErrorTiers, FreeSlots, Multiple, Steps, Tiers, Together, UptimeTerms
 from coulance_core.sla.terms_file import judge, parse_sla
 
 F = Fraction
