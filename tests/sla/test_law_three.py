@@ -62,7 +62,7 @@ def test_credited_is_what_was_down_by_all_that_was_ever_known(
         elif act == "outage":
             first = rng.randrange(MINUTES - 100)
             length = rng.randint(1, 60)
-            row = operations.say(
+            said = operations.say(
                 service=office.service,
                 says="outage",
                 since=START + first * MINUTE,
@@ -71,7 +71,7 @@ def test_credited_is_what_was_down_by_all_that_was_ever_known(
                 actor="operator:anna",
                 at=when,
             )
-            entries[row.id] = (first, first + length)
+            entries[said.id] = (first, first + length)
         elif act == "retract" and entries:
             entry = rng.choice(sorted(entries))
             operations.retract(entry=entry, reason="it was another", actor="operator:anna", at=when)
