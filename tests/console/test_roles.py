@@ -171,6 +171,7 @@ def _filled(route: str, shop: Shop) -> str:
         "<int:document>": str(shop.documents["overage_invoice"]),
         "<str:period>": "2026-10",
         "<str:key>": "job_none",
+        "<path:key>": "none",
         "<path:plan>": "none",
         "<str:name>": "anna",
         "<str:form>": "none",

@@ -147,9 +147,9 @@ def read_terms(t: Table) -> ServiceTerms | None:
     work = WorkTerms(f"{name}@{valid_from.isoformat()}", _cover(t, kind), _rounding(t.table("rounding")))
     renewal, indexation = _renewal(t.table("renewal")), _indexation(t)
     ahead, leave = t.whole("ahead_days", 30), t.whole("approval_days", 30)
-    for one, days in (("ahead_days", ahead), ("approval_days", leave)):
+    for asked, days in (("ahead_days", ahead), ("approval_days", leave)):
         if not 1 <= days <= 366:
-            t.fault(one, f"{days} days: expected 1 to 366")
+            t.fault(asked, f"{days} days: expected 1 to 366")
     cost = _cost(t.table("cost"))
     rest = {
         "title": t.text("title", name), "response": t.text("response", ""),
