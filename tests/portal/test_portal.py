@@ -123,6 +123,8 @@ def test_every_address_says_whom_it_is_for() -> None:
         "settle",
         "invited",
         "contest-link",
+        "leave-link",
+        "opinion-link",
         "owed",
         "status",
         "status-json",
