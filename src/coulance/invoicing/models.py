@@ -70,7 +70,7 @@ class ParkedAccount(models.Model):
 
 
 class Document(models.Model):
-    """An invoice, credit or debit note, or usage statement. Its content is in `DocumentBody`; these columns are for asking."""
+    """An invoice, note or usage statement. Its content is in `DocumentBody`; these columns are for asking."""
 
     kind = models.CharField(max_length=20)
     state = models.CharField(max_length=10, default="draft", db_default="draft")

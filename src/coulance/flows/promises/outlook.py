@@ -81,6 +81,8 @@ class AtRisk:
 
 def at_risk(*, at: datetime, most: int = 100) -> list[AtRisk]:
     """Promises of the running month that used half of what they allow or more, or are down now; worst first."""
+    if catalog.current_revision() is None:
+        return []  # nothing is promised before a provider file is applied
     today = at.astimezone(catalog.catalog().provider.zone_info).date()
     watched = sla.services_watched()
     rows = terms.promised(year=today.year, month=today.month, only=watched)[:MOST]
@@ -114,6 +116,8 @@ class Claim:
 
 def claims(*, year: int, month: int, at: datetime) -> list[Claim]:
     """What suppliers owe for a month by their own terms, from the outages of the services that stand on them."""
+    if catalog.current_revision() is None:
+        return []
     zone = catalog.catalog().provider.zone_info
     known = terms.table()
     out = []
