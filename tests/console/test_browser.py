@@ -206,7 +206,7 @@ def test_the_menu_of_a_small_screen_opens_and_leads_on(site: Site) -> None:
     menu = page.get_by_role("navigation", name="Pages, for small screens")
     assert not menu.is_visible()
     page.locator(".phone summary").click()
-    menu.get_by_role("link", name="Plans").click()
+    menu.get_by_role("link", name="Plans", exact=True).click()
     page.wait_for_url("**/plans")
 
 
