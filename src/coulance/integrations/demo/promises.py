@@ -109,6 +109,8 @@ def _play(external: str, year: int, month: int, now: datetime, actor: str) -> No
         rows.append([number, check.id, micros(at), up, 12, "" if up else "connection refused"])
         at += _MINUTE
     looks.take(agent=token.split("_")[1], looks=rows, sent_at=micros(now), lost=0, at=now)
+    # Nobody looks once the story is told: else all time since would be unknown, and so count as down.
+    operations.end_check(check=check.id, actor=actor, at=period.end)
 
 
 def _told(row: MeasureRow) -> Told:
