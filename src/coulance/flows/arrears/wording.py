@@ -264,7 +264,7 @@ _HELD: dict[str, Callable[[], str]] = {
     "bill_not_delivered": lambda: _("the bill wasn't received"),
     "costs_never_restrict": lambda: _("only costs or interest are open"),
     "overage_alone": lambda: _("only overage is open"),
-    "notice_not_received": lambda: _("an earlier notice isn't proven"),
+    "notice_not_received": lambda: _("waits until the notice before it has arrived"),
     "under_dispute": lambda: _("the amount is contested"),
     "promise_live": lambda: _("payment is promised"),
     "plan_kept": lambda: _("a plan is kept"),
