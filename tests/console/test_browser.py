@@ -147,7 +147,11 @@ def every_screen() -> list[str]:
         f"/documents/{invoice}/credit", "/documents", "/sending", "/messages", "/payments", "/payments/new",
         "/bank", "/bank/import", "/open-items", "/collectors", "/quarantine",
         f"/quarantine/series?key={quote(KEY, safe='')}", "/alarms", "/audit", "/operators", "/operators/anna",
-        "/overage", "/overage/unreached", "/overage/consents", "/overage/campaigns",
+        "/overage", "/overage/unreached", "/overage/consents", "/overage/campaigns", "/overage/approvals",
+        "/overage/waiting", "/overage/pauses", "/overage/goodwill", "/overage/exposure", "/restrictions",
+        "/take-over", "/collections", "/gateways", "/disputes", f"/documents/{invoice}/contest",
+        "/arrears", "/arrears/calendar", "/arrears/held", "/arrears/plans", "/arrears/risk", "/dossiers/acme",
+        "/contracts", "/promises", "/uptime",
         "/me", "/me/second-factor", "/sign-in/again",
     ]  # fmt: skip
 
