@@ -14,7 +14,7 @@ from typing import Any
 from coulance_core.catalog.faults import Fault, TermsError
 from coulance_core.catalog.reading import Table
 from coulance_core.kernel import Rounding
-from coulance_core.sla.calendars import WEEKDAYS, Calendar, CalendarError
+from coulance_core.sla.calendar_file import read_calendar
 from coulance_core.sla.penalties import Attainment, PenaltyTerms, PerMissed, Rule, Stacking
 from coulance_core.sla.responses import DayRule, PriorityRule, Promise, ResponseTerms, Span, Target, UpdateRule
 from coulance_core.sla.terms_file import percent
@@ -84,10 +84,10 @@ def _read(t: Table) -> Responses | None:
     version = f"{name}@{valid_from.isoformat()}"
     if not re.fullmatch(r"[a-z0-9][a-z0-9_-]{0,60}", name):
         t.fault("name", f"{name!r}: expected small letters, digits and dashes")
-    calendar = _calendar(t.table("calendar"))
+    calendar = read_calendar(t.table("calendar"))
     by_priority = {}
     for priority, row in t.table("calendar_of").items():
-        own = _calendar(row)
+        own = read_calendar(row)
         if own is not None:
             by_priority[priority] = own
     targets: dict[tuple[Promise, str], Target] = {}
@@ -114,51 +114,6 @@ def _read(t: Table) -> Responses | None:
     except ValueError as error:
         t.fault("", str(error))
         return None
-
-
-def _calendar(t: Table) -> Calendar | None:
-    """When time counts: a zone and the week's hours, or `always`; holidays are days, frozen here."""
-    zone, always = t.text("zone"), t.flag("always", False)
-    week = {day: list(t.texts(day)) for day in WEEKDAYS if t.has(day)}
-    holidays = _days(t, "holidays")
-    special = {d: list(hours) for d, hours in _hours_by_day(t, "special").items()}
-    breaks = {d: list(hours) for d, hours in _hours_by_day(t, "breaks").items()}
-    t.close()
-    if not week and not always:
-        t.fault("", 'expected hours, such as mon = ["09:00-17:00"], or always = true')
-        return None
-    try:
-        if always:
-            found = Calendar.always(zone)
-        else:
-            found = Calendar.weekly(zone, week, holidays=holidays, special=special, breaks=breaks)
-        found.open(date(2026, 1, 5), date(2026, 1, 6))
-    except (CalendarError, ValueError, KeyError) as error:
-        t.fault("", str(error))
-        return None
-    return found
-
-
-def _days(t: Table, name: str) -> list[date]:
-    found = []
-    for n, text in enumerate(t.texts(name)):
-        try:
-            found.append(date.fromisoformat(text))
-        except ValueError:
-            t.fault(f"{name}[{n}]", f"expected a date, such as 2026-12-25, not {text!r}")
-    return found
-
-
-def _hours_by_day(t: Table, name: str) -> dict[date, tuple[str, ...]]:
-    row = t.table(name)
-    found = {}
-    for text in row.data:
-        hours = row.texts(text)
-        try:
-            found[date.fromisoformat(text)] = hours
-        except ValueError:
-            row.fault(text, f"expected a date, such as 2026-12-24, not {text!r}")
-    return found
 
 
 def _target(t: Table) -> Target | None:

@@ -15,7 +15,8 @@ from typing import Any, TypeVar
 from coulance_core.catalog.faults import Fault
 from coulance_core.catalog.reading import Table
 from coulance_core.kernel import Money, Rounding
-from coulance_core.sla.calendars import WEEKDAYS, Calendar, CalendarError
+from coulance_core.sla.calendar_file import read_calendar
+from coulance_core.sla.calendars import Calendar
 from coulance_core.sla.composite import Composite
 from coulance_core.sla.evidence import Bound, Quorum
 from coulance_core.sla.paying import Pays
@@ -239,25 +240,8 @@ def _caps(t: Table) -> Caps:
 
 
 def _calendar(t: Table, name: str) -> Calendar | None:
-    if not t.has(name):
-        t.table(name)
-        return None
-    row = t.table(name)
-    zone = row.text("zone")
-    week = {day: list(row.texts(day)) for day in WEEKDAYS if row.has(day)}
-    holidays = []
-    for text in row.texts("holidays"):
-        day = _sound(row, "holidays", lambda text=text: date.fromisoformat(text))  # type: ignore[misc]
-        if day is not None:
-            holidays.append(day)
-    row.close()
-    try:
-        found = Calendar.weekly(zone, week, holidays=holidays)
-        found.open(date(2026, 1, 5), date(2026, 1, 6))
-    except (CalendarError, ValueError, KeyError) as error:
-        row.fault("", str(error))
-        return None
-    return found
+    row, there = t.table(name), t.has(name)
+    return read_calendar(row) if there else None
 
 
 def _model(t: Table) -> Model | None:

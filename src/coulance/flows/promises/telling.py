@@ -3,39 +3,23 @@
 from datetime import datetime
 
 from coulance.catalog import queries as catalog
-from coulance.customers import queries as customers
 from coulance.flows import letters
 from coulance.flows.promises import terms, wording
 from coulance.flows.promises.measuring import Measured
 from coulance.flows.sending.wording import Written, language_of
 from coulance.notices import operations as notices
-from coulance.notices import queries as sent
 from coulance.notices.errors import UnableToQueueError
 from coulance.platform import alarms
 from coulance.sla import queries as sla
 from coulance.sla.queries import CreditRow, MeasureRow
-from coulance_core.notices import MessageKind, Person, choose
+from coulance_core.notices import MessageKind, Person
 
 
 def people_of(account: int) -> tuple[Person, ...]:
     """Who of an account hears of outages and what they are worth: those who work with it, else its owner."""
-    people = [
-        Person(
-            ref=one.external_id,
-            name=one.name,
-            address=one.email,
-            language=one.language,
-            roles=tuple(one.roles),
-            channels=tuple(one.channels),
-            mailbox_service=one.mailbox_service,
-            may_incur_cost=one.may_incur_cost,
-        )
-        for one in customers.contacts([account])
-    ]
-    dead = sent.dead_among([one.address for one in people])
     return (
-        choose(people, MessageKind.OPERATIONS, dead=dead).recipients
-        or choose(people, MessageKind.REMINDER, dead=dead).recipients
+        letters.recipients(account, MessageKind.OPERATIONS).recipients
+        or letters.recipients(account, MessageKind.REMINDER).recipients
     )
 
 

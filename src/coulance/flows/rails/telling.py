@@ -3,30 +3,16 @@
 from collections.abc import Callable, Collection
 from datetime import datetime
 
-from coulance.customers import queries as customers
+from coulance.flows import letters
 from coulance.flows.sending.wording import Written, language_of
 from coulance.notices import operations as notices
 from coulance.notices import queries as sent
-from coulance_core.notices import MessageKind, Person, choose
+from coulance_core.notices import MessageKind, Person
 
 
 def people_of(account: int) -> tuple[Person, ...]:
     """Who of an account hears of its money: billing and owner, at addresses that take mail."""
-    people = [
-        Person(
-            ref=one.external_id,
-            name=one.name,
-            address=one.email,
-            language=one.language,
-            roles=tuple(one.roles),
-            channels=tuple(one.channels),
-            mailbox_service=one.mailbox_service,
-            may_incur_cost=one.may_incur_cost,
-        )
-        for one in customers.contacts([account])
-    ]
-    dead = sent.dead_among([one.address for one in people])
-    return choose(people, MessageKind.REMINDER, dead=dead).recipients
+    return letters.recipients(account, MessageKind.REMINDER).recipients
 
 
 def tell(
