@@ -9,7 +9,7 @@ from babel.messages.extract import extract_from_dir
 from babel.messages.mofile import read_mo, write_mo
 from babel.messages.pofile import read_po
 
-from coulance.catalog.provider_file import SENDING
+from coulance.catalog.policy_tables import SENDING
 from coulance.flows.sending.wording import LANGUAGES, write
 from coulance_core.catalog.sending import SentKind
 from coulance_core.invoicing import DocumentKind

@@ -6,6 +6,7 @@ from fractions import Fraction
 from coulance.catalog import collector_tables as c
 from coulance.catalog import driver_tables as d
 from coulance.catalog import fields as f
+from coulance.catalog import policy_tables as t
 from coulance.catalog import provider_file as p
 from coulance.catalog import values as v
 from coulance_core.catalog import terms as core
@@ -14,13 +15,13 @@ _TABLES: tuple[tuple[str, f.Table, tuple[type, ...]], ...] = (
     ("[provider]", p.PROVIDER, (core.ProviderTerms,)),
     ("[series.base], [series.overage], [series.credit]", p.NUMBERS, (core.NumberSeries,)),
     ("[[tax]]", p.TAX, (core.TaxRate,)),
-    ("[sending]", p.SENDING, (core.SendingTerms,)),
-    ("[overage]", p.OVERAGE, (core.OverageTerms,)),
-    ("[[overage.credit]]", p.CREDIT_RULE, (core.CreditRule,)),
-    ("[advice]", p.ADVICE, (core.AdviceTerms,)),
-    ("[goodwill]", p.GOODWILL, (core.GoodwillTerms,)),
-    ("[goodwill.budgets]", p.BUDGETS, ()),
-    ("[payments]", p.PAYMENTS, (core.PaymentTerms,)),
+    ("[sending]", t.SENDING, (core.SendingTerms,)),
+    ("[overage]", t.OVERAGE, (core.OverageTerms,)),
+    ("[[overage.credit]]", t.CREDIT_RULE, (core.CreditRule,)),
+    ("[advice]", t.ADVICE, (core.AdviceTerms,)),
+    ("[goodwill]", t.GOODWILL, (core.GoodwillTerms,)),
+    ("[goodwill.budgets]", t.BUDGETS, ()),
+    ("[payments]", t.PAYMENTS, (core.PaymentTerms,)),
     ("[meters.KEY]", p.METER, (core.Meter,)),
     ("[plans.KEY]", p.PLAN, (core.PlanVersion,)),
     ("[[plans.KEY.versions]]", p.PLAN_VERSION, ()),
