@@ -191,6 +191,38 @@ def test_a_question_unanswered_closes_the_case_once_it_reached_somebody(court: C
     assert court.audit() == []
 
 
+def test_one_case_that_cannot_be_closed_keeps_none_of_the_others(
+    court: Court, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    base = next(one for one in payments.items(account=court.account) if one.number.startswith("B"))
+    two = [
+        court.opens(part("50.00")),
+        opening.open_dispute(
+            document=int(base.ref.partition("/")[2]), contests=[Contest(1)], grounds=Grounds.NOT_USABLE,
+            reason="it was down", actor=court.boss, at=later(0.1),
+        ).case,
+    ]  # fmt: skip
+    for case in two:
+        working.ask(case=case, text="When?", actor=ANNA, at=later(1))
+        working.see(case=case, actor=court.boss, at=later(2))
+    settle = working.settle_after
+
+    def broken(case: Any, **given: Any) -> None:
+        if case.id == two[0]:
+            raise RuntimeError("the books of this case can't be read")
+        settle(case, **given)
+
+    monkeypatch.setattr(working, "settle_after", broken)
+    assert working.lapse(at=later(16)) == [two[1]]
+    assert [court.state(case, later(17)) for case in two] == ["asked", "lapsed"]
+    assert [one.key for one in alarms.open_alarms()] == [working.FAILED_ALARM]
+    assert f"case {two[0]} could not be closed" in caplog.text
+    monkeypatch.setattr(working, "settle_after", settle)
+    assert working.lapse(at=later(17)) == [two[0]]
+    assert alarms.open_alarms() == []
+    assert court.audit() == []
+
+
 def test_an_answer_in_time_keeps_it_open(court: Court) -> None:
     case = court.opens()
     working.ask(case=case, text="Which host was it?", actor=ANNA, at=later(2))

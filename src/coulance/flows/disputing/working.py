@@ -3,6 +3,7 @@
 Each act is one transaction: the step, its files, the mails that tell of it, and where it closes the case, the hold.
 """
 
+import logging
 from collections.abc import Mapping, Sequence
 from datetime import date, datetime
 
@@ -25,7 +26,9 @@ from coulance.platform import alarms, webhooks
 from coulance_core.disputes import State, StepKind
 from coulance_core.kernel import Money
 
+_log = logging.getLogger(__name__)
 OVERDUE_ALARM = "disputes.overdue"
+FAILED_ALARM = "disputes.lapse"
 WORKER = acting.operator("worker")
 
 
@@ -94,29 +97,58 @@ def read_file(*, case: int, file: int, actor: Actor, at: datetime) -> Checked:
 
 
 def lapse(*, at: datetime) -> list[int]:
-    """Close the cases whose question stayed unanswered since it reached the customer; which. Each on its own."""
-    closed = []
+    """Close the cases whose question stayed unanswered since it reached the customer; which.
+
+    Each on its own: one that fails stays open, raises an alarm, and keeps none of the others.
+    """
+    closed: list[int] = []
+    failed: dict[int, Exception] = {}
     for found in cases.queue(at=at):
         if found.clock.lapses_at is None or found.clock.lapses_at > at:
             continue
-        with transaction.atomic():
-            now = disputes.locked(found.id, at=at)
-            if now.state is not State.ASKED or now.clock.lapses_at is None or now.clock.lapses_at > at:
-                continue  # answered in this very moment
-            asked = now.question
-            assert asked is not None
-            assert asked.reached_at is not None
-            _step(
-                found.id,
-                StepKind.LAPSED,
-                f"no answer within {now.policy.answer_within.days} days of {asked.reached_at.date().isoformat()}, "
-                "when our question was seen",
-                WORKER,
-                at,
-                detail={"question": asked.no, "reached_at": asked.reached_at.isoformat()},
-            )
-            closed.append(found.id)
+        try:
+            if _lapse(found.id, at):
+                closed.append(found.id)
+        except Exception as fault:  # whatever it is, it is of this case
+            _log.exception("case %s could not be closed for want of an answer", found.id)
+            failed[found.id] = fault
+    _tell_failed(failed, at)
     return closed
+
+
+def _lapse(case: int, at: datetime) -> bool:
+    with transaction.atomic():
+        now = disputes.locked(case, at=at)
+        if now.state is not State.ASKED or now.clock.lapses_at is None or now.clock.lapses_at > at:
+            return False  # answered in this very moment
+        asked = now.question
+        assert asked is not None
+        assert asked.reached_at is not None
+        _step(
+            case,
+            StepKind.LAPSED,
+            f"no answer within {now.policy.answer_within.days} days of {asked.reached_at.date().isoformat()}, "
+            "when our question was seen",
+            WORKER,
+            at,
+            detail={"question": asked.no, "reached_at": asked.reached_at.isoformat()},
+        )
+    return True
+
+
+def _tell_failed(failed: Mapping[int, Exception], at: datetime) -> None:
+    if not failed:
+        alarms.clear_alarm(key=FAILED_ALARM, at=at)
+        return
+    case, fault = next(iter(failed.items()))
+    named = ", ".join(map(str, list(failed)[:5]))
+    alarms.raise_alarm(
+        key=FAILED_ALARM,
+        severity="warning",
+        what=f"{len(failed)} contested bills could not be closed though our question stayed unanswered (case {named}):"
+        f" {type(fault).__name__} in case {case}. They stay held, and are tried again each hour; the log has the rest",
+        at=at,
+    )
 
 
 def watch(*, at: datetime) -> int:
