@@ -8,17 +8,13 @@ Its environment holds PATH, LANG and, where the driver names a secret, COULANCE_
 into it. When its time is over it is killed with all that it started.
 """
 
-import contextlib
 import json
-import os
-import signal
-import subprocess
-import tempfile
 from collections.abc import Callable, Sequence
 from typing import Any
 
 from coulance.drivers.webhook import observed
 from coulance.enforcement.ports import DriverError, Observed, TargetRow
+from coulance.platform import programs
 from coulance_core.enforcement.restrictions import Desired
 
 _LARGEST = 64 * 1024
@@ -46,41 +42,21 @@ class Command:
         return f"{key}: {told[:1000].decode(errors='replace')}".strip()
 
     def _run(self, held: dict[str, Any]) -> bytes:
-        environment = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LANG": "C.UTF-8"}
-        if self._secret is not None:
-            environment["COULANCE_DRIVER_SECRET"] = self._secret()
-        # Files rather than pipes: a program that writes without end fills no memory of ours.
-        with tempfile.TemporaryFile() as given, tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
-            given.write(json.dumps(held).encode())
-            given.seek(0)
-            try:
-                process = subprocess.Popen(
-                    self._command,
-                    stdin=given,
-                    stdout=out,
-                    stderr=err,
-                    env=environment,
-                    cwd="/",
-                    start_new_session=True,
-                )
-            except OSError as error:
-                raise DriverError(f"{self._command[0]} can't be run: {error}") from error
-            try:
-                status = process.wait(self._timeout)
-            except subprocess.TimeoutExpired as error:
-                raise DriverError(f"{self._command[0]} did not end within {self._timeout:g} s") from error
-            finally:
-                with contextlib.suppress(ProcessLookupError, PermissionError):
-                    os.killpg(process.pid, signal.SIGKILL)
-                process.wait()
-            out.seek(0)
-            err.seek(0)
-            told, fault = out.read(_LARGEST + 1), err.read(500).decode(errors="replace").strip()
-        if status:
-            raise DriverError(f"{self._command[0]} ended with status {status}: {fault or 'it said nothing'}")
-        if len(told) > _LARGEST:
-            raise DriverError(f"{self._command[0]} wrote more than {_LARGEST} bytes")
-        return told
+        environment = {"COULANCE_DRIVER_SECRET": self._secret()} if self._secret is not None else {}
+        name = self._command[0]
+        try:
+            ran = programs.run(
+                self._command,
+                timeout_s=self._timeout,
+                largest=_LARGEST,
+                environment=environment,
+                given=json.dumps(held).encode(),
+            )
+        except programs.ProgramError as error:
+            raise DriverError(f"{name} {error}") from error
+        if ran.status:
+            raise DriverError(f"{name} ended with status {ran.status}: {ran.fault[:500].strip() or 'it said nothing'}")
+        return ran.told
 
 
 def _asked(target: TargetRow) -> dict[str, Any]:

@@ -20,9 +20,7 @@ import hashlib
 import json
 import os
 import re
-import signal
 import stat
-import subprocess
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
@@ -30,6 +28,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from coulance.arrears.ports import BackupError, BackupTarget, Receipt, Verified, WrongServiceError
+from coulance.platform import programs
 
 IDENTITY_FILE = ".coulance-service"
 _LARGEST = 16 * 1024 * 1024
@@ -154,42 +153,20 @@ class Restic:
     def _call(self, *arguments: str) -> tuple[int, bytes, str]:
         password = self._password()
         hidden = {name: read() for name, read in self._environment.items()}
-        environment = {
-            "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
-            "LANG": "C.UTF-8",
-            "RESTIC_REPOSITORY": self._repository,
-            "RESTIC_PASSWORD": password,
-            **hidden,
-        }
-        with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
-            try:
-                process = subprocess.Popen(
-                    [*self._program, "--no-cache", *arguments],
-                    stdin=subprocess.DEVNULL,
-                    stdout=out,
-                    stderr=err,
-                    env=environment,
-                    cwd="/",
-                    start_new_session=True,
-                )
-            except OSError as error:
-                raise BackupError(f"{self._program[0]} can't be run: {error}") from error
-            try:
-                status = process.wait(self._timeout)
-            except subprocess.TimeoutExpired as error:
-                raise BackupError(f"restic {arguments[0]} did not end within {self._timeout:g} s") from error
-            finally:
-                with contextlib.suppress(ProcessLookupError, PermissionError):
-                    os.killpg(process.pid, signal.SIGKILL)
-                process.wait()
-            out.seek(0)
-            err.seek(0)
-            told, fault = out.read(_LARGEST + 1), " ".join(err.read(4000).decode(errors="replace").split())
-        if len(told) > _LARGEST:
-            raise BackupError(f"restic {arguments[0]} wrote more than {_LARGEST} bytes")
+        environment = {"RESTIC_REPOSITORY": self._repository, "RESTIC_PASSWORD": password, **hidden}
+        try:
+            ran = programs.run(
+                [*self._program, "--no-cache", *arguments],
+                timeout_s=self._timeout,
+                largest=_LARGEST,
+                environment=environment,
+            )
+        except programs.ProgramError as error:
+            raise BackupError(f"{self._program[0]} {arguments[0]} {error}") from error
+        fault = " ".join(ran.fault.split())
         for value in (password, *hidden.values()):
             fault = fault.replace(value, "...") if value else fault
-        return status, told, fault[:500]
+        return ran.status, ran.told, fault[:500]
 
 
 def _parameters(target: BackupTarget) -> tuple[list[str], Path]:
