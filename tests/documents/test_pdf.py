@@ -13,6 +13,7 @@ import typst
 
 from coulance.invoicing import pdf
 from coulance.invoicing.documents.view import view
+from coulance.platform import typesetting
 from coulance_core.kernel import Explanation
 from tests.documents import samples
 
@@ -276,13 +277,13 @@ def test_when_typst_cannot_set_a_text_plainer_text_is_tried_and_then_it_is_refus
     class PanicException(BaseException):  # pyo3 raises one of this name, outside Exception
         pass
 
-    def fails(shown: dict[str, Any], calculation: str, issued: object, einvoice: str) -> bytes:
-        tried.append(shown["buyer"][0])
+    def fails(template: object, inputs: dict[str, str], made: object) -> bytes:
+        tried.append(json.loads(inputs["data"])["buyer"][0])
         if len(tried) == 1:
             raise PanicException("index out of bounds")
         raise typst.TypstError("no", "no")
 
-    monkeypatch.setattr(pdf, "_compile", fails)
+    monkeypatch.setattr(typesetting, "_compile", fails)
     with pytest.raises(pdf.UnableToRenderError, match="O2026-000045"):
         pdf.render(renamed(samples.overage_invoice(), "שלום"))
     assert tried == ["שלום", "\ufffd" * 4]
@@ -292,7 +293,7 @@ def test_an_interrupt_is_not_swallowed(monkeypatch: pytest.MonkeyPatch) -> None:
     def interrupted(*_: object) -> bytes:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(pdf, "_compile", interrupted)
+    monkeypatch.setattr(typesetting, "_compile", interrupted)
     with pytest.raises(KeyboardInterrupt):
         pdf.render(samples.overage_invoice())
 

@@ -5,8 +5,9 @@ import string
 
 import typst
 
-from coulance.invoicing.documents import glyphs, words
+from coulance.invoicing.documents import words
 from coulance.invoicing.documents.words import Words
+from coulance.platform.typesetting import glyphs
 
 
 def _placeholders(text: str) -> set[str]:

@@ -10,7 +10,7 @@ from html import escape
 from itertools import pairwise
 
 from coulance.invoicing import chart_marks as chart
-from coulance.invoicing.documents import glyphs
+from coulance.platform.typesetting import glyphs
 
 WIDTH, LEFT, RIGHT, TOP = 720.0, 48.0, 122.0, 26.0
 BOTTOM = 20.0

@@ -2,7 +2,7 @@
 
 PDF/A refuses a character that no font has, so a customer's name with one would stop his invoice. Such a character is
 shown as the replacement sign instead: visibly lost, never silently. The table `glyphs.txt` is what typst's own fonts
-answered; a test measures it again, and `python -m coulance.invoicing.documents.glyphs` writes it anew.
+answered; a test measures it again, and `python -m coulance.platform.typesetting.glyphs` writes it anew.
 """
 
 import functools
