@@ -7,6 +7,7 @@ independence a lower bound there; redundant parts that fail together make it an 
 After: nobody has to assume anything; the real outages are combined.
 """
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -83,6 +84,40 @@ class Composite:
             return self.name
         words = {Kind.SERIES: "all", Kind.PARALLEL: "one", Kind.K_OF_N: str(self.k)}
         return f"{words[self.kind]} of ({', '.join(map(str, self.parts))})"
+
+
+def read_composite(text: str) -> Composite:
+    """A composite as `str` writes it: `all of (web, one of (db-1, db-2))`; a name alone is a part. Raises `ValueError`.
+
+    >>> str(read_composite("all of (web, 2 of (a, b, c))"))
+    'all of (web, 2 of (a, b, c))'
+    """
+    words = re.findall(r"[(),]|[^\s(),]+", text)
+    found, rest = _read(words, text)
+    if rest:
+        raise ValueError(f"{text!r}: expected nothing after the first whole, and {rest[0]!r} is there")
+    return found
+
+
+def _read(words: Sequence[str], text: str) -> tuple[Composite, Sequence[str]]:
+    if not words or words[0] in "(),":
+        raise ValueError(f'{text!r}: expected a part\'s name, or such as "all of (web, one of (db-1, db-2))"')
+    if len(words) < 3 or words[1] != "of" or words[2] != "(":
+        return Composite.part(words[0]), words[1:]
+    many, rest, parts = words[0], words[3:], []
+    while True:
+        part, rest = _read(rest, text)
+        parts.append(part)
+        if not rest or rest[0] not in ",)":
+            raise ValueError(f"{text!r}: expected a comma or a closing bracket after {part}")
+        ends, rest = rest[0] == ")", rest[1:]
+        if ends:
+            break
+    if many in ("all", "one"):
+        return (Composite.series if many == "all" else Composite.parallel)(*parts), rest
+    if not many.isdecimal():
+        raise ValueError(f"{text!r}: expected all of, one of, or a number of, not {many!r} of")
+    return Composite.k_of_n(int(many), *parts), rest
 
 
 @dataclass(frozen=True, slots=True)

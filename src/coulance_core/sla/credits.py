@@ -19,6 +19,7 @@ from coulance_core.sla.terms import (
     Tiers,
     Together,
     UptimeTerms,
+    YearOf,
 )
 
 ZERO = Fraction(0)
@@ -27,25 +28,31 @@ _DAY = 86_400 * 1_000_000
 
 @dataclass(frozen=True, slots=True)
 class Charges:
-    """What a service cost: the period's fee; what the 30 days before cost; a month's fee; credited in the last year.
+    """What a service cost: the period's fee; what the 30 days up to its outages cost; the dearest month's fee of the
+    twelve that end with the period; all their fees; what was credited in the eleven before.
 
-    `before` and `month` default to the fee. All in one currency.
+    `before`, `month` and `year` default to the fee. All in one currency.
     """
 
     fee: Money
     before: Money | None = None
     month: Money | None = None
     credited: Money | None = None
+    year: Money | None = None
 
 
 @dataclass(frozen=True)
 class Credit:
-    """What is owed for a period: rounded once, why, and what it was before the caps."""
+    """What is owed for a period: rounded once, why, and what it was before the caps.
+
+    `share` is what the models come to, of whatever fee: above zero the promise was broken, also where there is no fee.
+    """
 
     amount: Money
     uncapped: Fraction
     downtime: Downtime
     explanation: Explanation
+    share: Fraction = ZERO
 
 
 def credit(terms: UptimeTerms, facts: Facts, charges: Charges) -> Credit:
@@ -72,7 +79,7 @@ def credit(terms: UptimeTerms, facts: Facts, charges: Charges) -> Credit:
     names = []
     for number, model in enumerate(terms.models, 1):
         name = f"share {number}"
-        e.fact(name, _share(model, terms, down, facts), source=_name(model))
+        e.fact(name, _share(model, terms, down, facts, e), source=_name(model))
         names.append(name)
     e.step("together", "add" if terms.together is Together.SUM else "max", *names)
     e.step("uncapped", "multiply", "fee", "together", unit=fee.currency)
@@ -82,17 +89,17 @@ def credit(terms: UptimeTerms, facts: Facts, charges: Charges) -> Credit:
     if terms.least is not None and amount < terms.least:
         e.note(f"below {terms.least}, which these terms don't pay")
         amount = Money(0, fee.currency)
-    return Credit(amount, e.number("uncapped"), down, e.freeze())
+    return Credit(amount, e.number("uncapped"), down, e.freeze(), e.number("together"))
 
 
 def _capped(e: ExplanationBuilder, terms: UptimeTerms, charges: Charges) -> str:
     """State every cap of the terms; returns the name of what is left."""
     fee, caps, name = charges.fee, terms.caps, "uncapped"
-    month = fee if charges.month is None else charges.month
+    year = charges.month if caps.year_of is YearOf.MONTH else charges.year
     bounds = [
         ("cap of a period", caps.period, fee),
         ("cap by the 30 days before", caps.before, fee if charges.before is None else charges.before),
-        ("cap of a year", caps.year, month),
+        ("cap of a year", caps.year, fee if year is None else year),
     ]
     for bound, part, of in bounds:
         if part is None:
@@ -106,11 +113,13 @@ def _capped(e: ExplanationBuilder, terms: UptimeTerms, charges: Charges) -> str:
     return name
 
 
-def _share(model: Model, terms: UptimeTerms, down: Downtime, facts: Facts) -> Fraction:
+def _share(
+    model: Model, terms: UptimeTerms, down: Downtime, facts: Facts, e: ExplanationBuilder | None = None
+) -> Fraction:
     """What a model credits, as a share of the fee, each outage capped where the terms cap one."""
     day = Fraction(_DAY, micros(facts.period.end) - micros(facts.period.start))
     if isinstance(model, ErrorTiers):
-        return model.tiers.credit(_mean_success(facts))
+        return model.tiers.credit(_mean_success(facts, down, e))
     if down.availability >= terms.target or not down.pieces:
         return ZERO
     match model:
@@ -161,19 +170,32 @@ def _free(model: FreeSlots, down: Downtime, facts: Facts) -> Fraction:
     return model.times * int(length[within > model.over].sum()) / down.scheduled
 
 
-def _mean_success(facts: Facts) -> Fraction:
+def _mean_success(facts: Facts, down: Downtime, e: ExplanationBuilder | None) -> Fraction:
     """100 less the mean of the slots' error rates, in percent; a slot without requests had no errors."""
     requests, errors = facts.requests, facts.errors
-    if requests is None or errors is None or not requests.size:
+    if requests is None or errors is None:
         return Fraction(100)
     if (errors > requests).any() or (errors < 0).any():
         raise ValueError("error rates: more errors than requests, or fewer than none, in some slot")
+    if facts.slots is not None:
+        counts = (down.promised - down.excused).covers(facts.slots)
+        requests, errors = requests[counts], errors[counts]
+    if not requests.size:
+        return Fraction(100)
     some = requests > 0
     # Exact, and one division for each distinct number of requests, not for each slot.
     kinds, which = np.unique(requests[some], return_inverse=True)
     sums = np.zeros(kinds.size, np.int64)
     np.add.at(sums, which, errors[some])
     total = sum((Fraction(int(s), int(k)) for s, k in zip(sums, kinds, strict=True)), ZERO)
+    if e is not None and not e.has("slots"):
+        e.fact("slots", int(requests.size), source="of time, each with its error rate")
+        e.fact("slots with errors", int((errors > 0).sum()))
+        e.fact("requests", int(requests.sum())).fact("errors", int(errors.sum()))
+        e.fact("error rates together", total)
+        e.step("mean error rate", "divide", "error rates together", "slots")
+        e.step("mean error percent", "multiply", "mean error rate", "100", unit="%")
+        e.step("success", "subtract", "100", "mean error percent", unit="%")
     return 100 * (1 - total / requests.size)
 
 

@@ -70,7 +70,8 @@ class Facts:
 
     `life`: when the service existed. `suspended`: suspended by right (a wrongful restriction belongs to `outages`).
     `unknown`: when no evidence says anything; `shown_up`: when other evidence shows the service up all the same.
-    `requests` and `errors`: a slot each, for terms of error rates.
+    `requests` and `errors`: a slot each, for terms of error rates; `slots` are their beginnings, so that slots outside
+    the time that was promised, or excused, don't count (None: all count).
     """
 
     period: Period
@@ -83,6 +84,7 @@ class Facts:
     exclusions: tuple[Exclusion, ...] = ()
     requests: NDArray[np.int64] | None = None
     errors: NDArray[np.int64] | None = None
+    slots: NDArray[np.int64] | None = None
 
 
 @dataclass(frozen=True)

@@ -58,6 +58,35 @@ class From(StrEnum):
     """The customer's report; what nobody reported doesn't count. Upstream terms: no way to treat customers."""
 
 
+class Credited(StrEnum):
+    """When a credit is given."""
+
+    CLOSE = "close"
+    """When the period is over."""
+    INCIDENT = "incident"
+    """Soon after each outage is over, and what the period comes to above that when it is over."""
+
+
+class Charged(StrEnum):
+    """What credits are parts of."""
+
+    BASE = "base"
+    """The service's base fee."""
+    USAGE = "usage"
+    """What it was charged for usage."""
+    ALL = "all"
+    """All charges of the service."""
+
+
+class YearOf(StrEnum):
+    """What a cap of twelve months is a share of."""
+
+    MONTH = "month"
+    """A month's fee, the dearest of the twelve."""
+    YEAR = "year"
+    """The fees of all twelve."""
+
+
 class Together(StrEnum):
     """What becomes of several credits of one contract for one period."""
 
@@ -164,14 +193,15 @@ class MaintenanceTerms:
 class Caps:
     """The most that is credited. Shares of the period's fee; None: no cap.
 
-    `incident`: for one outage (models that count by outage). `period`: for one period. `year`: for twelve months, in
-    monthly fees, less what was credited in them. `before`: of the charges of the 30 days before.
+    `incident`: for one outage (models that count by outage). `period`: for one period. `year`: for twelve months, of
+    what `year_of` says, less what was credited in them. `before`: of the charges of the 30 days up to the outage.
     """
 
     incident: Fraction | None = None
     period: Fraction | None = Fraction(1)
     year: Fraction | None = None
     before: Fraction | None = None
+    year_of: YearOf = YearOf.MONTH
 
     def __post_init__(self) -> None:
         for name in ("incident", "period", "year", "before"):
@@ -182,7 +212,10 @@ class Caps:
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """How a credit comes to be: unasked (`days` None), or on a claim within so many days of the period's end."""
+    """How a credit comes to be: unasked (`days` None), or on a claim within so many days of the period's end.
+
+    Where our own terms ask for a claim, we make it for the customer: nobody's credit waits for their asking.
+    """
 
     days: int | None = None
 
@@ -195,7 +228,8 @@ class UptimeTerms:
     the models of steps and multiples. `shortest`: only outages that last longer count, judged before maintenance and
     exclusions come off, or after (`shortest_after`). `excluded` are the kinds of exclusion that are agreed. `unknown`:
     whether unknown time is credited (downstream it is; terms of others say otherwise). `least`: a credit below it isn't
-    paid by these terms (upstream; ours are carried forward).
+    paid by these terms (upstream; ours are carried forward). `charges` is what shares are shares of; `credited` when
+    credits are given, on the incident after `settles` without news of it (evidence that comes late).
 
     >>> UptimeTerms("gold-1", Fraction("99.9"), (Multiple(Fraction(1)),)).allowed(43_200)
     Fraction(216, 5)
@@ -220,14 +254,21 @@ class UptimeTerms:
     claim: Claim = Claim()
     least: Money | None = None
     rounding: Rounding = Rounding.HALF_UP
+    charges: Charged = Charged.BASE
+    credited: Credited = Credited.CLOSE
+    settles: int = 0
 
     def __post_init__(self) -> None:
         if not 0 < self.target <= HUNDRED:
             raise TermsError(f"target is {self.target}: expected a percentage above 0, at most 100")
         if not self.models:
             raise TermsError("terms that owe nothing: expected at least one model of credit")
-        if self.shortest < 0:
-            raise TermsError(f"shortest is {self.shortest}: expected zero or more")
+        if self.shortest < 0 or self.settles < 0:
+            raise TermsError(f"shortest is {self.shortest}, settles {self.settles}: expected zero or more")
+        if self.credited is Credited.INCIDENT and self.charges is not Charged.BASE:
+            raise TermsError(
+                "credits on the incident are parts of the base fee: usage is charged when the period is over"
+            )
         for model in self.models:
             _agrees(model, self.target)
 

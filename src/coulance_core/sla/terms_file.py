@@ -23,7 +23,9 @@ from coulance_core.sla.paying import Pays
 from coulance_core.sla.proof import TermsError, Tier, TierError, tiers_below
 from coulance_core.sla.terms import (
     Caps,
+    Charged,
     Claim,
+    Credited,
     Denominator,
     ErrorTiers,
     FreeSlots,
@@ -37,6 +39,7 @@ from coulance_core.sla.terms import (
     Together,
     UptimeTerms,
     Whole,
+    YearOf,
 )
 
 SECOND = 1_000_000
@@ -186,6 +189,9 @@ def read_promise(t: Table) -> Promise | None:
         "maintenance": _maintenance(t.table("maintenance")),
         "caps": _caps(t.table("caps")),
         "claim": Claim(t.whole("claim_days", None)),
+        "charges": t.choice("charges", Charged, Charged.BASE),
+        "credited": t.choice("credited", Credited, Credited.CLOSE),
+        "settles": span(t, "settles", 3600 * SECOND),
     }
     quorum = _quorum(t.table("evidence"))
     plans, supplier, services = t.texts("plans"), t.text("supplier", ""), t.texts("services")
@@ -193,8 +199,6 @@ def read_promise(t: Table) -> Promise | None:
     if supplier and fee is None:
         t.fault("fee", 'what the supplier asks a month is needed, such as "250.00 EUR": credits are parts of it')
     if not supplier:
-        if fields["claim"].days is not None:
-            t.fault("claim_days", "only suppliers' terms wait for a claim: ours are credited unasked")
         if fields["counts_from"] is From.REPORTED:
             t.fault("counts_from", "only suppliers' terms count from a report: ours count from what was measured")
         if services:
@@ -235,8 +239,9 @@ def _maintenance(t: Table) -> MaintenanceTerms:
 def _caps(t: Table) -> Caps:
     named = {name: percent(t, name, None) for name in ("incident", "year", "before")}
     period = percent(t, "period", Fraction(1))
+    year_of = t.choice("year_of", YearOf, YearOf.MONTH)
     t.close()
-    return _sound(t, "", lambda: Caps(period=period, **named)) or Caps()
+    return _sound(t, "", lambda: Caps(period=period, year_of=year_of, **named)) or Caps()
 
 
 def _calendar(t: Table, name: str) -> Calendar | None:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from coulance_core.sla.composite import Composite, Kind, down, quote
+from coulance_core.sla.composite import Composite, Kind, down, quote, read_composite
 from coulance_core.sla.intervals import Spans
 
 F = Fraction
@@ -94,3 +94,18 @@ def test_what_is_no_composite() -> None:
         Composite.k_of_n(3, part("a"), part("b"))
     with pytest.raises(ValueError, match="part 'b'"):
         quote(Composite.series(part("a"), part("b")), {"a": F(1)})
+
+
+def test_a_composite_is_written_and_read_the_same() -> None:
+    for text in ("web", "all of (web, one of (db-1, db-2))", "2 of (a, b, all of (c, d))", "one of (of, all)"):
+        assert str(read_composite(text)) == text
+    for text, why in {
+        "": "expected a part",
+        "all of (web": "a comma or a closing bracket",
+        "all of ()": "expected a part",
+        "most of (a, b)": "a number of",
+        "web, db": "nothing after",
+        "3 of (a, b)": "between 1 and all",
+    }.items():
+        with pytest.raises(ValueError, match=why):
+            read_composite(text)

@@ -36,6 +36,7 @@ from coulance_core.sla.terms import (
     Together,
     UptimeTerms,
     Whole,
+    YearOf,
 )
 
 F = Fraction
@@ -179,6 +180,29 @@ def test_s3_takes_the_mean_of_five_minute_error_rates() -> None:
     assert [credit(rule, f, Charges(FEE)).amount.minor for f in (none, some)] == [0, 1000]
     with pytest.raises(ValueError, match="more errors than requests"):
         credit(rule, replace(none, errors=np.array([0, 1, 0, 0])), Charges(FEE))
+    why = credit(rule, some, Charges(FEE)).explanation
+    assert why.recompute()["success"] == F("99.625")
+    # Slots that begin in maintenance, or when nothing was promised, don't count.
+    five = 5 * MINUTE
+    timed = replace(some, slots=micros(MAY.start) + five * np.arange(-1, 3))
+    assert credit(rule, timed, Charges(FEE)).explanation.recompute()["error rates together"] == F(1, 200)
+    work = Maintenance("m", micros(MAY.start) + five, micros(MAY.start) + 2 * five, 0)
+    assert credit(rule, replace(timed, maintenance=(work,)), Charges(FEE)).amount.minor == 0
+
+
+def test_a_broken_promise_shows_without_a_fee() -> None:
+    found = credit(terms("100", Multiple(F(10))), facts((0, 30)), Charges(Money(0, "EUR")))
+    assert (found.amount.minor, found.share) == (0, F(300, MAY_MINUTES))
+    assert credit(terms("99", Multiple(F(1))), facts((0, 3)), Charges(FEE)).share == 0
+
+
+def test_a_year_s_cap_is_of_the_dearest_month_or_of_all_the_year_s_fees() -> None:
+    rule = terms("100", Multiple(F(50)), caps=Caps(period=None, year=F(1, 10)))
+    cost = Charges(Money(100, "EUR"), month=Money(2_000, "EUR"), year=Money(9_000, "EUR"), credited=Money(50, "EUR"))
+    down = facts((0, 40_000))
+    assert credit(rule, down, cost).amount.minor == 150
+    whole = replace(rule, caps=Caps(period=None, year=F(1, 10), year_of=YearOf.YEAR))
+    assert credit(whole, down, cost).amount.minor == 850
 
 
 def test_gce_drops_parts_of_minutes() -> None:

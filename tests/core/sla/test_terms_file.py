@@ -133,7 +133,6 @@ def test_every_fault_is_named_by_its_field() -> None:
         "terms[0].name",
         "terms[0].target",
         "terms[0].odd",
-        "terms[1].claim_days",
         "terms[1].credit[0].step",
         "terms[2].fee",
         "terms[3]",
