@@ -55,6 +55,14 @@ class Draw:
 
 
 @dataclass(frozen=True, slots=True)
+class Stop:
+    """So many seconds of work the fee includes in each of a contract's years; what is more wants the hourly rate."""
+
+    seconds: int
+    years: Sequence[Period]
+
+
+@dataclass(frozen=True, slots=True)
 class CardState:
     """A card at an instant: used, left, and lapsed with its end (breakage)."""
 
@@ -78,7 +86,12 @@ class Cards:
 
 
 def draw_cards(
-    cards: Iterable[Card], entries: Iterable[Entry], approvals: Iterable[Approval], terms: WorkTerms, at: datetime
+    cards: Iterable[Card],
+    entries: Iterable[Entry],
+    approvals: Iterable[Approval],
+    terms: WorkTerms,
+    at: datetime,
+    stop: Stop | None = None,
 ) -> Cards:
     """Draw entries on cards: of those valid when the work began, the one that ends first. The rest by approval.
 
@@ -97,10 +110,10 @@ def draw_cards(
     known = sorted(cards, key=lambda c: (c.until is None, c.until or c.from_, c.from_, c.key))
     _once([c.key for c in known], "card")
     left = {c.key: c.seconds for c in known}
-    beyond = _Approved(approvals)
+    beyond, fee = _Approved(approvals), _Included(stop)
     draws: list[Draw] = []
     for entry in _ordered(entries, at):
-        need, hourly = _by_cover(entry, terms, draws)
+        need, hourly = _by_cover(entry, terms, draws, fee)
         for card in known if need else ():
             if card.from_ <= entry.began_at and (card.until is None or entry.began_at < card.until):
                 need -= _take(draws, entry, card.key, From.CARD, need, left)
@@ -140,6 +153,7 @@ def draw_pool(
     approvals: Iterable[Approval],
     terms: WorkTerms,
     at: datetime,
+    stop: Stop | None = None,
 ) -> Pool:
     """Draw entries on a retainer, period by period; what was carried in is used first, the oldest of it before.
 
@@ -150,21 +164,21 @@ def draw_pool(
         if two.start < one.end:
             raise ContractError(f"periods overlap at {two.start.isoformat()}")
     work = _ordered(entries, at)
-    beyond = _Approved(approvals)
+    beyond, fee = _Approved(approvals), _Included(stop)
     draws: list[Draw] = []
     found: list[PoolPeriod] = []
     carried: list[tuple[int, int]] = []  # (how many more periods it keeps, seconds), the oldest first
     position = 0
     for period in periods:
         while position < len(work) and work[position].began_at < period.start:
-            beyond.take(draws, work[position], sum(_by_cover(work[position], terms, draws)))
+            beyond.take(draws, work[position], sum(_by_cover(work[position], terms, draws, fee)))
             position += 1
         carried_in = sum(seconds for _, seconds in carried)
         key = period.start.date().isoformat()
         left = {"carried": carried_in, key: retainer.seconds}
         while position < len(work) and work[position].began_at < period.end:
             entry = work[position]
-            need, hourly = _by_cover(entry, terms, draws)
+            need, hourly = _by_cover(entry, terms, draws, fee)
             need -= _take(draws, entry, "carried", From.CARRIED, need, left)
             need -= _take(draws, entry, key, From.POOL, need, left)
             beyond.take(draws, entry, need + hourly)
@@ -177,7 +191,7 @@ def draw_pool(
         found.append(PoolPeriod(period, retainer.seconds, carried_in, used, rest - on, on))
         carried = kept
     for entry in work[position:]:
-        beyond.take(draws, entry, sum(_by_cover(entry, terms, draws)))
+        beyond.take(draws, entry, sum(_by_cover(entry, terms, draws, fee)))
     return Pool(tuple(found), tuple(draws))
 
 
@@ -207,14 +221,33 @@ def _kept(retainer: Retainer, carried: list[tuple[int, int]], own: int) -> list[
 
 
 def draw_hourly(
-    entries: Iterable[Entry], approvals: Iterable[Approval], terms: WorkTerms, at: datetime
+    entries: Iterable[Entry], approvals: Iterable[Approval], terms: WorkTerms, at: datetime, stop: Stop | None = None
 ) -> tuple[Draw, ...]:
     """Draw entries where there is neither card nor pool (best effort, a fixed fee): covered classes go to the fee."""
-    beyond = _Approved(approvals)
+    beyond, fee = _Approved(approvals), _Included(stop)
     draws: list[Draw] = []
     for entry in _ordered(entries, at):
-        beyond.take(draws, entry, sum(_by_cover(entry, terms, draws)))
+        beyond.take(draws, entry, sum(_by_cover(entry, terms, draws, fee)))
     return tuple(draws)
+
+
+class _Included:
+    """What the fee includes, and what is left of it in each year where it has a bound."""
+
+    def __init__(self, stop: Stop | None) -> None:
+        self._stop = stop
+        self._left = [stop.seconds for _ in stop.years] if stop is not None else []
+
+    def take(self, entry: Entry, need: int) -> int:
+        """How much of `need` the fee pays."""
+        if self._stop is None:
+            return need
+        for n, year in enumerate(self._stop.years):
+            if entry.began_at in year:
+                taken = min(need, self._left[n])
+                self._left[n] -= taken
+                return taken
+        return 0
 
 
 class _Approved:
@@ -248,15 +281,20 @@ def _once(keys: list[str], what: str) -> None:
         seen.add(key)
 
 
-def _by_cover(entry: Entry, terms: WorkTerms, draws: list[Draw]) -> tuple[int, int]:
+def _by_cover(entry: Entry, terms: WorkTerms, draws: list[Draw], fee: _Included) -> tuple[int, int]:
     """Draw what the fee or we pay; returns what is left to draw on hours, and what wants the hourly rate."""
     counted = terms.rounding.count(entry.seconds)
     if not counted:
         return 0, 0
     cover = terms.cover_of(entry.work)
-    if entry.free or cover is Cover.INCLUDED:
-        draws.append(Draw(entry.key, "", From.FREE if entry.free else From.FEE, counted))
+    if entry.free:
+        draws.append(Draw(entry.key, "", From.FREE, counted))
         return 0, 0
+    if cover is Cover.INCLUDED:
+        included = fee.take(entry, counted)
+        if included:
+            draws.append(Draw(entry.key, "", From.FEE, included))
+        return 0, counted - included
     return (0, counted) if cover is Cover.HOURLY else (counted, 0)
 
 

@@ -69,9 +69,9 @@ def advise(
 ) -> Advice:
     """The price of a year of a contract, in currency `code`.
 
-    `years` are hours of comparable contracts' years, from which the tail is taken: with `stop`, hours above it are the
-    customer's and the price covers only what is below; without, all is covered. `loading` is the safety loading, as a
-    share of the labour. Raises `ValueError` for a loading below zero.
+    `years` are hours of comparable years (see `years_of`, `to_scale`), from which the tail is taken: with `stop`, hours
+    above it are the customer's and the price covers only what is below; without, all is covered. No years: nothing is
+    taken off. `loading` is the safety loading, as a share of the labour. Raises `ValueError` for a loading below zero.
 
     >>> seen = Estimate(Fraction(10), Fraction(1, 2), Fraction(12), Fraction(2))
     >>> advise(seen, Cost(hour=Fraction(60)), [], code="EUR", loading=Fraction(1, 10), stop=None).price
@@ -90,6 +90,25 @@ def advise(
     e.step("cost", "add", "labour", "safety", "cost to serve")
     e.step("price", "round", "cost", currency(code).exponent, Rounding.UP.value, unit=code)
     return Advice(Money.of(e.number("price"), code), expected.expected, e.number("safety"), tail, e.freeze())
+
+
+def years_of(quarters: Sequence[Fraction]) -> list[Fraction]:
+    """The years in a history of whole quarters, oldest first: each four that follow each other. A quarter is no year.
+
+    >>> [int(year) for year in years_of([Fraction(q) for q in (20, 0, 1, 0, 3)])]
+    [21, 4]
+    """
+    return [sum(quarters[n : n + 4], ZERO) for n in range(len(quarters) - 3)]
+
+
+def to_scale(years: Sequence[Fraction], mean: Fraction) -> list[Fraction]:
+    """Years of others as years of a contract of which `mean` is expected: their shape, its size. All zero: none.
+
+    >>> [int(year) for year in to_scale([Fraction(10), Fraction(30)], Fraction(4))]
+    [2, 6]
+    """
+    whole = sum(years, ZERO)
+    return [year * mean * len(years) / whole for year in years] if whole else []
 
 
 def stop_loss(years: Sequence[Fraction], stop: Fraction) -> Fraction:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from coulance_core.contracts.credibility import Estimate, Seen, estimate, expected_of
 from coulance_core.contracts.fairness import Prices, Used, Verdict, judge
-from coulance_core.contracts.pricing import Cost, advise, bootstrap, stop_loss
+from coulance_core.contracts.pricing import Cost, advise, bootstrap, stop_loss, to_scale, years_of
 from coulance_core.contracts.renewal import (
     Indexation,
     Renewal,
@@ -22,6 +22,7 @@ from coulance_core.contracts.renewal import (
     term_on,
 )
 from coulance_core.contracts.terms import ContractError
+from coulance_core.contracts.worth import Recurring, WorthTerms, going_on, worth
 from coulance_core.kernel import Money
 
 F = Fraction
@@ -129,6 +130,54 @@ def test_price_advice_with_loading_and_stop() -> None:
     assert (open_end.price.minor, stopped.price.minor) == (183_000, 82_200)
     assert stop_loss(years, F(20)) == 14
     stopped.explanation.recompute()
+
+
+def test_one_bad_quarter_is_no_bad_year() -> None:
+    """20 hours in one quarter and none in three are a year of 20: below a stop of 40 nothing is the customer's."""
+    quarters = [F(20), F(0), F(0), F(0)]
+    assert stop_loss(years_of(quarters), F(40)) == 0
+    assert stop_loss([4 * q for q in quarters], F(40)) == 10  # what taking quarters for years would say
+    assert years_of(quarters[:3]) == []
+    # The shape of others, at this contract's size: what lies above the stop is never more than what is expected.
+    years = to_scale([F(h) for h in (4, 8, 12, 76)], F(10))
+    assert sum(years) / 4 == 10
+    assert stop_loss(years, F(20)) == F(26, 10)
+    assert to_scale([F(0)], F(10)) == to_scale([], F(3)) == []
+
+
+@settings(max_examples=60)
+@given(
+    st.integers(-2000, 2000), st.integers(0, 84).map(lambda n: F(n, 12)), st.booleans(), st.integers(0, 9),
+    st.fractions(0, 30, max_denominator=4), st.fractions(0, 1, max_denominator=20), st.integers(1, 8),
+)  # fmt: skip
+def test_what_a_contract_is_worth_equals_a_sum_by_twelfths(
+    margin: int, sure: F, ends: bool, ended: int, years: F, discount: F, ahead: int
+) -> None:
+    """A judge that walks in twelfths of a year: sure until the term ends, then by chance once a year."""
+    terms = WorthTerms(discount, ahead)
+    found = worth([Recurring("k", F(0), F(margin), sure, ends)], terms, ended=ended, years=years, code="EUR")
+    chance = F(0) if ends else going_on(ended, years)
+    exact, step = F(0), F(1, 12)
+    for n in range(12 * ahead):
+        past = F(2 * n + 1, 24) - sure
+        times = 0 if past < 0 else int(past) + 1
+        exact += margin * step * chance**times / (1 + discount) ** (n // 12 + 1)
+    assert found.amount.amount <= exact < found.amount.amount + F(1, 100)
+    found.explanation.recompute()
+    longer = worth([Recurring("k", F(0), F(margin), sure + 1, ends)], terms, ended=ended, years=years, code="EUR")
+    assert margin < 0 or longer.amount.minor >= found.amount.minor
+
+
+def test_a_loss_is_not_hidden_in_a_sum_and_a_chance_can_be_stated() -> None:
+    pair = [Recurring("good", F(0), F(100), F(1)), Recurring("bad", F(0), F(-30), F(1))]
+    none = worth(pair, WorthTerms(F(0), 5), ended=0, years=F(0), code="EUR")
+    assert [a.minor for _, a in none.each] == [10_000, -3_000]
+    assert none.amount == Money(7_000, "EUR")  # nothing is known: the term, and no more
+    stated = worth(pair, WorthTerms(F(0), 2, F(1)), ended=9, years=F(1), code="EUR")
+    assert stated.amount == Money(14_000, "EUR")
+    for wrong in (lambda: WorthTerms(F(-1)), lambda: WorthTerms(years=0), lambda: WorthTerms(goes_on=F(2))):
+        with pytest.raises(ValueError):
+            wrong()
 
 
 def test_a_portfolio_s_bad_year_is_worse_when_all_have_it_at_once() -> None:

@@ -11,6 +11,7 @@ from coulance_core.contracts.hours import (
     CardState,
     Draw,
     From,
+    Stop,
     Warn,
     breakage,
     card_warnings,
@@ -206,6 +207,24 @@ def test_approved_beforehand_is_charged_and_afterwards_is_not() -> None:
     priced = charge(draws, [leave], "EUR", "v1")
     assert priced.amount == Money(14_250, "EUR")
     assert "5400 s of work" in priced.explanation.notes[0]
+
+
+def test_above_the_stop_of_a_year_the_fee_includes_nothing() -> None:
+    """Two hours a year are included: what is more wants leave, and each year has its own two hours."""
+    terms = WorkTerms("care-3", {Work.CORRECTIVE: Cover.INCLUDED, Work.PERFECTIVE: Cover.HOURLY})
+    stop = Stop(2 * HOUR, [Period(day(0), day(100)), Period(day(100), day(200))])
+    entries = [Entry("a", day(1), 90 * MINUTE), Entry("b", day(2), HOUR), Entry("c", day(101), HOUR),
+               Entry("d", day(3), HOUR, free=True)]  # fmt: skip
+    leave = Approval("l", day(0), day(90), 20 * MINUTE, Fraction(95))
+    drawn = draw_hourly(entries, [leave], terms, END, stop)
+    assert [(d.entry, d.by, d.seconds // MINUTE) for d in drawn] == [
+        ("a", From.FEE, 90), ("b", From.FEE, 30), ("b", From.APPROVED, 20), ("b", From.ABSORBED, 10),
+        ("d", From.FREE, 60), ("c", From.FEE, 60),
+    ]  # fmt: skip
+    card = draw_cards([Card("C", HOUR, Money(1, "EUR"), day(0), None)], entries, [leave], terms, END, stop)
+    assert card.draws == drawn  # what the stop takes off never goes to a card that wasn't meant for it
+    pool = draw_pool(Retainer(HOUR, Money(1, "EUR")), list(stop.years), entries, [leave], terms, END, stop)
+    assert pool.draws == drawn
 
 
 def test_breakage_and_warnings() -> None:
