@@ -7,7 +7,7 @@ from coulance.catalog.fields import Choice, Day, Field, Flag, ListOf, Name, Tabl
 from coulance.catalog.values import Amount, Amounts, CreditorId, Percent, Price, QuietHours, WarnAt
 from coulance.platform.roles import Role
 from coulance_core.catalog.overage import Action, Control
-from coulance_core.catalog.paying import AllocationPolicy, DebitFile, GatewayName
+from coulance_core.catalog.paying import AllocationPolicy, DebitFile, GatewayName, TopUpCounts, TransferFile
 from coulance_core.catalog.sending import ADDRESS, InvoiceForm, SendingMode, SentKind
 from coulance_core.kernel import Dimension
 
@@ -110,5 +110,10 @@ PAYMENTS = Table(
         Field("charge_notice_days", Whole(0, 60), "how many days ahead a charge by agreement is announced"),
         Field("top_up_least", Amount(), "the least that a balance is topped up by"),
         Field("top_up_most", Amount(), "the most that it is topped up by at once"),
+        Field("top_up_counts", Choice(TopUpCounts), "when a top-up by direct debit is on the balance"),
+        Field("answer_days", Whole(1, 20), "after how many days of business a collection without an answer is alarmed"),
+        Field("payback_people", Whole(0, 2), "how many people approve money that is paid back"),
+        Field("payback_two_above", Amount(), "from this amount on, two people approve it"),
+        Field("transfer_file", Choice(TransferFile), "the form of the file that pays it back"),
     ),
 )

@@ -329,4 +329,5 @@ class BankEntry(models.Model):
         ]
 
 
-from coulance.payments import rails as rails  # noqa: E402 - its tables are this room's too
+from coulance.payments import payback_tables as payback_tables  # noqa: E402 - its tables are this room's too
+from coulance.payments import rails as rails  # noqa: E402 - and its

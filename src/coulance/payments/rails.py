@@ -14,6 +14,7 @@ from coulance_core.payments.direct_debit import CollectionState
 GATEWAY_STATES = ("made", "open", "pending", "paid", "failed", "expired", "cancelled", "refused")
 PURPOSES = ("pay", "auto_pay", "top_up", "auto_top_up")
 AGREEMENTS = ("auto_pay", "auto_top_up")
+COLLECTED_FOR = ("debts", "instalment", "top_up")
 
 
 class CollectionRun(models.Model):
@@ -79,6 +80,13 @@ class Collection(models.Model):
     ended_on = models.DateField(null=True)
     """The day it was collected, returned, refused or cancelled."""
     why = models.TextField(default="", db_default="")
+    purpose = models.CharField(max_length=12, default="debts", db_default="debts")
+    """What it brings money for: debts, an instalment of a plan over debts, the balance."""
+    basis = models.CharField(max_length=60, default="", db_default="")
+    """What it rests on besides the mandate: `plan/7`, `agreement/5`."""
+    bank_says = models.CharField(max_length=10, default="", db_default="")
+    """What the bank last answered of it (pain.002): ACCP, PDNG, RJCT."""
+    bank_said_at = models.DateTimeField(null=True)
     planned_at = models.DateTimeField()
     planned_by = models.CharField(max_length=100)
     changed_at = models.DateTimeField()
@@ -101,6 +109,9 @@ class Collection(models.Model):
             ),
             models.CheckConstraint(
                 condition=Q(receipt__isnull=False) | ~Q(state="collected"), name="collection_collected_has_receipt"
+            ),
+            models.CheckConstraint(
+                condition=Q(purpose="debts") | (Q(purpose__in=COLLECTED_FOR) & ~Q(basis="")), name="collection_purpose"
             ),
         ]
         indexes: ClassVar = [
@@ -336,7 +347,9 @@ class Agreement(models.Model):
 
     account = models.ForeignKey("customers.Account", on_delete=models.PROTECT, related_name="+")
     kind = models.CharField(max_length=12)
-    stored = models.ForeignKey(StoredMethod, on_delete=models.PROTECT, related_name="+")
+    stored = models.ForeignKey(StoredMethod, on_delete=models.PROTECT, related_name="+", null=True)
+    """What is charged: a way to pay at a gateway, or a mandate."""
+    mandate = models.ForeignKey("payments.Mandate", on_delete=models.PROTECT, related_name="+", null=True)
     currency = models.CharField(max_length=3)
     most_each = models.BigIntegerField(null=True)
     """The most that is charged at once."""
@@ -364,6 +377,10 @@ class Agreement(models.Model):
             ),
             models.UniqueConstraint(
                 fields=["account", "kind"], condition=Q(ended_at__isnull=True), name="agreement_one_in_force"
+            ),
+            models.CheckConstraint(
+                condition=Q(stored__isnull=False, mandate__isnull=True) | Q(stored__isnull=True, mandate__isnull=False),
+                name="agreement_by_one_means",
             ),
             models.CheckConstraint(
                 condition=Q(ended_at__isnull=True, ended_by="", ended_why="")

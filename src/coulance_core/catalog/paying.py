@@ -41,6 +41,22 @@ class DebitFile(StrEnum):
     NEW = "pain.008.001.08"
 
 
+class TransferFile(StrEnum):
+    """The form of the file that pays back by credit transfer."""
+
+    OLD = "pain.001.001.03"
+    NEW = "pain.001.001.09"
+
+
+class TopUpCounts(StrEnum):
+    """When a top-up by direct debit is on the balance."""
+
+    COLLECTED = "collected"
+    """As soon as the bank credits it; what a return takes is taken off the balance again, and of what it paid."""
+    FINAL = "final"
+    """Once the days are over on which a bank returns it; until then it is money on hand."""
+
+
 class GatewayName(StrEnum):
     """Gateways that customers may pay by."""
 
@@ -58,6 +74,11 @@ class PaymentTerms:
     later each. `return_fee` is what a contract agreed that a returned collection costs; none is charged without.
     `charge_notice_days`: how many days ahead a charge by agreement is announced. `apply_on_hand`: what an account has
     on hand (money left over, credit, prepaid) pays its new debts by itself; without it a person says so.
+
+    `top_up_counts`: when a top-up by direct debit is on the balance. `answer_days`: after so many days of business past
+    its day a collection that the bank said nothing of raises an alarm. Money that is paid back waits for
+    `payback_people` (0 to 2) to approve it, and for two from `payback_two_above` on; `transfer_file` is the form of the
+    file that pays it.
     """
 
     allocation: AllocationPolicy = AllocationPolicy.BASE_BEFORE_OVERAGE
@@ -74,6 +95,11 @@ class PaymentTerms:
     top_up_least: Money | None = None
     top_up_most: Money | None = None
     apply_on_hand: bool = True
+    top_up_counts: TopUpCounts = TopUpCounts.FINAL
+    answer_days: int = 3
+    payback_people: int = 1
+    payback_two_above: Money | None = None
+    transfer_file: TransferFile = TransferFile.NEW
 
     def __post_init__(self) -> None:
         refuse("payments", self.faults())
@@ -88,10 +114,12 @@ class PaymentTerms:
             ("retries", 0, 5),
             ("retry_after", 1, 60),
             ("charge_notice_days", 0, 60),
+            ("answer_days", 1, 20),
+            ("payback_people", 0, 2),
         ):
             if not least <= getattr(self, name) <= most:
                 yield Fault(name, f"expected {least} to {most}, not {getattr(self, name)}")
-        for name in ("return_fee", "top_up_least", "top_up_most"):
+        for name in ("return_fee", "top_up_least", "top_up_most", "payback_two_above"):
             amount = getattr(self, name)
             if amount is not None and amount.minor <= 0:
                 yield Fault(name, f"expected more than 0, not {amount}")
