@@ -75,18 +75,19 @@ def plan_standing(plans: Iterable[Plan], h: Horizon, grace_days: int) -> PlanSta
     ordered = sorted(plans, key=lambda plan: (plan.agreed_at, plan.ref))
     if not ordered:
         return NO_PLAN
-    broke = 0
+    breaks = 0
     ends: list[date] = []
-    found: tuple[Lapse, ...] = ()
-    for plan in ordered:
-        found = lapses(plan, h.on, grace_days)
-        broke += len(found)
+    behind = False
+    for plan, after in zip(ordered, [*ordered[1:], None], strict=True):
+        # What falls due of a plan that was over by then is no lapse: it was ended, or left for the next.
+        over = [h.day_of(end) for end in (plan.ended_at, after.agreed_at if after else None) if end is not None]
+        found = lapses(plan, min([h.on, *over]), grace_days)
+        behind = bool(found) and found[-1].end is None
         ends += [lapse.start for lapse in found]
         if plan.ended_at is not None:
-            broke += 1
             ends.append(h.day_of(plan.ended_at))
+        breaks += len(found) + (bool(over) and not behind)
     last = ordered[-1]
-    breaks = max(broke, len(ordered) - 1)
     deadlines = sorted(i.due_on + timedelta(days=grace_days) for i in last.instalments)
     for deadline in deadlines:
         if not h.over(deadline):
@@ -94,7 +95,6 @@ def plan_standing(plans: Iterable[Plan], h: Horizon, grace_days: int) -> PlanSta
     through = not deadlines or h.over(deadlines[-1])
     if through and deadlines:
         ends.append(deadlines[-1] + DAY)
-    behind = bool(found) and found[-1].end is None
     kept = not through and not behind and last.ended_at is None and breaks <= PLAN_RESTARTS
     return PlanStanding(last if kept else None, max(ends, default=None), breaks)
 
