@@ -65,6 +65,10 @@ class Court:
         people("acme")
         return cls(world, customer_rows.account("acme").id, "V2026-0001")
 
+    def terms(self, table: str) -> None:
+        """The provider's file from now on, with this table of disputes."""
+        self.world.provider(extra='email = "hulp@polder.example"\n', rest=TABLES, more=table)
+
     @property
     def boss(self) -> acting.Actor:
         """The customer, signed in."""

@@ -19,6 +19,7 @@ from coulance.api.schemas import Day, Given, Money, Page, Shown, Text, money
 from coulance.customers import queries as customers
 from coulance.disputes import queries
 from coulance.disputes.errors import DisputesError, UnableToFindCaseError, UnableToOpenError
+from coulance.disputes.provider_table import PROGRAM
 from coulance.flows.disputing import acting, deciding, opening, working
 from coulance.flows.disputing.deciding import Choice
 from coulance.invoicing import queries as documents
@@ -245,7 +246,7 @@ def decide_case(
 ) -> dict[str, Any]:
     """Credit note, hold and mail in one transaction; with `dry_run` the figures first."""
     found = _case(case)
-    who, at = acting.operator(actor_of(request)), clock.now()
+    who, at = acting.operator(actor_of(request), role=PROGRAM), clock.now()
     code = found.gross.currency
     try:
         share: Fraction | None = exact(given.share) if given.share else None

@@ -1,4 +1,4 @@
-"""Tables of a provider file that rooms above this one own: `[arrears]`, `[sla]`, `[contracts]`.
+"""Tables of a provider file that rooms above this one own: `[arrears]`, `[disputes]`, `[sla]`, `[contracts]`.
 
 The catalog keeps them as plain values, with their history, and knows nothing of what they say. Who judges one is wired
 in the settings (`PROVIDER_TABLES`: a table's name and its judge), so that `coulance check` names the file and line of

@@ -399,6 +399,7 @@ PROVIDER = Table(
 )
 FOREIGN = (
     Foreign("arrears", "policies of arrears: which steps, when, and by which guards"),
+    Foreign("disputes", "contested bills: within which days, who decides what amounts, who mediates"),
     Foreign("sla", "what is promised in uptime and response, and what is owed when it isn't kept"),
     Foreign("contracts", "service contracts: hours, retainers, cover and terms"),
 )

@@ -140,7 +140,7 @@ def payment_terms() -> core.PaymentTerms:
 
 
 def table(name: str, at: datetime | None = None) -> Mapping[str, Any]:
-    """A table that another room owns (`arrears`, `sla`, `contracts`): the newest, or as it was applied by an instant.
+    """A table that another room owns (`arrears`, `disputes`, ...): the newest, or as it was applied by an instant.
 
     Plain values; empty where there is none.
     """

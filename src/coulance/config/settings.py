@@ -174,6 +174,7 @@ MESSAGE_HANDLERS = {
 PROVIDER_TABLES: dict[str, str] = {
     "arrears": "coulance.arrears.provider_table.judge",
     "contracts": "coulance.contracts.provider_table.judge",
+    "disputes": "coulance.disputes.provider_table.judge",
     "sla": "coulance_core.sla.terms_file.judge",
 }
 # What makes a way to back services up from [arrears.backups] of the provider file.

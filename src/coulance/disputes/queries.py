@@ -17,6 +17,7 @@ from coulance_core.disputes import (
     Earlier,
     Grounds,
     Hold,
+    Mediator,
     Outcome,
     Policy,
     State,
@@ -236,24 +237,41 @@ def earlier(*, document: int, at: datetime) -> tuple[Earlier, ...]:
     )
 
 
-def policy_json(policy: Policy) -> dict[str, int]:
-    """A policy as it is kept with a case: seconds, and numbers."""
-    return {
+def policy_json(policy: Policy) -> dict[str, Any]:
+    """What of a policy is kept with a case: seconds, numbers and words. Who may decide isn't: that is of today."""
+    kept: dict[str, Any] = {
         "decide_within": int(policy.decide_within.total_seconds()),
         "again_within": int(policy.again_within.total_seconds()),
         "answer_within": int(policy.answer_within.total_seconds()),
         "open_within": int(policy.open_within.total_seconds()),
         "customer_cases": policy.customer_cases,
+        "grounds": [one.value for one in policy.grounds],
+        "version": policy.version,
     }
+    if (third := policy.mediator) is not None:
+        kept["mediator"] = {
+            "name": third.name,
+            "url": third.url,
+            "about": third.about,
+            "usually": int(third.usually.total_seconds()),
+        }
+    return kept
 
 
-def _policy(kept: Mapping[str, int]) -> Policy:
+def _policy(kept: Mapping[str, Any]) -> Policy:
+    third = kept.get("mediator")
     return Policy(
         decide_within=timedelta(seconds=kept["decide_within"]),
         again_within=timedelta(seconds=kept["again_within"]),
         answer_within=timedelta(seconds=kept["answer_within"]),
         open_within=timedelta(seconds=kept["open_within"]),
         customer_cases=kept["customer_cases"],
+        # Cases from before a provider could choose these have the usual ones.
+        grounds=tuple(Grounds(one) for one in kept.get("grounds", Grounds)),
+        mediator=None
+        if third is None
+        else Mediator(third["name"], third["url"], third["about"], timedelta(seconds=third["usually"])),
+        version=kept.get("version", ""),
     )
 
 

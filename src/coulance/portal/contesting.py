@@ -81,6 +81,8 @@ def asked(request: HttpRequest, of: Contestable, *, zone: str) -> Asked:
         grounds = Grounds(request.POST.get("grounds", ""))
     except ValueError:
         raise UnableToReadFormError(_("Choose what is wrong.")) from None
+    if grounds not in of.grounds:
+        raise UnableToReadFormError(_("Choose what is wrong."))
     reason = request.POST.get("reason", "").strip()
     if not reason:
         raise UnableToReadFormError(_("Say in a few words what is wrong."))

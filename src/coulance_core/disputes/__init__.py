@@ -4,12 +4,16 @@ from coulance_core.disputes.clock import Clock, clock, stopped_days
 from coulance_core.disputes.contesting import Contested, ContestedLine, contested, worth
 from coulance_core.disputes.deciding import CREDIT_TYPE, Decision, decide
 from coulance_core.disputes.opening import Earlier, OpenRefusal, may_open
+from coulance_core.disputes.policy_file import parse_policy
 from coulance_core.disputes.terms import (
     MAY_FOLLOW,
     Contest,
+    Decider,
+    DecideRefusal,
     DisputeError,
     Grounds,
     Hold,
+    Mediator,
     Outcome,
     Policy,
     State,
@@ -25,11 +29,14 @@ __all__ = [
     "Contest",
     "Contested",
     "ContestedLine",
+    "DecideRefusal",
+    "Decider",
     "Decision",
     "DisputeError",
     "Earlier",
     "Grounds",
     "Hold",
+    "Mediator",
     "OpenRefusal",
     "Outcome",
     "Policy",
@@ -41,6 +48,7 @@ __all__ = [
     "contested",
     "decide",
     "may_open",
+    "parse_policy",
     "stopped_days",
     "worth",
 ]

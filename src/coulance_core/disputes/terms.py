@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from fractions import Fraction
 
-from coulance_core.kernel import Money, Period, require_aware
+from coulance_core.kernel import Money, Period, Refusal, require_aware
 
 
 class Grounds(StrEnum):
@@ -56,6 +56,13 @@ class Outcome(StrEnum):
     """The larger plan for that period takes the place of the overage."""
     GOODWILL = "goodwill"
     """The charge stands, and something is given anyway."""
+
+
+class DecideRefusal(StrEnum):
+    """Why somebody may not decide a case."""
+
+    NOT_THEIRS = "not_theirs"
+    TOO_MUCH = "too_much"
 
 
 class State(StrEnum):
@@ -138,6 +145,39 @@ class DisputeError(ValueError):
 
 
 @dataclass(frozen=True, slots=True)
+class Mediator:
+    """A third party that both sides can turn to: who, where, in which words, and how long they usually take."""
+
+    name: str
+    url: str = ""
+    about: str = ""
+    usually: timedelta = timedelta(days=90)
+
+
+@dataclass(frozen=True, slots=True)
+class Decider:
+    """A role that may decide cases in which up to so much is contested, tax included: an amount a currency.
+
+    Without any amount it may decide every case; in a currency that isn't named, none.
+    """
+
+    role: str
+    upto: tuple[Money, ...] = ()
+
+    def may(self, contested: Money) -> bool:
+        """Whether this role may decide a case of that amount.
+
+        >>> Decider("support", (Money(5000, "EUR"),)).may(Money(5000, "EUR"))
+        True
+        >>> Decider("support", (Money(5000, "EUR"),)).may(Money(1, "USD"))
+        False
+        """
+        if not self.upto:
+            return True
+        return any(one.currency == contested.currency and contested <= one for one in self.upto)
+
+
+@dataclass(frozen=True, slots=True)
 class Policy:
     """The times that bind both sides, and bounds. Pinned to a case when it is opened.
 
@@ -151,11 +191,39 @@ class Policy:
     open_within: timedelta = timedelta(days=365)
     customer_cases: int = 2
     """How many cases on one debt a customer can open alone: the second with a new fact; more, an operator opens."""
+    grounds: tuple[Grounds, ...] = tuple(Grounds)
+    """What a customer can choose from, in this order."""
+    mediator: Mediator | None = None
+    deciders: tuple[Decider, ...] = ()
+    """Who may decide what; none named: whoever may write credit notes, every amount."""
+    version: str = ""
+    """What it is called by; empty for the usual one."""
 
     def __post_init__(self) -> None:
         for name in ("decide_within", "again_within", "answer_within", "open_within"):
             if getattr(self, name) <= timedelta(0):
                 raise ValueError(f"{name} is more than nothing, not {getattr(self, name)}")
+
+    def may_decide(self, role: str, contested: Money) -> Refusal | None:
+        """Why a role may not decide a case of that amount; none when it may. Of no deciders, every role may.
+
+        >>> by_two = Policy(deciders=(Decider("billing", (Money(20000, "EUR"),)), Decider("admin")))
+        >>> by_two.may_decide("admin", Money(900000, "EUR")) is None
+        True
+        >>> by_two.may_decide("billing", Money(20001, "EUR")).message
+        'billing decides up to 200.00 EUR, and 200.01 EUR is contested: admin may decide it'
+        """
+        if not self.deciders:
+            return None
+        own = next((one for one in self.deciders if one.role == role), None)
+        if own is not None and own.may(contested):
+            return None
+        who = [one.role for one in self.deciders if one.may(contested)]
+        others = f"{' or '.join(who)} may decide it" if who else "nobody may: see [[disputes.decider]]"
+        if own is None:
+            return Refusal(DecideRefusal.NOT_THEIRS, f"{role or 'this'} decides no contested bills: {others}")
+        bound = " or ".join(str(one) for one in own.upto)
+        return Refusal(DecideRefusal.TOO_MUCH, f"{role} decides up to {bound}, and {contested} is contested: {others}")
 
 
 @dataclass(frozen=True, slots=True)

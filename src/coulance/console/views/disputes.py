@@ -5,6 +5,7 @@ from fractions import Fraction
 from typing import Any
 from urllib.parse import quote
 
+from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.utils import translation
@@ -125,19 +126,25 @@ def dispute_act(request: HttpRequest, case: int) -> HttpResponse:
         return _page(request, case, str(fault))
 
 
-@operators_only(Permission.BILLING, fresh=True)
+@operators_only(Permission.SUPPORT, fresh=True)
 @require_http_methods(["GET", "POST"])
 def dispute_decide(request: HttpRequest, case: int) -> HttpResponse:
-    """How it ends: the figures first, then, pressed again, the credit note, the hold and the mail at once."""
+    """How it ends: the figures first, then, pressed again, the credit note, the hold and the mail at once.
+
+    Who may decide what amounts is the provider's to say (`[[disputes.decider]]`); else who may write credit notes.
+    """
     found = _found(case)
+    refusal = acting.may_decide(_role(request), found.gross)
+    if refusal is not None:
+        raise PermissionDenied(refusal.message)
     parts = rows.parts(case)
     names = [f"amount-{part.line}" for part in parts]
     form = form_of(request, *names, outcome="", share="1/2", plan="")
     plans = deciding.plans_for(found) if not found.state.is_closed else ()
     if request.method == "POST":
         try:
-            actor, reason = acting.operator(who(request)), _reason(request)
-            choice = _choice(request, form, parts, found)
+            actor, reason = acting.operator(who(request), role=_role(request)), _reason(request)
+            choice = _choice(form, parts, found)
             if is_sure(request):
                 return once(request, lambda: _decided(case, choice, reason, actor))
             form.preview = deciding.preview_decision(
@@ -272,10 +279,12 @@ def _page(request: HttpRequest, case: int, fault: str = "") -> HttpResponse:
         "payments": [(one.row, _money(one.row.amount)) for one in seen.payments],
         "lines": [(one, _money(one.part.net), one.why.to_json(), one.part.explanation.to_json()) for one in seen.lines],
         "others": [(one, _states()[one.state]) for one in seen.earlier],
-        "may_decide": may(request.user, Permission.BILLING) and not found.state.is_closed,
+        "may_decide": mine and not found.state.is_closed and acting.may_decide(_role(request), found.gross) is None,
         "may_ask": mine and StepKind.ASKED in following,
         "may_note": mine and StepKind.NOTED in following,
         "may_mediate": mine and StepKind.MEDIATION in following,
+        "mediator": found.policy.mediator,
+        "usually_by": None if found.policy.mediator is None else at + found.policy.mediator.usually,
         "in_mediation": mine and StepKind.MEDIATED in following,
         "token": new_token(),
         "fault": fault,
@@ -290,6 +299,10 @@ def _found(case: int) -> CaseRow:
         raise Http404(str(fault)) from fault
 
 
+def _role(request: HttpRequest) -> str:
+    return str(getattr(request.user, "role", "viewer"))
+
+
 def _reason(request: HttpRequest) -> str:
     reason = request.POST.get("reason", "").strip()
     if not reason:
@@ -297,7 +310,7 @@ def _reason(request: HttpRequest) -> str:
     return reason
 
 
-def _choice(request: HttpRequest, form: Form, parts: tuple[rows.PartRow, ...], case: CaseRow) -> Choice:
+def _choice(form: Form, parts: tuple[rows.PartRow, ...], case: CaseRow) -> Choice:
     try:
         outcome = Outcome(form.values["outcome"])
     except ValueError:
@@ -308,17 +321,16 @@ def _choice(request: HttpRequest, form: Form, parts: tuple[rows.PartRow, ...], c
         if form.values[f"amount-{part.line}"].strip()
     }
     service, _bar, plan = form.values["plan"].partition("|")
-    role = str(getattr(request.user, "role", "viewer"))
     if outcome is Outcome.SHARED and not amounts:
         try:
             share: Fraction = exact(form.values["share"].strip())
         except ValueError:
             raise UnableToActError(_("Write the share as 1/2 or 0.5.")) from None
-        return Choice(outcome, share=share, role=role)
+        return Choice(outcome, share=share)
     if outcome is Outcome.PLAN_CHANGE:
-        return Choice(outcome, plan=plan, service=service, role=role)
+        return Choice(outcome, plan=plan, service=service)
     takes = outcome in (Outcome.PART, Outcome.SHARED, Outcome.GOODWILL)
-    return Choice(outcome, amounts=amounts if takes else None, role=role)
+    return Choice(outcome, amounts=amounts if takes else None)
 
 
 def _decided(case: int, choice: Choice, reason: str, actor: acting.Actor) -> Done:

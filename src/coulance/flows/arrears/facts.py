@@ -45,6 +45,7 @@ from coulance_core.arrears import (
     choose_pack,
     choose_policy,
 )
+from coulance_core.arrears.terms import QUESTION_DAYS
 from coulance_core.kernel import Money
 from coulance_core.notices import MessageKind
 from coulance_core.payments import OpenItem
@@ -143,10 +144,11 @@ class _Gathered:
         for hold in disputes.holds(accounts=accounts, closed=True):
             self.holds[hold.account].append(hold)
         asking = {hold.account for found in self.holds.values() for hold in found if hold.until is None}
+        # The case's own time to answer, as core counts it: from the day that its usual one would have begun.
         self.asked = {
-            case.id: case.question.reached_at
+            case.id: case.clock.lapses_at - timedelta(days=QUESTION_DAYS)
             for case in (disputes.cases(accounts=asking, at=at, closed=False) if asking else ())
-            if case.question is not None
+            if case.clock.lapses_at is not None
         }
         self.flights = defaultdict(list)
         for flight in payments.in_flight(accounts=accounts):

@@ -11,6 +11,7 @@ from coulance.catalog import queries as catalogs
 from coulance.disputes import operations as disputes
 from coulance.disputes import queries as cases
 from coulance.disputes.errors import UnableToStepError
+from coulance.disputes.provider_table import PROGRAM
 from coulance.disputes.queries import CaseRow
 from coulance.flows.arrears.looking import look_soon
 from coulance.flows.crediting import give_credit_note
@@ -32,14 +33,13 @@ from coulance_core.overage.goodwill import By, Cause, Grant
 @dataclass(frozen=True, slots=True)
 class Choice:
     """How a case is decided. `share` is for `shared`; `amounts` (line, before tax) for `part`, `shared`, `goodwill`;
-    `plan` (its key) and `service` for a plan change. `role` is whose goodwill budget counts."""
+    `plan` (its key) and `service` for a plan change."""
 
     outcome: Outcome
     share: Fraction | None = None
     amounts: Mapping[int, Money] | None = None
     plan: str = ""
     service: str = ""
-    role: str = "admin"
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +95,9 @@ def decide_case(*, case: int, choice: Choice, reason: str, actor: Actor, at: dat
         now = acting.locked(case, actor, at)
         if now.state.is_closed:
             raise UnableToStepError(f"case {case} is closed ({now.state.value}): nothing is decided twice")
+        refusal = acting.may_decide(actor.role, now.gross)
+        if refusal is not None:
+            raise UnableToStepError(refusal.message)
         notes, invoice, decision = _credit(now, choice, reason, actor, at)
         gross = _gross(notes, now)
         detail = {
@@ -155,7 +158,7 @@ def _credit(
         return [], None, decision
     kinds = {line.no: line.kind for line in invoice.lines}
     if choice.outcome is Outcome.GOODWILL and all(kinds[one.line] in KINDS for one in decision.requests):
-        return _goodwill(case, decision, choice, reason, actor, at), None, decision
+        return _goodwill(case, decision, reason, actor, at), None, decision
     note = give_credit_note(
         number=case.number,
         lines=decision.requests,
@@ -167,7 +170,7 @@ def _credit(
     return [note], None, decision
 
 
-def _goodwill(case: CaseRow, decision: Decision, choice: Choice, reason: str, actor: Actor, at: datetime) -> list[str]:
+def _goodwill(case: CaseRow, decision: Decision, reason: str, actor: Actor, at: datetime) -> list[str]:
     """Goodwill on usage counts in the giver's budget, as it does anywhere."""
     notes = []
     for one in decision.requests:
@@ -180,7 +183,7 @@ def _goodwill(case: CaseRow, decision: Decision, choice: Choice, reason: str, ac
                 reason=f"Case {case.id}: {reason.strip()}",
                 actor=actor.name,
                 at=at,
-                role=choice.role,
+                role="admin" if actor.role == PROGRAM else actor.role,
                 line=one.line,
             )
         except UnableToGrantError as error:

@@ -71,6 +71,8 @@ class Contestable:
     open: Money
     held: Money
     earlier: tuple[CaseRow, ...]
+    grounds: tuple[Grounds, ...] = tuple(Grounds)
+    """What the customer chooses from."""
 
     @property
     def payable(self) -> Money:
@@ -126,7 +128,7 @@ def contestable(*, document: int, actor: Actor, at: datetime) -> Contestable:
             )
         )
     open_, held = _open(row)
-    return Contestable(row, tuple(lines), open_, held, earlier)
+    return Contestable(row, tuple(lines), open_, held, earlier, acting.policy().grounds)
 
 
 def preview(*, document: int, contests: Sequence[Contest], actor: Actor) -> Preview:

@@ -127,10 +127,15 @@ def _decided(
         lines.append(_("Credited: %(amount)s, tax included, by %(notes)s.") % given)
     if step.detail.get("invoice"):
         lines.append(_("The difference of the plans is on %(invoice)s.") % {"invoice": step.detail["invoice"]})
+    after = to_pay(case.number, stays, due_on, words)
+    third = case.policy.mediator
+    if third is not None and step.outcome is not Outcome.UPHELD:
+        who = f"{third.name} ({third.url})" if third.url else third.name
+        after.append(" ".join([_("If you don't agree, you can turn to %(who)s.") % {"who": who}, third.about]).strip())
     return (
         _("Case %(case)s on %(number)s is decided") % said,
         lines,
-        to_pay(case.number, stays, due_on, words),
+        after,
     )
 
 

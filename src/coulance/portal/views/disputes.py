@@ -28,7 +28,7 @@ from coulance.portal.access import customers_only, words
 from coulance.portal.contesting import UnableToReadFormError
 from coulance.portal.entry import Me
 from coulance.portal.views.answers import safe
-from coulance_core.disputes import Grounds, State
+from coulance_core.disputes import State
 from coulance_core.kernel import Money
 
 LINK_LASTS = timedelta(days=365)
@@ -182,7 +182,7 @@ def _contest(request: HttpRequest, document: int, actor: Actor, opened: Any, *, 
             "held": _said(of.held, says) if of.held.minor else "",
             "again": any(one.state.is_closed for one in of.earlier),
             "running": [one.id for one in of.earlier if not one.state.is_closed],
-            "grounds": [(one.value, wording.grounds(one)) for one in Grounds],
+            "grounds": [(one.value, wording.grounds(one)) for one in of.grounds],
             "picked": request.POST.get("grounds", ""),
             "reason": request.POST.get("reason", ""),
             "new_fact": request.POST.get("new_fact", ""),
@@ -239,6 +239,7 @@ def _case(request: HttpRequest, number: int, actor: Actor, *, here: str, whole: 
             "asked": found.question if found.state is State.ASKED else None,
             "steps": [_step(found, one, says) for one in found.steps],
             "e": None if evidence is None else _shown(evidence, says),
+            "mediator": found.policy.mediator,
             "accept": ",".join(f".{one}" for one in ENDINGS),
             "text": request.POST.get("text", "") if fault else "",
             "done": done,
