@@ -27,6 +27,7 @@ from coulance_core.arrears.facts import (
 from coulance_core.arrears.lifting import Wrongful, wrongful_restrictions
 from coulance_core.arrears.pack_file import parse_pack
 from coulance_core.arrears.packs import LawPack, choose_pack
+from coulance_core.arrears.plan_interest import as_agreed, plan_interest, rate_of
 from coulance_core.arrears.policy_file import parse_policies, parse_policy, unmet
 from coulance_core.arrears.preview import Planned, preview
 from coulance_core.arrears.proposing import NotPlanned, Proposed, in_parts, promise, propose
@@ -100,6 +101,7 @@ __all__ = [
     "Worth",
     "Wrongful",
     "announces",
+    "as_agreed",
     "chargeable_spans",
     "choose_pack",
     "choose_policy",
@@ -111,9 +113,11 @@ __all__ = [
     "parse_pack",
     "parse_policies",
     "parse_policy",
+    "plan_interest",
     "preview",
     "promise",
     "propose",
+    "rate_of",
     "unmet",
     "wrongful_restrictions",
 ]

@@ -24,7 +24,9 @@ def first_days(policies: Sequence[Policy]) -> int:
 
     Steps after a declined collection or the end of a term need a fact that changes, and come in by that.
     """
-    return min((step.days for policy in policies for step in policy.steps if step.after == DUE), default=0)
+    return min(
+        (min((step.days, *step.within)) for policy in policies for step in policy.steps if step.after == DUE), default=0
+    )
 
 
 def candidates(

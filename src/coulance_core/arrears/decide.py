@@ -79,11 +79,17 @@ class _Outcome:
             for step in self.j.turn(standing.debt):
                 by_step[step.key].append(standing)
         for step in self.j.policy.steps:
-            mine = by_step.get(step.key)
+            mine = by_step.get(step.key, [])
+            if step.every:
+                turn = {s.debt.ref for s in mine}
+                mine = mine + [
+                    s for s in self.j.standing.values()
+                    if s.debt.ref not in turn and self.j.comes_again(step, s.debt)
+                ]  # fmt: skip
             if mine:
                 yield step, mine
             if step.evidence is not Level.NONE:
-                turn = {s.debt.ref for s in mine or ()}
+                turn = {s.debt.ref for s in mine}
                 self._again(step, [s for s in self.j.standing.values() if s.debt.ref not in turn])
 
     def _again(self, step: Step, standings: Sequence[Standing]) -> None:

@@ -57,6 +57,8 @@ class Ground(StrEnum):
     """The bill turns out not to have arrived. Wrongful."""
     NO_GROUND = "no_ground"
     """Costs, interest or overage alone are left."""
+    RECALLED = "recalled"
+    """A person took it back. Never core's own word."""
 
 
 @dataclass(frozen=True, slots=True)

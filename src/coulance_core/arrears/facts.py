@@ -105,6 +105,8 @@ class Done:
     observed: bool = False
     says_way_out: bool = True
     """Of a notice: whether its text said what stops what it announces. One that didn't proves nothing."""
+    recalled: bool = False
+    """Of a hand-over that was undone: by a person who took it back, so that it isn't handed over again by itself."""
 
     def __post_init__(self) -> None:
         require_aware(self.at)
@@ -271,7 +273,8 @@ class Worth:
 @dataclass(frozen=True)
 class Facts:
     """All that is known of one account. `holidays` are those where the customer is. `credit`: money of theirs that we
-    hold and that is for no debt yet, by currency. `pinned`: the policy version of its case."""
+    hold and that is for no debt yet, by currency. `pinned`: the policy version of its case. `remind_days`: how many
+    days before the due day a reminder helps them, by how they paid before; 0: nothing says."""
 
     account: int
     zone: ZoneInfo
@@ -293,6 +296,7 @@ class Facts:
     holidays: frozenset[date] = frozenset()
     worth: Worth | None = None
     pinned: str = ""
+    remind_days: int = 0
 
     def known(self, at: datetime) -> "Facts":
         """What of these facts was known at an instant. Balances (`open`, `paid`, `credit`) are as they were read."""

@@ -65,6 +65,12 @@ def _overage(j: Judging, step: Step, s: Standing) -> Refusal | None:
     )
 
 
+def _handed_over(j: Judging, step: Step, s: Standing) -> Refusal | None:
+    if step.route is not Route.COLLECT or step.act is Act.HAND_OVER or not j.handed_over(s.debt.ref):
+        return None
+    return refuse(Refused.HANDED_OVER, f"{s.debt.number} is with a collector or mediator: recall it first", j)
+
+
 def _notices(j: Judging, step: Step, s: Standing) -> Refusal | None:
     missing = missing_notice(j, step, s) if step.nature.hurts else _not_yet_told(j, step, s.debt)
     if missing:
@@ -154,6 +160,7 @@ DEBT_GUARDS: dict[Refused, DebtGuard] = {
     Refused.BILL_NOT_DELIVERED: _bill,
     Refused.COSTS_NEVER_RESTRICT: _costs,
     Refused.OVERAGE_ALONE: _overage,
+    Refused.HANDED_OVER: _handed_over,
     Refused.NOTICE_NOT_RECEIVED: _notices,
     Refused.UNDER_DISPUTE: _dispute,
     Refused.PROMISE_LIVE: _promise,

@@ -8,7 +8,6 @@ from coulance_core.arrears.amounts import Standing
 from coulance_core.arrears.costs import collection_costs, reminder_fee
 from coulance_core.arrears.decision import Intent
 from coulance_core.arrears.guards import Proposal
-from coulance_core.arrears.interest import accrue
 from coulance_core.arrears.judging import Judging
 from coulance_core.arrears.packs import Per
 from coulance_core.arrears.terms import DUE, Level, Step
@@ -30,7 +29,7 @@ def intents_of(j: Judging, p: Proposal, again: tuple[Channel, ...] = ()) -> list
             return [_costs(j, p, [s]) for s in p.debts]
         return [_costs(j, p, p.debts)]
     if step.act is Act.CHARGE_INTEREST:
-        return [_interest(j, p, s) for s in p.debts]
+        return [one for s in p.debts if (one := _interest(j, p, s)) is not None]
     fee = None
     build = Explanation.build(f"arrears.{step.act.value}", terms=j.policy.version)
     for s in p.debts:
@@ -42,6 +41,9 @@ def intents_of(j: Judging, p: Proposal, again: tuple[Channel, ...] = ()) -> list
         cost = reminder_fee(j.law, rule_fee, step.fee, before=_reminders(j, p))
         fee = cost.amount
         build.child(cost.explanation)
+    if step.within and j.facts.remind_days:
+        build.fact("days before, as they pay", j.facts.remind_days, source="how they paid in the last two years")
+        build.fact("not before", step.within[0], "days").fact("not after", step.within[1], "days")
     worth = j.facts.worth if step.act in _ENDS else None
     if worth is not None:
         build.fact("worth in a year", worth.yearly.amount, worth.yearly.currency, "the account's fees")
@@ -113,23 +115,10 @@ def _costs(j: Judging, p: Proposal, debts: Sequence[Standing]) -> Intent:
     )
 
 
-def _interest(j: Judging, p: Proposal, s: Standing) -> Intent:
-    rule = j.interest_rule(s.debt)
-    assert rule is not None  # else the step is moot
-    assert j.law is not None
-    assert s.due_on is not None  # else a guard refused it
-    paid = sum(part.amount.minor for part in s.debt.paid)
-    principal = Money(s.debt.open.minor - s.disputed + paid, p.currency)
-    found = accrue(
-        j.law,
-        rule,
-        principal,
-        due=s.due_on,
-        until=j.h.on,
-        paid=s.debt.paid,
-        rests=s.debt.our_delay,
-        name=s.debt.number,
-    )
+def _interest(j: Judging, p: Proposal, s: Standing) -> Intent | None:
+    found = j.interest(s.debt)
+    if found is None or not found.amount.minor:
+        return None
     return Intent(
         p.step.key,
         p.step.route,

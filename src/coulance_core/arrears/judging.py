@@ -11,6 +11,8 @@ from coulance_core.arrears.acts import Act, Route
 from coulance_core.arrears.amounts import Rest, Standing, debts_standing
 from coulance_core.arrears.facts import Backup, Debt, Done, Facts, Service
 from coulance_core.arrears.horizon import DAY, Horizon
+from coulance_core.arrears.interest import Interest
+from coulance_core.arrears.interest_due import interest_due
 from coulance_core.arrears.packs import CostRule, InterestRule, LawPack, LetterRule
 from coulance_core.arrears.proof import UNPROVEN, Proof, days_run_from, proof_of, together
 from coulance_core.arrears.terms import DECLINED, DUE, RESUME, TERM, Level, Mode, Policy, Step
@@ -34,7 +36,10 @@ class Judging:
         self.services: Mapping[str, Service] = {service.ref: service for service in facts.services}
         self.debts: Mapping[str, Debt] = {debt.ref: debt for debt in facts.debts}
         self._by_step: dict[tuple[str, str], list[Done]] = defaultdict(list)
+        self._recalled: set[tuple[str, str]] = set()
         for done in facts.done:
+            if done.recalled:
+                self._recalled |= {(done.step, ref) for ref in done.debts}
             if done.undone_at is None and (self.observing or not done.observed):
                 for ref in done.debts:
                     self._by_step[done.step, ref].append(done)
@@ -64,7 +69,7 @@ class Judging:
         if step.act is Act.BACK_UP:
             return self._passed(step, debt) or not any(self.wants_backup(service) for service in debt.services)
         if not step.nature.each_service:
-            return bool(self.attempts(step.key, debt.ref))
+            return bool(self.attempts(step.key, debt.ref)) or (step.key, debt.ref) in self._recalled
         return bool(debt.services) and self.covered(step.key, debt.ref).issuperset(debt.services)
 
     def _passed(self, step: Step, debt: Debt) -> bool:
@@ -134,6 +139,40 @@ class Judging:
             return due is not None and self.h.reached(due if step.days < 0 else due + DAY)
         return False
 
+    def handed_over(self, debt: str) -> bool:
+        """Whether a debt is with a collector or mediator."""
+        return any(step.act is Act.HAND_OVER and self.attempts(step.key, debt) for step in self.policy.steps)
+
+    def interest(self, debt: Debt) -> Interest | None:
+        """What interest has run up on a debt and wasn't charged yet; None where no law gives any, or it isn't due."""
+        rule, s = self.interest_rule(debt), self.standing[debt.ref]
+        if rule is None or self.law is None or s.due_on is None:
+            return None
+        keys = [step.key for step in self.policy.steps if step.act is Act.CHARGE_INTEREST]
+        charged = [day for key in keys if (day := self.done_on(key, debt.ref)) is not None]
+        return interest_due(
+            self.law, rule, s, self.facts, self.h, since=max(charged, default=None),
+            grace_days=self.policy.plans.grace_days,
+        )  # fmt: skip
+
+    def comes_again(self, step: Step, debt: Debt) -> bool:
+        """Whether a step that repeats has its turn again for a debt."""
+        last = self.done_on(step.key, debt.ref) if step.every else None
+        return last is not None and self.h.reached(last + timedelta(days=step.every)) and not self._nothing(step, debt)
+
+    def _nothing(self, step: Step, debt: Debt) -> bool:
+        """Whether it is a charge of interest whose day has come, and nothing has run up."""
+        if step.act is not Act.CHARGE_INTEREST:
+            return False
+        ready = self.ready_on(step, debt)
+        if ready is None or not self.h.reached(ready):
+            return False
+        found = self.interest(debt)
+        if found is not None and found.amount.minor:
+            return False
+        self.h.reached(self.h.on + DAY)  # tomorrow there may be some
+        return True
+
     def cost_rule(self, debt: Debt) -> CostRule | None:
         """What collecting this debt may cost."""
         if self.law is None:
@@ -161,9 +200,13 @@ class Judging:
                 continue
             settled[step.key] = self.is_moot(step, debt) or self.is_done(step, debt)
             if not settled[step.key]:
-                blocked.add(step.route)
                 # What stands before it in another route's file order is settled, or blocked with its own route.
-                if all(settled.get(one.key, False) for one in self.policy.earlier[step.key]):
+                mine = all(settled.get(one.key, False) for one in self.policy.earlier[step.key])
+                if mine and self._nothing(step, debt):
+                    settled[step.key] = True
+                    continue
+                blocked.add(step.route)
+                if mine:
                     out.append(step)
         return out
 
@@ -185,6 +228,8 @@ class Judging:
     def _trigger(self, step: Step, debt: Debt, service: str, due: date) -> date | None:
         days = timedelta(days=step.days)
         if step.after == DUE:
+            if step.within and self.facts.remind_days:
+                days = timedelta(days=max(step.within[0], min(step.within[1], -self.facts.remind_days)))
             day = due + days
             for earlier in reversed(self.policy.earlier[step.key]):
                 done_on = self.done_on(earlier.key, debt.ref)

@@ -163,6 +163,8 @@ def _step(t: Table) -> Step:
         t.text("plan", ""),
         t.text("to", ""),
         t.texts("codes"),
+        t.wholes("within", ()),
+        t.whole("every", 0),
     )
     t.close()
     return step

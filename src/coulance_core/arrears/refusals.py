@@ -14,6 +14,8 @@ class Refused(StrEnum):
     """Only costs or interest are open."""
     OVERAGE_ALONE = "overage_alone"
     """Only overage is open, the base was paid, and the contract doesn't say expressly that overage restricts it."""
+    HANDED_OVER = "handed_over"
+    """Somebody else collects it: nothing more is claimed here until it is recalled."""
     NOTICE_NOT_RECEIVED = "notice_not_received"
     """An earlier notice lacks the evidence that its step names."""
     UNDER_DISPUTE = "under_dispute"

@@ -25,7 +25,8 @@ def resumptions(j: Judging) -> list[Intent]:
         rest = j.rest_ended(s.debt)
         if rest is None:
             continue
-        ahead = [one for one in j.turn(s.debt) if one.nature.hurts]
+        given = j.handed_over(s.debt.ref)
+        ahead = [one for one in j.turn(s.debt) if one.nature.hurts and not (given and one.route is Route.COLLECT)]
         if not ahead or all(j.resumed(s.debt, one) for one in ahead):
             continue
         channels = _channels(j, s, rest.about)

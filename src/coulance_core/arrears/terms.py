@@ -74,7 +74,9 @@ class Step:
     law pack's letter that this notice is. `fee`: what a reminder costs, as far as the law pack allows.
     `minimum`: by currency, the amount from which it is done; none is the policy's. `approvals`: how many people must
     approve, two at least for a termination or deletion. `rate_bps`: of a throttle. `features`, `plan`, `to`: what a
-    limit limits, a downgrade goes to, a hand-over hands over to.
+    limit limits, a downgrade goes to, a hand-over hands over to; a limit with a `plan` puts the service on that one.
+    `within`: of a reminder before the due day, between which days it may be moved by how the account pays. `every`: of
+    interest, after how many days what ran since is charged again; 0: once.
     """
 
     key: str
@@ -94,6 +96,8 @@ class Step:
     plan: str = ""
     to: str = ""
     codes: tuple[str, ...] = ()
+    within: tuple[int, ...] = ()
+    every: int = 0
 
     @property
     def nature(self) -> Nature:
@@ -130,14 +134,22 @@ class Step:
             yield Fault("rate", "a throttle has a rate, and nothing else has")
         if (self.act is Act.LIMIT) != bool(self.features):
             yield Fault("features", "a limit names the features that it limits, and nothing else does")
-        if (self.act is Act.DOWNGRADE) != bool(self.plan):
-            yield Fault("plan", "a downgrade names the plan that it goes to, and nothing else does")
+        if self.act is Act.DOWNGRADE and not self.plan:
+            yield Fault("plan", "a downgrade names the plan that it goes to")
+        if self.plan and self.act not in (Act.DOWNGRADE, Act.LIMIT):
+            yield Fault("plan", "only a downgrade goes to a plan, and a limit may")
         if (self.act is Act.HAND_OVER) != (self.to in ("mediation", "collection")):
             yield Fault("to", "a hand-over is to mediation or collection, and nothing else is")
         if (self.after == DECLINED) != bool(self.codes):
             yield Fault("codes", "a step after declined names the codes, and no other does")
         if self.fee is not None and (self.fee.minor < 0 or self.act not in (Act.REMIND, Act.DEMAND)):
             yield Fault("fee", "a reminder or demand may have a fee, of 0 or more")
+        if self.within and (
+            self.days >= 0 or len(self.within) != 2 or not self.within[0] <= self.days <= self.within[1] < 0
+        ):
+            yield Fault("within", "expected two days before the due day around `days`, such as [-7, -2]")
+        if self.every < 0 or (self.every and self.act is not Act.CHARGE_INTEREST):
+            yield Fault("every", "only interest is charged again, every so many days")
 
 
 RESUME = "resume"

@@ -179,9 +179,10 @@ def improved(facts: Facts, number: int, when: datetime) -> Iterator[Facts]:
 # --- dropping any guard is seen
 
 _TABLES = {**guards.DEBT_GUARDS, **guards.ACT_GUARDS}
+"""`HANDED_OVER` has no step after it in the short ladder: test_charging_again drops it."""
 
 
-@pytest.mark.parametrize("code", list(_TABLES))
+@pytest.mark.parametrize("code", [code for code in _TABLES if code is not Refused.HANDED_OVER])
 def test_without_a_guard_the_judge_complains(code: Refused, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("DEBT_GUARDS", "ACT_GUARDS"):
         left = {key: guard for key, guard in getattr(guards, name).items() if key is not code}
