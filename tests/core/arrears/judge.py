@@ -135,14 +135,21 @@ def planned(facts: Facts, debt: Debt, now: datetime) -> bool:
         return False
     today = local(facts, now)
     broken = 0
-    behind = False
-    for plan in mine:
-        times, behind = breaks_of(plan, today)
-        broken += len(times)
-        if plan.ended_at is not None and plan.ended_at <= now:
-            broken, behind = broken + 1, True
+    behind = ended = False
+    for n, plan in enumerate(mine):
+        times, behind = breaks_of(plan, over_on(facts, mine, n, now))
+        ended = plan.ended_at is not None and plan.ended_at <= now
+        # A plan that was ended, or left for the next, while it was behind is one that broke, and no second one.
+        left = ended or n + 1 < len(mine)
+        broken += len(times) + (1 if left and not behind else 0)
     last = max(i.due_on for i in mine[-1].instalments) + timedelta(days=3)
-    return not behind and today <= last and max(broken, len(mine) - 1) <= 1
+    return not behind and not ended and today <= last and broken <= 1
+
+
+def over_on(facts: Facts, plans: list[Plan], n: int, now: datetime) -> date:
+    """Until which day the n-th of a debt's plans is one: it was ended, or the next was agreed."""
+    ends = [now, *([plans[n].ended_at] if plans[n].ended_at else []), *(p.agreed_at for p in plans[n + 1 : n + 2])]
+    return min(local(facts, end) for end in ends if end is not None)
 
 
 def flying(facts: Facts, debt: Debt, now: datetime) -> int:
@@ -187,8 +194,8 @@ def rest_ends(facts: Facts, debt: Debt, now: datetime) -> list[datetime]:
     plans = sorted(
         (p for p in facts.plans if debt.ref in p.debts and p.agreed_at <= now), key=lambda p: (p.agreed_at, p.ref)
     )
-    for plan in plans:
-        ends += [midnight(day) for day in breaks_of(plan, local(facts, now))[0]]
+    for n, plan in enumerate(plans):
+        ends += [midnight(day) for day in breaks_of(plan, over_on(facts, plans, n, now))[0]]
     if plans:
         ends.append(midnight(max(i.due_on for i in plans[-1].instalments) + 4 * DAY))
     ends += [s.until for s in facts.stays if s.until is not None and (not s.debts or debt.ref in s.debts)]
