@@ -73,16 +73,19 @@ def debts_standing(policy: Policy, facts: Facts, h: Horizon, deemed: DeemedRule 
         if flight.failed_at is None and not flight.debt and not h.over(flight.final_on):
             loose[flight.amount.currency] = loose.get(flight.amount.currency, 0) + flight.amount.minor
     drafts.sort(key=_order)
+    # Twice the same money, for two questions: what a restriction stands on, and what is left to act for.
+    paying = dict(credit)
     for draft in drafts:
         code = draft.debt.open.currency
-        draft.owed = draft.undisputed - min(draft.undisputed, credit.get(code, 0))
+        draft.owed = draft.undisputed - min(draft.undisputed, paying.get(code, 0))
+        paying[code] = paying.get(code, 0) - (draft.undisputed - draft.owed)
         # What is on its way to a debt is for that debt; the account's is for the first that has need of it.
         draft.in_flight = min(draft.undisputed, draft.in_flight)
         more = min(draft.undisputed - draft.in_flight, loose.get(code, 0))
         loose[code] = loose.get(code, 0) - more
         draft.in_flight += more
         draft.covered = min(draft.undisputed - draft.in_flight, credit.get(code, 0))
-        credit[code] = credit.get(code, 0) - (draft.undisputed - draft.owed)
+        credit[code] = credit.get(code, 0) - draft.covered
     return {draft.debt.ref: draft.standing() for draft in drafts}
 
 

@@ -6,7 +6,7 @@ rate and on the principal of the day it begins. A year has 365 days, also when i
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from datetime import date
+from datetime import date, timedelta
 from fractions import Fraction
 
 from coulance_core.arrears.facts import Paid
@@ -132,7 +132,8 @@ def _rates(pack: LawPack, rule: InterestRule, due: date, until: date) -> tuple[l
     days = sorted(day for day in starts if day < until)
     spans: list[_Span] = []
     for start, end in zip(days, [*days[1:], until], strict=True):
-        asked = _fixing(rule.lock, start)
+        # A rate that is locked is that of the day on which interest starts to run: the one after the day it was due.
+        asked = _fixing(rule.lock, start + timedelta(days=1) if rule.lock is Lock.AT_START else start)
         if known is not None and rule.lock is Lock.BY_DAY and start < known < end:
             end = known
         rate = _rate_on(rates, asked)

@@ -209,8 +209,9 @@ def wrongful_restrictions(
 
 
 def _wrong_from(j: Judging, step: Step, debt: str, done: Done) -> datetime | None:
+    # Our own error was one from the beginning, whenever we found it.
     own = [
-        max(done.at, stay.since)
+        done.at
         for stay in j.facts.stays
         if stay.kind is StayKind.OWN_ERROR and (not stay.debts or debt in stay.debts)
         if done.undone_at is None or stay.since < done.undone_at or stay.since <= done.at

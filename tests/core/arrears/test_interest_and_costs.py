@@ -183,6 +183,26 @@ def test_interest_floats_by_half_year_or_is_locked_at_the_start() -> None:
     }
 
 
+@pytest.mark.parametrize(
+    ("due", "percent"),
+    [
+        ("2023-06-29", "11.5"),
+        ("2023-06-30", "13"),
+        ("2023-07-01", "13"),
+        ("2024-12-30", "13.25"),
+        ("2024-12-31", "12.75"),
+    ],
+)
+def test_a_locked_rate_is_that_of_the_day_on_which_interest_starts_to_run(due: str, percent: str) -> None:
+    """SI 2002/1675: interest that starts to run from 1 July on, by the rate of 30 June. It starts the day after."""
+    law = pack("uk")
+    rule = law.interest_for(Debtor.BUSINESS, YEAR)
+    assert rule is not None
+    on = date.fromisoformat(due)
+    found = accrue(law, rule, Money(100_000, "GBP"), due=on, until=on + timedelta(days=365))
+    assert [s.percent for s in found.stretches] == [Fraction(percent)]
+
+
 def test_dutch_trade_interest_is_added_to_the_sum_every_year() -> None:
     law = pack("nl")
     rule = law.interest_for(Debtor.BUSINESS, YEAR)

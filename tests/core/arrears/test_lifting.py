@@ -152,7 +152,10 @@ def test_our_own_error_lifts_and_credits_an_order_lifts_and_a_pause_leaves_what_
     host = suspended()
     known = host.facts
     host.facts = replace(known, stays=(Stay("s", StayKind.OWN_ERROR, at(day(8))),))
-    assert all(lift.wrongful_since for lift in lifts(SHORT, host.facts, NOW))
+    since = {lift.done: lift.wrongful_since for lift in lifts(SHORT, host.facts, NOW)}
+    assert all(since.values())
+    wrong = wrongful_restrictions(SHORT, host.facts, NOW)
+    assert {w.done: w.since for w in wrong}.items() <= since.items()  # from the beginning, by either question
     host.facts = replace(known, stays=(Stay("s", StayKind.ORDER, at(day(8))),))
     assert {lift.wrongful_since for lift in lifts(SHORT, host.facts, NOW)} == {None}
     for kind in (StayKind.INSOLVENCY, StayKind.OPERATOR):
