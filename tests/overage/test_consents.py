@@ -24,7 +24,7 @@ def acme(world: World) -> World:
 
 
 def _facts() -> Any:
-    return queries.facts_for(meters=[meter()], period=OCTOBER, period_name="2026-10", unit_name="GB")
+    return queries.facts_for(meter=meter(), period=OCTOBER, period_name="2026-10", unit_name="GB")
 
 
 def test_a_consent_is_recorded_as_it_was_shown(acme: World) -> None:
@@ -166,7 +166,7 @@ def test_the_nearest_consent_counts_and_one_limit_is_shared(acme: World) -> None
         meters=[meter(name) for name in ("s1", "s2", "s3")], period=OCTOBER, period_name="2026-10",
         units={f"{name}/out": "GB" for name in ("s1", "s2", "s3")},
     )  # fmt: skip
-    shown = sorted(([m.key for m in g.meters], [c.ref for c in g.facts.consents]) for g in groups)
+    shown = sorted(([m.key for m in g.meters], [c.ref for c in g.by_meter[g.meters[0].key].consents]) for g in groups)
     assert shown == [(["s1/out", "s3/out"], [str(whole.id)]), (["s2/out"], [str(own.id)])]
 
 

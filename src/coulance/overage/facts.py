@@ -25,33 +25,35 @@ _Spell = tuple[datetime, datetime | None]
 class Group:
     """Meters that are settled together, and the facts of their period.
 
-    `facts` has quantities in the first meter's unit, `by_unit` in each that occurs. `caps` are the members' own
-    consents within a pool, by service id: sub-caps of the pool's limit. `paused`: when each service was being paused or
-    throttled, by its id; `facts` leave that to it.
+    `by_meter` has each one's own, by its key: the consents that all share, with limits in its unit, and its own
+    warnings and acknowledgements. `caps` are the members' own consents within a pool, by service id: sub-caps of the
+    pool's limit. `paused`: when each service was being paused or throttled, by its id; `by_meter` leaves that to it.
     """
 
     meters: tuple[MeterRef, ...]
-    facts: Facts
-    by_unit: dict[str, Facts]
+    by_meter: dict[str, Facts]
     caps: dict[int, tuple[CoreConsent, ...]]
     paused: dict[int, tuple[Span, ...]]
 
 
 def facts_for(
-    *, meters: Sequence[MeterRef], period: Period, period_name: str, exposure: Money | None = None, unit_name: str = ""
+    *, meter: MeterRef, period: Period, period_name: str, exposure: Money | None = None, unit_name: str = ""
 ) -> Facts:
-    """The facts of meters that are settled together, with the times in which any of their services was paused.
+    """The facts of a meter, with the times in which any of its services was paused.
 
     `unit_name` is the unit in which limits in quantity are given.
     """
-    found = groups_for(
-        meters=meters, period=period, period_name=period_name, exposure=exposure,
-        units=dict.fromkeys([m.key for m in meters], unit_name), together=True,
-    )  # fmt: skip
-    if not found:
-        return Facts(exposure=exposure)
-    every = _merged([(one.start, one.end) for own in found[0].paused.values() for one in own])
-    return replace(found[0].facts, paused=tuple(Span(*spell) for spell in every))
+    (found,) = groups_for(
+        meters=[meter], period=period, period_name=period_name, exposure=exposure, units={meter.key: unit_name}
+    )
+    every = _merged([(one.start, one.end) for own in found.paused.values() for one in own])
+    return replace(found.by_meter[meter.key], paused=tuple(Span(*spell) for spell in every))
+
+
+def accounts_that_share(*, accounts: Iterable[int], at: datetime) -> set[int]:
+    """The accounts with a consent in force that binds several meters: one of the account, or of a whole service."""
+    wide = Consent.objects.filter(account__in=list(accounts), charge="").exclude(scope="pool")
+    return {row.account for row in map(consent_row, wide.filter(given_at__lte=at)) if row.in_force_at(at)}
 
 
 def groups_for(
@@ -61,11 +63,10 @@ def groups_for(
     period_name: str,
     units: dict[str, str],
     exposure: Money | None = None,
-    together: bool = False,
 ) -> list[Group]:
     """All of these meters, grouped by the consents that bind them, each group with its facts. A few queries in all.
 
-    `units` is the unit of each meter, by key. With `together` they are one group.
+    `units` is the unit of each meter, by key.
     """
     if not meters:
         return []
@@ -87,8 +88,6 @@ def groups_for(
         near = max((row.nearness for row in own), default=-1)
         nearest = [row for row in own if row.nearness == near]
         key: tuple[object, ...] = (meter.account, meter.key) if near < 0 or near == 2 else _scope(nearest[0])
-        if together:
-            key = ()
         members, consents = groups.setdefault(key, ([], []))
         members.append(meter)
         consents.extend(row for row in nearest if row not in consents)
@@ -98,15 +97,16 @@ def groups_for(
     paused = enforcement.paused_spans(services={s for meter in meters for s in meter.services}, period=period)
     out = []
     for members, consents in groups.values():
-        facts = _facts(members, consents, verified, warned, acts, exposure)
+        by_meter = {}
+        for meter in members:
+            facts = _facts(meter, consents, verified, warned, acts, exposure)
+            by_meter[meter.key] = _in_unit(facts, consents, units[meter.key])
         stopped = {
             one: tuple(Span(*spell) for spell in _merged(paused[one]))
             for one in dict.fromkeys(s for m in members for s in m.services)
             if paused.get(one)
         }
-        by_unit = {name: _in_unit(facts, consents, name) for name in dict.fromkeys(units[m.key] for m in members)}
-        first = by_unit[units[members[0].key]]
-        out.append(Group(tuple(members), first, by_unit, _caps(members, by_account, verified, units), stopped))
+        out.append(Group(tuple(members), by_meter, _caps(members, by_account, verified, units), stopped))
     return out
 
 
@@ -133,26 +133,20 @@ def _caps(
 
 
 def _facts(
-    members: Sequence[MeterRef],
+    meter: MeterRef,
     consents: Sequence[ConsentRow],
     verified: "_Verified",
     warned: dict[tuple[int, str], list[_Spell]],
     acts: dict[tuple[int, str], list[datetime]],
     exposure: Money | None,
 ) -> Facts:
-    spans = [
-        _merged([*warned.get((m.account, m.key), ()), *_lasting(acts.get((m.account, m.key), ()))]) for m in members
-    ]
-    both = spans[0]
-    for more in spans[1:]:
-        both = _common(both, more)
-    acted = [sorted(acts.get((m.account, m.key), ())) for m in members]
-    # Together they are acknowledged once each of them is.
-    first = [max(own[0] for own in acted)] if all(acted) else []
+    # Of those who share a limit each needs its own warning, and answers for its own exposure.
+    acted = sorted(acts.get((meter.account, meter.key), ()))
+    told = _merged([*warned.get((meter.account, meter.key), ()), *_lasting(acted)])
     return Facts(
         consents=tuple(_core(row, verified) for row in _ordered(consents)),
-        warned=tuple(Span(*spell) for spell in both),
-        acknowledged=tuple(first),
+        warned=tuple(Span(*spell) for spell in told),
+        acknowledged=tuple(acted[:1]),
         exposure=exposure,
     )
 
@@ -248,16 +242,3 @@ def _merged(spells: Sequence[_Spell]) -> list[_Spell]:
         else:
             out.append((start, end))
     return out
-
-
-def _common(one: Sequence[_Spell], other: Sequence[_Spell]) -> list[_Spell]:
-    """The times that both have."""
-    out: list[_Spell] = []
-    for a, b in one:
-        for c, d in other:
-            start = max(a, c)
-            ends = [end for end in (b, d) if end is not None]
-            end = min(ends, default=None)
-            if end is None or start < end:
-                out.append((start, end))
-    return _merged(out)

@@ -10,7 +10,7 @@ from django.db.models import Q
 
 from coulance.notices import queries as notices
 from coulance.overage.calling import PhoneTaskRow, phone_task, phone_tasks
-from coulance.overage.facts import Group, facts_for, groups_for
+from coulance.overage.facts import Group, accounts_that_share, facts_for, groups_for
 from coulance.overage.meters import MeterRef
 from coulance.overage.models import Attack, Consent, Settlement, Warned
 from coulance.overage.reading import ConsentRow, consent_row
@@ -27,6 +27,7 @@ __all__ = [
     "SettlementRow",
     "StandingRow",
     "WarningRow",
+    "accounts_that_share",
     "attacks",
     "budget_spent",
     "budgets_spent",

@@ -20,10 +20,11 @@ from coulance_core.catalog.terms import (
 )
 from coulance_core.invoicing.closing import PartUse, ServiceFacts
 from coulance_core.kernel import Explanation, Money, Period, Rounding, unit
-from coulance_core.overage.bursts import Port, settle_port
-from coulance_core.overage.limit import UnableToLimitError, amount_for, most
-from coulance_core.overage.settle import Attack, Draws, Meter, settle
+from coulance_core.overage.bursts import Port
+from coulance_core.overage.limit import UnableToLimitError, most
+from coulance_core.overage.settle import Attack, Draws, Meter
 from coulance_core.overage.terms import Absorbed, Consent, Facts, Limit, PriceTerms, Span
+from coulance_core.overage.together import settle_together
 from coulance_core.rating.charges import Allowed, rater
 from coulance_core.rating.models import price
 from coulance_core.usage.draws import Drawn, is_level, is_ranked
@@ -67,7 +68,7 @@ class Overrun:
 
 @dataclass(frozen=True, slots=True)
 class Ground:
-    """Allowances that are settled together, by key, and the facts of their period by unit.
+    """Allowances that are settled together, by key, and the facts of their period: each one's own, or by unit.
 
     `caps` are members' own consents within a pool, by service. `paused`: when each service was being paused or
     throttled; the others' use goes on counting.
@@ -77,6 +78,10 @@ class Ground:
     facts: Mapping[str, Facts]
     caps: Mapping[str, tuple[Consent, ...]]
     paused: Mapping[str, tuple[Span, ...]] = field(default_factory=dict)
+
+    def facts_of(self, one: Overrun) -> Facts:
+        """The facts of one of its allowances."""
+        return self.facts[one.key] if one.key in self.facts else self.facts[one.unit]
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,65 +220,64 @@ def settle_overruns(
     by_part: dict[tuple[str, int], Mapping[Absorbed, Fraction]] = {}
     free = tolerance * HUNDREDTH
     for ground in grounds:
-        spent: Money | None = None
         members = [by_key[key] for key in ground.keys if key in by_key]
         sums = [one for one in members if one.pool or not is_ranked(one.charge.measure)]
-        ports = [one for one in members if one not in sums]
-        for named in dict.fromkeys(one.unit for one in sums):
-            group = [one for one in sums if one.unit == named]
-            facts = _less(ground.facts[named], spent)
-            meters: list[tuple[Overrun, tuple[OverPart, ...], Meter]] = []
-            for one in group:
-                lots = [one.parts] if one.pool else [(part,) for part in one.parts]
-                for n, lot in enumerate(lots):
-                    terms = _terms(catalog, one, lot[0], period, zone, tax_rate, tax_included)
-                    draws = tuple(_draws(one, part, drawn, ground, terms) for part in lot)
-                    included = sum((part.included for part in lot), ZERO)
-                    name = one.key if len(lots) == 1 else f"{one.key}@{n + 1}"
-                    meters.append((one, lot, Meter(name, named, included, terms, draws, included * free)))
-            settled = settle([meter for *_, meter in meters], facts, attacks=attacks(named))
-            for one in group:
-                own = [(lot, meter, got) for (of, lot, meter), got in zip(meters, settled, strict=True) if of is one]
-                absorbed: dict[Absorbed, Fraction] = {}
-                cost = ZERO
-                for lot, meter, got in own:
-                    for reason, quantity in got.absorbed.items():
-                        absorbed[reason] = absorbed.get(reason, ZERO) + quantity
-                    cost += _costs(meter.terms.price, got.billable + got.absorbed_total) - _costs(
-                        meter.terms.price, got.billable
-                    )
-                    allowed = Allowed(got.billable, got.explanation)
-                    if one.pool:
-                        pools[one.pool, one.group] = allowed
-                    else:
-                        parts[lot[0].service, lot[0].index] = allowed
-                        by_part[lot[0].service, lot[0].index] = got.absorbed
-                    spent = _plus(spent, amount_for(got.billable, meter.terms) if got.billable else None)
-                outcomes.append(
-                    _outcome(
-                        one, named, sum((g.metered for *_, g in own), ZERO), sum((g.included for *_, g in own), ZERO),
-                        sum((g.overage for *_, g in own), ZERO), sum((g.billable for *_, g in own), ZERO), absorbed,
-                        cost, own[0][1].terms.currency, own[0][2].explanation,
-                    )
-                )  # fmt: skip
-        for one in ports:
-            for part in one.parts:
+        meters: list[tuple[Overrun, tuple[OverPart, ...], Meter]] = []
+        for one in sums:
+            lots = [one.parts] if one.pool else [(part,) for part in one.parts]
+            for n, lot in enumerate(lots):
+                terms = _terms(catalog, one, lot[0], period, zone, tax_rate, tax_included)
+                draws = tuple(_draws(one, part, drawn, ground, terms) for part in lot)
+                included = sum((part.included for part in lot), ZERO)
+                name = one.key if len(lots) == 1 else f"{one.key}@{n + 1}"
+                meters.append((one, lot, Meter(name, one.unit, included, terms, draws, included * free)))
+        ports: list[tuple[Overrun, OverPart, Port]] = []
+        for one in members:
+            for part in () if one in sums else one.parts:
                 terms = _terms(catalog, one, part, period, zone, tax_rate, tax_included)
-                port = _port(one, part, drawn[part.service, part.index], terms, part.included * free)
-                done = settle_port(port, _less(ground.facts[one.unit], spent), attacks=attacks(one.unit))
-                absorbed = _port_reasons(done.clipped, done.absorbed, done.tolerated)
-                allowed = Allowed(done.overage, done.explanation)
-                parts[part.service, part.index] = allowed
-                by_part[part.service, part.index] = absorbed
-                if done.overage:
-                    spent = _plus(spent, amount_for(done.overage, terms))
-                cost = _costs(terms.price, done.overage + done.absorbed) - _costs(terms.price, done.overage)
-                outcomes.append(
-                    _outcome(
-                        one, one.unit, done.measured, min(part.included, done.measured), done.overage + done.absorbed,
-                        done.overage, absorbed, cost, terms.currency, done.explanation,
-                    )
-                )  # fmt: skip
+                rates = drawn[part.service, part.index]
+                ports.append((one, part, _port(one, part, rates, terms, part.included * free)))
+        settled, ranked = settle_together(
+            [(meter, ground.facts_of(of)) for of, _, meter in meters],
+            [(port, ground.facts_of(of)) for of, _, port in ports],
+            attacks=attacks,
+        )
+        for one in sums:
+            own = [(lot, meter, got) for (of, lot, meter), got in zip(meters, settled, strict=True) if of is one]
+            absorbed: dict[Absorbed, Fraction] = {}
+            cost = ZERO
+            for lot, meter, got in own:
+                for reason, quantity in got.absorbed.items():
+                    absorbed[reason] = absorbed.get(reason, ZERO) + quantity
+                cost += _costs(meter.terms.price, got.billable + got.absorbed_total) - _costs(
+                    meter.terms.price, got.billable
+                )
+                allowed = Allowed(got.billable, got.explanation)
+                if one.pool:
+                    pools[one.pool, one.group] = allowed
+                else:
+                    parts[lot[0].service, lot[0].index] = allowed
+                    by_part[lot[0].service, lot[0].index] = got.absorbed
+            outcomes.append(
+                _outcome(
+                    one, one.unit, sum((g.metered for *_, g in own), ZERO), sum((g.included for *_, g in own), ZERO),
+                    sum((g.overage for *_, g in own), ZERO), sum((g.billable for *_, g in own), ZERO), absorbed,
+                    cost, own[0][1].terms.currency, own[0][2].explanation,
+                )
+            )  # fmt: skip
+        for (one, part, port), done in zip(ports, ranked, strict=True):
+            absorbed = _port_reasons(done.clipped, done.absorbed, done.tolerated)
+            allowed = Allowed(done.overage, done.explanation)
+            parts[part.service, part.index] = allowed
+            by_part[part.service, part.index] = absorbed
+            terms = port.terms
+            cost = _costs(terms.price, done.overage + done.absorbed) - _costs(terms.price, done.overage)
+            outcomes.append(
+                _outcome(
+                    one, one.unit, done.measured, min(part.included, done.measured), done.overage + done.absorbed,
+                    done.overage, absorbed, cost, terms.currency, done.explanation,
+                )
+            )  # fmt: skip
     return Settling(tuple(outcomes), parts, pools, by_part)
 
 
@@ -302,27 +306,6 @@ def _outcome(
 
 def _costs(model: PriceModel, quantity: Fraction) -> Fraction:
     return price(model, quantity)
-
-
-def _plus(one: Money | None, other: Money | None) -> Money | None:
-    if one is None or other is None:
-        return other if one is None else one
-    return one + other
-
-
-def _less(facts: Facts, spent: Money | None) -> Facts:
-    """The same facts, with the limits lowered by what is payable for others that share them."""
-    if spent is None:
-        return facts
-    consents = []
-    for consent in facts.consents:
-        amount = consent.limit.amount
-        if amount is not None and amount.currency == spent.currency:
-            left = Money(max(amount.minor - spent.minor, 0), amount.currency)
-            consents.append(replace(consent, limit=replace(consent.limit, amount=left)))
-        else:
-            consents.append(consent)
-    return replace(facts, consents=tuple(consents))
 
 
 def _terms(

@@ -250,9 +250,16 @@ def in_unit(value: Fraction, given: str, wanted: str) -> Fraction | None:
 
 
 def arm_port(
-    thresholds: Sequence[Threshold], standing: PortStanding, *, lag_s: int, told: Collection[str] = ()
+    thresholds: Sequence[Threshold],
+    standing: PortStanding,
+    *,
+    lag_s: int,
+    told: Collection[str] = (),
+    shared: bool = False,
 ) -> int | None:
     """How much more must go through, in stored units of both directions, before anything can happen; None: nothing can.
+
+    Where its limit is `shared` something happens as soon as the percentile comes to more: less is left for the others.
 
     For one more sample to lie above a rate, more than the rate must go through in its interval: so volume, which is
     counted anyway, says when to look again. At least 1.
@@ -261,6 +268,9 @@ def arm_port(
     point = rate_stop(standing)
     if point is not None:
         watches.append(_Watch(point.rate, max(standing.free - ceil(Fraction(lag_s, standing.interval_s)), 1)))
+    if shared:
+        dearer = max(standing.figure, standing.top)
+        watches.append(_Watch(dearer, max(standing.free, standing.above(dearer)) + 1))
     factor, least = standing.port.factor, min(_shares(standing.port))
     found = [
         (watch.count - above) * (floor(watch.rate * least / factor) + 1)

@@ -10,7 +10,7 @@ Draws go by the instant they are `used_at`: the end of their sample. Several met
 share a limit are settled together, so that whoever drew first has it.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from fractions import Fraction
@@ -150,6 +150,7 @@ class _Running:
     """How far one meter has come."""
 
     meter: Meter
+    regimes: Sequence[Regime]
     exposed_at: Fraction | None
     used: Fraction = ZERO
     included: Fraction = ZERO
@@ -163,23 +164,31 @@ class _Running:
             self.absorbed[reason] = self.absorbed.get(reason, ZERO) + quantity
 
 
-def settle(meters: Sequence[Meter], facts: Facts, *, attacks: Sequence[Attack] = ()) -> tuple[Settled, ...]:
-    """Settle the period of meters that share the consents of `facts`, in the order they were given.
+Attacks = Sequence[Attack] | Callable[[str], Sequence[Attack]]
+"""Attacks, with bounds in the one unit there is; or by unit, where meters of several are settled."""
+
+
+def settle(meters: Sequence[Meter], facts: Facts | Sequence[Facts], *, attacks: Attacks = ()) -> tuple[Settled, ...]:
+    """Settle the period of meters that share consents, in the order they were given.
 
     Their limits are one limit: an amount is shared by all of them in the order of use, a quantity by those of the same
-    unit. Use that lies before or after the draws' own samples does not exist here: hand over the period's samples.
+    unit. `facts` are one for all, or each meter's own (its warnings, acknowledgements, and limits in its unit). Use
+    that lies before or after the draws' own samples does not exist here: hand over the period's samples.
     """
     if len({meter.key for meter in meters}) != len(meters):
         raise SettleError("two meters of one key cannot be settled together")
-    # The last regime is that of a service that is paused by itself: no instant leads there.
-    regimes = [*regimes_of(facts), Regime(_FOREVER, Absorbed.PAUSED, None, acknowledged=False)]
-    running = [_Running(meter, _exposed_at(meter.terms, facts.exposure)) for meter in meters]
-    excluded = [_without_attacks(meter, attacks) for meter in meters]
+    known = [facts] * len(meters) if isinstance(facts, Facts) else list(facts)
+    running = []
+    for meter, own in zip(meters, known, strict=True):
+        # The last regime is that of a service that is paused by itself: no instant leads there.
+        regimes = [*regimes_of(own), Regime(_FOREVER, Absorbed.PAUSED, None, acknowledged=False)]
+        running.append(_Running(meter, regimes, _exposed_at(meter.terms, own.exposure)))
+    excluded = [_without_attacks(meter, attacks(meter.unit) if callable(attacks) else attacks) for meter in meters]
     for run, (_, taken) in zip(running, excluded, strict=True):
         run.absorb(Absorbed.ATTACK, taken)
-    for stretch in _stretches([draws for draws, _ in excluded], regimes):
-        _draw(running, stretch, regimes)
-    return tuple(_settled(run, facts) for run in running)
+    for stretch in _stretches([draws for draws, _ in excluded], [run.regimes for run in running]):
+        _draw(running, stretch)
+    return tuple(_settled(run, own) for run, own in zip(running, known, strict=True))
 
 
 @dataclass(frozen=True, slots=True)
@@ -278,12 +287,12 @@ def _without_attacks(meter: Meter, attacks: Sequence[Attack]) -> tuple[tuple[Dra
     return tuple(kept), taken_all
 
 
-def _stretches(all_draws: Sequence[tuple[Draws, ...]], regimes: Sequence[Regime]) -> list[_Stretch]:
+def _stretches(all_draws: Sequence[tuple[Draws, ...]], each: Sequence[Sequence[Regime]]) -> list[_Stretch]:
     """Every sample in the order of use, neighbours of one service and one regime together."""
-    starts = np.array([regime.start for regime in regimes], np.int64)
     streams: list[tuple[int, int]] = []
     columns: list[tuple[Ints, Ints, Ints, Ints, Ints]] = []
-    for m, draws_of in enumerate(all_draws):
+    for m, (draws_of, regimes) in enumerate(zip(all_draws, each, strict=True)):
+        starts = np.array([regime.start for regime in regimes], np.int64)
         for d, draws in enumerate(draws_of):
             used = draws.amount > 0
             start, end = draws.start[used], draws.end[used]
@@ -339,9 +348,10 @@ def _tighter(one: Regime, other: Regime) -> bool:
     return a.limit.quantity is not None and b.limit.quantity is None
 
 
-def _draw(running: Sequence[_Running], stretch: _Stretch, regimes: Sequence[Regime]) -> None:
+def _draw(running: Sequence[_Running], stretch: _Stretch) -> None:
     """Take one stretch: first what is included, then the tolerance, then what the regime says."""
-    run, regime = running[stretch.meter], regimes[stretch.regime]
+    run = running[stretch.meter]
+    regime = run.regimes[stretch.regime]
     meter = run.meter
     before, after = run.used, run.used + stretch.quantity
     run.used = after

@@ -5,14 +5,14 @@ acknowledge: each lies somewhere on it, so the store can arm one number a warnin
 """
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from fractions import Fraction
 from math import ceil
 
 from coulance_core.catalog.terms import Action, Of, Threshold
 from coulance_core.kernel import Explanation, Money, Rounding, unit
-from coulance_core.overage.limit import most, reach
+from coulance_core.overage.limit import amount_for, most, reach
 from coulance_core.overage.terms import Consent, PriceTerms
 from coulance_core.rating.models import price
 
@@ -206,6 +206,36 @@ def arm(
     if point is not None:
         ahead.append(point.at - (policy.reserve if policy is not None and policy.budget_spent else ZERO))
     return min([at for at in ahead if at > standing.used], default=None)
+
+
+def share_of(standing: Standing, sharers: int) -> Fraction | None:
+    """The position at which this one has taken an even part of what is left of a limit that `sharers` have together.
+
+    As long as none of them has gone further, they can't have taken more than was left: so all are looked at again
+    once one is there. None where nothing is shared, or the limit has no end. The standing's consent is already less
+    what the others took.
+
+    >>> from coulance_core.catalog.terms import PerUnit
+    >>> from coulance_core.overage.terms import Limit, Span
+    >>> from datetime import UTC, datetime
+    >>> word = Consent("1", Span(datetime(2026, 10, 1, tzinfo=UTC)), Limit(Money.of("10.00", "EUR"), None), "v")
+    >>> terms = PriceTerms("v", PerUnit(Fraction(1, 10)), "EUR")
+    >>> share_of(Standing(Fraction(70), Fraction(50), terms, Fraction(20), consent=word, verified=True), 4)
+    Fraction(90, 1)
+    """
+    consent = standing.consent
+    if sharers < 2 or consent is None or not standing.verified:
+        return None
+    amount, quantity, own = consent.limit.amount, consent.limit.quantity, standing.billable
+    if amount is not None:
+        spent = min(amount_for(own, standing.terms), amount) if own else Money(0, amount.currency)
+        amount = spent + Money((amount.minor - spent.minor) // sharers, amount.currency)
+    if quantity is not None:
+        quantity = min(own, quantity) + max(quantity - own, ZERO) / sharers
+    part = most(replace(consent.limit, amount=amount, quantity=quantity), standing.terms, consent.terms)
+    if part is None:
+        return None
+    return max(standing.used, standing.included + standing.tolerance) + max(part - own, ZERO)
 
 
 def exposure_bound(line_rate: Fraction, lag_s: int, standing: Standing) -> Money:

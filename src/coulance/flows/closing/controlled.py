@@ -134,7 +134,7 @@ def control(
     for one in groups:
         caps = {names[number]: own for number, own in one.caps.items()}
         paused = {names[number]: own for number, own in one.paused.items()}
-        ground = Ground(tuple(m.key for m in one.meters), one.by_unit, caps, paused)
+        ground = Ground(tuple(m.key for m in one.meters), one.by_meter, caps, paused)
         grounds.setdefault(one.meters[0].account, []).append(ground)
     attacked = _attacks(overage.attacks(services=list(ids.values()), period=period), names)
     out: dict[int, Controlled] = {}

@@ -96,7 +96,10 @@ def _lock(accounts: Sequence[int]) -> None:
 def _look(owners: Sequence[tuple[int, int]], catalog: Catalog, at: datetime, actor: str, escalate: bool) -> Evaluated:
     accounts, services = sorted({account for account, _ in owners}), {service for _, service in owners}
     # An account's own consent binds all its services together: they are judged together too.
-    found = judge(controlled(accounts=accounts, catalog=catalog, at=at, with_levels=escalate), catalog=catalog, at=at)
+    levels_of = None if escalate else records.accounts_that_share(accounts=accounts, at=at)
+    found = judge(controlled(accounts=accounts, catalog=catalog, at=at, levels_of=levels_of), catalog=catalog, at=at)
+    owner = _with_those_who_share(found, {service: account for account, service in owners})
+    services = set(owner)
     mine = [one for one in found if services.intersection(one.services)]
     # A pool stops for all its members, whichever of them was looked at.
     restricted, rates = _restricted(services.union(*(one.services for one in mine)))
@@ -112,11 +115,25 @@ def _look(owners: Sequence[tuple[int, int]], catalog: Catalog, at: datetime, act
     for one in mine:
         look.act(one, escalate=escalate)
     look.lift_rest(mine, services)
-    _arm(mine, {service: account for account, service in owners}, at)
+    _arm(mine, owner, at)
     overage.keep_standings(rows=[_standing(one, look) for one in mine], services=services, levels=escalate)
     if escalate:
         _close_calls(mine, at)
     return look.done
+
+
+def _with_those_who_share(found: Sequence[Judged], owner: Mapping[int, int]) -> dict[int, int]:
+    """Services with their accounts, and all whose limit these share: what one of them used is gone for the others."""
+    out = dict(owner)
+    groups: dict[tuple[int, str], list[Judged]] = {}
+    for one in found:
+        if one.sharers > 1 and one.standing.consent is not None:
+            groups.setdefault((one.ref.account, one.group), []).append(one)
+    for (account, _), members in groups.items():
+        drawing = {service for one in members for service in one.services}
+        if not drawing.isdisjoint(owner):
+            out.update(dict.fromkeys(sorted(drawing), account))
+    return out
 
 
 def _arm(mine: Sequence[Judged], owner: Mapping[int, int], at: datetime) -> None:
@@ -124,7 +141,7 @@ def _arm(mine: Sequence[Judged], owner: Mapping[int, int], at: datetime) -> None
     new: list[Armed] = []
     pools: list[ArmedPool] = []
     for one in mine:
-        if one.counted.kind == "level":
+        if one.counted.kind == "level" and one.ahead is None:
             continue  # looked at by the hour
         c, next_at = one.counted, None if one.ahead is None else one.counted.raw + one.ahead
         if c.pool is None:

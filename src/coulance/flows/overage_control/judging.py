@@ -19,7 +19,7 @@ from coulance_core.invoicing import BuyerKind, Seller
 from coulance_core.invoicing.tax import decide_tax
 from coulance_core.kernel import Dimension, Money, Period, Rounding
 from coulance_core.kernel import unit as unit_of
-from coulance_core.overage.bursts import settle_port
+from coulance_core.overage.bursts import Port
 from coulance_core.overage.closing import cap_of
 from coulance_core.overage.frozen import at_most_in
 from coulance_core.overage.limit import UnableToLimitError, payable
@@ -32,9 +32,10 @@ from coulance_core.overage.ports import (
     held_to,
     in_unit,
 )
-from coulance_core.overage.settle import Attack, Meter, settle
-from coulance_core.overage.standing import Decision, Policy, Standing, StopPoint, arm, crossed, decide
-from coulance_core.overage.terms import Consent, Facts, Limit, PriceTerms, Span
+from coulance_core.overage.settle import Attack, Meter
+from coulance_core.overage.standing import Decision, Policy, Standing, StopPoint, arm, crossed, decide, share_of
+from coulance_core.overage.terms import Facts, PriceTerms, Span
+from coulance_core.overage.together import Taken, lowered, settle_together
 
 ZERO = Fraction(0)
 
@@ -56,7 +57,7 @@ class Judged:
     look at, `ahead` the same as stored units that must still be counted. Of a port `port` has its burst, and `rate_bps`
     what it is held to when it must be; of a pool `capped` are its members with limits of their own. `budget_spent`:
     what was absorbed for the customer is past the budget, so it stops a reserve earlier. `problem` says why nothing
-    could be judged.
+    could be judged. `sharers` allowances share its consents and so its limit, itself among them; `group` names them.
     """
 
     counted: Counted
@@ -74,6 +75,8 @@ class Judged:
     rate_bps: int | None = None
     capped: tuple[Capped, ...] = ()
     budget_spent: bool = False
+    group: str = ""
+    sharers: int = 1
 
     @property
     def cause(self) -> str:
@@ -187,26 +190,28 @@ class _Together:
 
     def judged(self, told: Mapping[tuple[int, str, str], frozenset[str]], spent: frozenset[int]) -> Iterable[Judged]:
         """Each of them, in order."""
-        terms, facts, at = self.catalog.overage, self.group.facts, self.at
+        terms, at = self.catalog.overage, self.at
         prices = [price_terms(one, self.catalog) for one in self.found]
         exposure = terms.exposure
         if exposure is not None and any(p.currency != exposure.currency for p in prices):
             exposure = None
+        refs = [meter_of(one) for one in self.found]
+        facts = [replace(self.group.by_meter[ref.key], exposure=exposure) for ref in refs]
         tolerances = [one.included * terms.tolerance / 100 for one in self.found]
         billable = [ZERO] * len(self.found)
         drawn_by: dict[int, Mapping[str, Fraction]] = {}
         problem = ""
-        if facts.consents and any(one.used > one.included for one in self.found):
+        if facts[0].consents and any(one.used > one.included for one in self.found):
             try:
-                billable, drawn_by = self._billable(prices, tolerances, exposure)
+                billable, drawn_by = self._billable(prices, tolerances, facts)
             except UnableToLimitError as error:
                 problem = str(error)
+        taken = [(billable[i], one.unit, prices[i]) for i, one in enumerate(self.found)]
         for i, one in enumerate(self.found):
-            own_facts = self.group.by_unit.get(one.unit, facts)
-            consent = next((c for c in reversed(own_facts.consents) if _holds(c.in_force, at)), None)
+            known = facts[i]
+            consent = next((c for c in reversed(known.consents) if _holds(c.in_force, at)), None)
             if consent is not None and len(self.found) > 1:
-                others = [j for j in range(len(self.found)) if j != i]
-                consent = _less(consent, others, billable, prices, self.found, one.unit)
+                consent = lowered(consent, Taken.of([*taken[:i], *taken[i + 1 :]]), one.unit)
             standing = Standing(
                 used=one.used,
                 included=one.included,
@@ -215,15 +220,17 @@ class _Together:
                 tolerance=tolerances[i],
                 consent=consent,
                 verified=consent is not None and any(_holds(span, at) for span in consent.verified),
-                warned=any(_holds(span, at) for span in facts.warned),
-                acknowledged=any(instant <= at for instant in facts.acknowledged),
+                warned=any(_holds(span, at) for span in known.warned),
+                acknowledged=any(instant <= at for instant in known.acknowledged),
                 exposure=exposure,
                 unit=one.unit,
             )
-            ref = meter_of(one)
-            said = told.get((one.account.id, one.period_name, ref.key), frozenset())
+            said = told.get((one.account.id, one.period_name, refs[i].key), frozenset())
             past = one.account.id in spent
-            judged = Judged(one, ref, prices[i], own_facts, standing, said, (), None, None, problem, budget_spent=past)
+            judged = Judged(
+                one, refs[i], prices[i], known, standing, said, (), None, None, problem, budget_spent=past,
+                group=refs[0].key, sharers=len(self.found),
+            )  # fmt: skip
             try:
                 yield self._decided(judged, drawn_by.get(i, {}))
             except UnableToLimitError as error:
@@ -235,17 +242,23 @@ class _Together:
         rule = policy(terms, one, self.catalog, budget_spent=judged.budget_spent)
         if one.port is not None:
             return _port_decided(judged, one, terms, rule, self.catalog)
+        decision = decide(standing, rule)
         next_at = arm(terms.warn_at, standing, told=said, policy=rule)
+        if decision.left and (part := share_of(standing, judged.sharers)) is not None:
+            next_at = part if next_at is None else min(next_at, part)
         capped = self._capped(judged, drawn_by) if one.pool is not None else ()
         top = standing.included + standing.tolerance
         if capped and one.used < top:  # where the members' own limits begin to count
             next_at = top if next_at is None else min(next_at, top)
+        ahead = None if next_at is None else max(ceil((next_at - one.used) / one.factor), 1)
+        if one.kind == "level":  # looked at by the hour; where others share its limit, with every reading
+            ahead = 1 if decision.left and judged.sharers > 1 and standing.consent is not None else None
         return replace(
             judged,
             due=crossed(terms.warn_at, standing, told=said),
-            decision=decide(standing, rule),
+            decision=decision,
             next_at=next_at,
-            ahead=None if next_at is None else max(ceil((next_at - one.used) / one.factor), 1),
+            ahead=ahead,
             capped=capped,
         )
 
@@ -260,12 +273,13 @@ class _Together:
         return tuple(out)
 
     def _billable(
-        self, prices: Sequence[PriceTerms], tolerances: Sequence[Fraction], exposure: Money | None
+        self, prices: Sequence[PriceTerms], tolerances: Sequence[Fraction], facts: Sequence[Facts]
     ) -> tuple[list[Fraction], dict[int, Mapping[str, Fraction]]]:
         """What settling up to now says may be charged of each, from their samples, as the closing will; of a pool also
-        by member. Sums of a unit are settled together, then ports, each with the limit that is left."""
+        by member."""
         found, at = self.found, self.at
         ids = {drawing.service.id: drawing.service.external_id for one in found for drawing in one.drawings}
+        number_of = {name: number for number, name in ids.items()}
         rows = overage.attacks(services=list(ids), period=found[0].period)
 
         def attacks(named: str) -> list[Attack]:
@@ -277,41 +291,28 @@ class _Together:
                 for row in rows
             ]  # fmt: skip
 
-        billable = [ZERO] * len(found)
-        by_member: dict[int, Mapping[str, Fraction]] = {}
-        spent: Money | None = None
-        sums = [i for i, one in enumerate(found) if one.port is None and one.peak is None]
-        caps = self.group.caps
-        for named in dict.fromkeys(found[i].unit for i in sums):
-            members = [i for i in sums if found[i].unit == named]
-            meters = []
-            for i in members:
-                level = found[i].drawn
-                of = {name: number for number, name in ids.items()}
-                draws = (level,) if level is not None else draws_of(found[i], self.catalog, at)
-                if level is None:  # what is stored goes on being stored while a network is paused
-                    paused = self.group.paused
-                    draws = tuple(replace(d, paused=paused.get(of[d.service], ())) for d in draws)
-                if found[i].pool is not None:
-                    draws = tuple(replace(d, cap=cap_of(caps.get(of[d.service], ()), prices[i])) for d in draws)
-                meters.append(Meter(meter_of(found[i]).key, named, found[i].included, prices[i], draws, tolerances[i]))
-            facts = replace(_less_spent(self.group.by_unit[named], spent), exposure=exposure)
-            for i, settled in zip(members, settle(meters, facts, attacks=attacks(named)), strict=True):
-                billable[i] = settled.billable
-                by_member[i] = settled.by_service
-                if settled.billable:
-                    due = cost(settled.billable, prices[i])
-                    spent = due if spent is None else spent + due
+        meters: dict[int, tuple[Meter, Facts]] = {}
+        ports: dict[int, tuple[Port, Facts]] = {}
         for i, one in enumerate(found):
             ranked = one.port or one.peak
-            if ranked is None:
+            if ranked is not None:
+                ports[i] = with_terms(ranked, prices[i], tolerances[i]), facts[i]
                 continue
-            port = with_terms(ranked, prices[i], tolerances[i])
-            facts = replace(_less_spent(self.group.by_unit[one.unit], spent), exposure=exposure)
-            billable[i] = settle_port(port, facts, attacks=attacks(one.unit)).overage
-            if billable[i]:
-                due = cost(billable[i], prices[i])
-                spent = due if spent is None else spent + due
+            draws = (one.drawn,) if one.drawn is not None else draws_of(one, self.catalog, at)
+            if one.drawn is None:  # what is stored goes on being stored while a network is paused
+                draws = tuple(replace(d, paused=self.group.paused.get(number_of[d.service], ())) for d in draws)
+            if one.pool is not None:
+                caps = self.group.caps
+                draws = tuple(replace(d, cap=cap_of(caps.get(number_of[d.service], ()), prices[i])) for d in draws)
+            key = meter_of(one).key
+            meters[i] = Meter(key, one.unit, one.included, prices[i], draws, tolerances[i]), facts[i]
+        settled, ranks = settle_together(list(meters.values()), list(ports.values()), attacks=attacks)
+        billable = [ZERO] * len(found)
+        by_member: dict[int, Mapping[str, Fraction]] = {}
+        for i, sum_ in zip(meters, settled, strict=True):
+            billable[i], by_member[i] = sum_.billable, sum_.by_service
+        for i, rank in zip(ports, ranks, strict=True):
+            billable[i] = rank.overage
         return billable, by_member
 
 
@@ -330,7 +331,8 @@ def _port_decided(judged: Judged, one: Counted, terms: OverageTerms, rule: Polic
     )
     found = decide_port(port, rule, lag_s=terms.lag_s)
     act, rate = _held(found, one.unit)
-    ahead = arm_port(terms.warn_at, port, lag_s=terms.lag_s, told=judged.told)
+    shared = judged.sharers > 1 and s.consent is not None
+    ahead = arm_port(terms.warn_at, port, lag_s=terms.lag_s, told=judged.told, shared=shared)
     if ahead is not None and meter.kind is MeterKind.GAUGE:
         ahead = 1  # what a gauge's readings add up to bounds nothing
     point = None if found.point is None else StopPoint(found.point.rate, found.point.why)
@@ -379,42 +381,6 @@ def reserve(one: Counted, terms: OverageTerms, catalog: Catalog) -> Fraction:
 
 def _holds(span: Span, at: datetime) -> bool:
     return span.start <= at and (span.end is None or at < span.end)
-
-
-def _less(
-    consent: Consent,
-    others: Sequence[int],
-    billable: Sequence[Fraction],
-    prices: Sequence[PriceTerms],
-    found: Sequence[Counted],
-    unit: str,
-) -> Consent:
-    """The consent, less what others that share its limit have taken of it."""
-    limit = consent.limit
-    amount, quantity = limit.amount, limit.quantity
-    if amount is not None:
-        for j in others:
-            taken = cost(billable[j], prices[j])
-            if taken.currency == amount.currency:
-                amount = Money(max(amount.minor - taken.minor, 0), amount.currency)
-    if quantity is not None:
-        quantity = max(quantity - sum((billable[j] for j in others if found[j].unit == unit), ZERO), ZERO)
-    return replace(consent, limit=Limit(amount, quantity, limit.typed))
-
-
-def _less_spent(facts: Facts, spent: Money | None) -> Facts:
-    """The same facts, with amounts lowered by what is payable for others of another unit."""
-    if spent is None:
-        return facts
-    return replace(
-        facts,
-        consents=tuple(
-            replace(c, limit=replace(c.limit, amount=Money(max(c.limit.amount.minor - spent.minor, 0), spent.currency)))
-            if c.limit.amount is not None and c.limit.amount.currency == spent.currency
-            else c
-            for c in facts.consents
-        ),
-    )
 
 
 def is_warning_that_counts(threshold: Threshold, included: Fraction, unit_name: str = "") -> bool:

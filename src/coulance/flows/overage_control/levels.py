@@ -1,4 +1,5 @@
-"""Levels while their period runs: stored data, seats, peaks. Looked at by the hour, as nothing has to stop in a second.
+"""Levels while their period runs: stored data, seats, peaks. Looked at by the hour, as nothing has to stop in a second;
+where a level shares a limit with what can stop, with every reading and with every look at the others.
 
 No pause of a network ends what is stored, so nothing is paused for it: what nobody agreed to is not charged, and its
 customer is warned as of anything else.
@@ -10,8 +11,8 @@ from datetime import datetime
 from fractions import Fraction
 
 from coulance.flows.closing.measuring import Request, drawn, measure
-from coulance.flows.overage_control.counted import Counted, Drawing, Found, has_allowance, series_of
-from coulance_core.catalog.terms import Aggregation, Catalog
+from coulance.flows.overage_control.counted import Counted, Drawing, Found, has_allowance, series_of, used_by
+from coulance_core.catalog.terms import Aggregation, Catalog, Direction
 from coulance_core.kernel import Period
 from coulance_core.overage.bursts import Port
 from coulance_core.overage.closing import rank_terms
@@ -38,13 +39,14 @@ def levels(parts: Sequence[Found], *, catalog: Catalog, at: datetime) -> list[Co
         by_zone.setdefault(one.zone.key, []).append(one)
     out = []
     for lot in by_zone.values():
+        raw = _raw(lot)  # before the readings: nothing that comes between is missed
         requests = [
             Request(replace(one.part, active=Period(one.part.active.start, at)), series_of(one.service, one.part))
             for one in lot
         ]
         figures = [got.figure for got in measure(requests, catalog, lot[0].zone, charts=False)]
         drew = drawn(list(zip(requests, figures, strict=True)), catalog, lot[0].zone)
-        for one, request, figure, got in zip(lot, requests, figures, drew, strict=True):
+        for one, request, figure, got, shown in zip(lot, requests, figures, drew, raw, strict=True):
             part = _part_of_the_whole(one, catalog, at)
             counted = Counted(
                 account=one.row.account,
@@ -58,8 +60,23 @@ def levels(parts: Sequence[Found], *, catalog: Catalog, at: datetime) -> list[Co
                 factor=figure.conversion.factor * part,
                 drawings=(Drawing(one.service, one.part, request.series, figure.conversion.factor * part),),
                 kind="level",
+                raw=shown,
+                direction=Direction.BOTH.value,
             )
             out.append(_with_samples(counted, got))
+    return out
+
+
+def _raw(lot: Sequence[Found]) -> list[int]:
+    """What the running counters show: of a gauge the sum of its readings, which says that another came."""
+    by_time: dict[Period, list[int]] = {}
+    for i, one in enumerate(lot):
+        by_time.setdefault(one.part.active, []).append(i)
+    out = [0] * len(lot)
+    for active, members in by_time.items():
+        wanted = [(series_of(lot[i].service, lot[i].part), Direction.BOTH.value) for i in members]
+        for i, shown in zip(members, used_by(wanted, active), strict=True):
+            out[i] = shown
     return out
 
 
