@@ -12,6 +12,7 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString, mark_safe
 from django.utils.translation import gettext
 
+from coulance.contracts.queries import hours_text
 from coulance.invoicing import chart, svg
 from coulance.invoicing.documents.calculation import explained
 from coulance.invoicing.documents.words import Words, ratio_percent
@@ -32,6 +33,12 @@ def _words() -> Words:
 def money(amount: Money | None) -> str:
     """An amount with its currency."""
     return "–" if amount is None else _words().money(amount.decimal(), amount.currency)
+
+
+@register.filter
+def hours(seconds: int) -> str:
+    """Time as hours and minutes."""
+    return hours_text(seconds)
 
 
 @register.simple_tag

@@ -2,34 +2,28 @@
 
 from urllib.parse import quote
 
-from django.http import Http404, HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET, require_POST
 
+from coulance.catalog import queries as catalogs
 from coulance.console.access import operators_only, who
-from coulance.console.acts import Done, UnableToActError, new_token, once_or_back
+from coulance.console.acts import Done, UnableToActError, amount_of, day_of, new_token, once_or_back, reason_of
 from coulance.console.tables import Act, Cell, Field, Row, Table
-from coulance.contracts import queries, tickets, working
-from coulance.contracts.errors import ContractsError, UnableToFindContractError
+from coulance.console.views.contract import TAGS, page_of
+from coulance.contracts import provider_table, queries, tickets, working
+from coulance.contracts.errors import ContractsError
 from coulance.contracts.hours import hours
-from coulance.contracts.queries import ContractRow, hours_text
+from coulance.contracts.queries import hours_text
 from coulance.customers import queries as customers
-from coulance.flows.contracts import asking, fairness, ticketing, wording
+from coulance.customers.queries import UnableToFindAccountError
+from coulance.flows.contracts import changing, fairness, ticketing, wording
 from coulance.flows.contracts.fairness import Judged
 from coulance.platform import clock
 from coulance.platform.roles import Permission, may
-from coulance_core.contracts.fairness import Verdict
-from coulance_core.contracts.terms import Work
 from coulance_core.sla.clocks import Clock, State
 from coulance_core.sla.intervals import instant
-
-_TAGS = {
-    Verdict.FAIR: "good",
-    Verdict.COSTS_PROVIDER: "warn",
-    Verdict.COSTS_CUSTOMER: "warn",
-    Verdict.TOO_EARLY: "plain",
-}
 
 
 @operators_only(Permission.SEE)
@@ -53,7 +47,7 @@ def contract_list(request: HttpRequest) -> HttpResponse:
         Table(
             _("Contracts in %(currency)s") % {"currency": p.currency},
             columns,
-            [_contract_row(request, one, names) for one in p.contracts],
+            [_contract_row(one, names) for one in p.contracts],
             _("None yet."),
             intro=_portfolio(p),
         )
@@ -64,7 +58,7 @@ def contract_list(request: HttpRequest) -> HttpResponse:
         Table(
             _("Not begun yet"),
             [_("Contract"), _("Customer"), _("From")],
-            [Row([Cell(c.key), Cell(names[c.account].name), Cell(c.starts_on)]) for c in waiting],
+            [Row([Cell(c.key, href=page_of(c.key)), Cell(names[c.account].name), Cell(c.starts_on)]) for c in waiting],
             _("None."),
         )
     )
@@ -78,12 +72,61 @@ def contract_list(request: HttpRequest) -> HttpResponse:
             "intro": _(
                 "A quiet year isn't unfair: standing by and the bad year have a price. One quarter tips nothing."
             ),
-            "figures": [(_("Your timer"), _("runs since %(at)s") % {"at": f"{mine.began_at:%H:%M} UTC"})]
-            if mine
-            else [],
+            "figures": [(_("Your timer"), _timer(mine))] if mine else [],
             "tables": tables,
+            "new": _new() if may(request.user, Permission.BILLING) else None,
             "token": new_token(),
         },
+    )
+
+
+def _timer(mine: queries.TimerRow) -> str:
+    (row,) = queries.contracts(ids=[mine.contract])
+    return _("runs on %(contract)s since %(at)s") % {"contract": row.key, "at": f"{mine.began_at:%H:%M} UTC"}
+
+
+def _new() -> Act | None:
+    """The form for another contract; None while no terms are written down."""
+    names = provider_table.names(catalogs.table("contracts"))
+    if not names:
+        return None
+    return Act(
+        _("Agree a contract"), "", "/contract-agree", [],
+        [
+            Field("key", _("Its name, used once")), Field("account", _("The customer's number")),
+            Field("terms", _("Terms"), choices=[(one, one) for one in names]), Field("on", _("First day")),
+            Field("price", _("Price, if another than the terms'"), required=False),
+            Field("seats", _("Seats"), required=False), Field("reason", _("Why")),
+        ],
+        [("agree", _("Agree it"))],
+    )  # fmt: skip
+
+
+@operators_only(Permission.BILLING, fresh=True)
+@require_POST
+def contract_agree(request: HttpRequest) -> HttpResponse:
+    """Agree a contract with a customer."""
+    return once_or_back(request, lambda: _agreed(request), "/contracts")
+
+
+def _agreed(request: HttpRequest) -> Done:
+    typed = {name: request.POST.get(name, "").strip()[:200] for name in ("key", "account", "terms", "on", "seats")}
+    at, price = clock.now(), request.POST.get("price", "").strip()
+    if not typed["on"]:
+        raise UnableToActError(_("Say from which day."))
+    if typed["seats"] and not (typed["seats"].isdigit() and len(typed["seats"]) <= 6):
+        raise UnableToActError(_("Say how many seats."))
+    try:
+        owner = customers.account(typed["account"])
+        made = changing.agree(
+            key=typed["key"], account=typed["account"], terms=typed["terms"],
+            starts_on=day_of(typed["on"], default=at.date()), price=amount_of(price, owner.currency) if price else None,
+            seats=int(typed["seats"] or 1), actor=who(request), at=at, reason=reason_of(request),
+        )  # fmt: skip
+    except (ContractsError, UnableToFindAccountError) as error:
+        raise UnableToActError(str(error)) from error
+    return Done(
+        page_of(made.key), _("%(contract)s is agreed on %(terms)s.") % {"contract": made.key, "terms": made.version}
     )
 
 
@@ -98,137 +141,20 @@ def _portfolio(p: fairness.Portfolio) -> str:
     return words
 
 
-def _contract_row(request: HttpRequest, one: Judged, names: dict[int, customers.AccountRow]) -> Row:
+def _contract_row(one: Judged, names: dict[int, customers.AccountRow]) -> Row:
     row, fair = one.contract, one.fairness
     left = hours(row, queries.facts([row.id])[row.id], clock.now()).left
     owner = names[row.account]
     return Row(
         [
-            Cell(row.key, href=f"/contracts/{quote(row.key, safe='')}", small=row.version),
+            Cell(row.key, href=page_of(row.key), small=row.version),
             Cell(owner.name, href=f"/accounts/{quote(owner.external_id, safe='')}"),
             Cell(hours_text(left) if left is not None else "", num=True),
-            Cell(wording.verdict(fair.verdict), tag=_TAGS[fair.verdict]),
+            Cell(wording.verdict(fair.verdict), tag=TAGS[fair.verdict] or "plain"),
             Cell(f"{float(fair.expected_provider):+.2f}", num=True),
             Cell(f"{float(fair.expected_customer):+.2f}", num=True),
             Cell(one.price, small=_("advised: %(price)s") % {"price": one.advice.price}, num=True),
-        ],
-        _acts(request, row),
-    )
-
-
-def _acts(request: HttpRequest, row: ContractRow) -> list[Act]:
-    """The timer, and asking for leave."""
-    if not may(request.user, Permission.SUPPORT):
-        return []
-    hidden = [("contract", row.key)]
-    works = [(w.value, wording.work(w)) for w in Work]
-    runs = working.timer_of(who(request))
-    timer = (
-        Act(_("Stop the timer"), row.key, "/contracts/act", hidden, [], [("stop", _("Stop and write down"))])
-        if runs is not None and runs.contract == row.id
-        else Act(
-            _("Start the timer"), row.key, "/contracts/act", hidden,
-            [Field("text", _("What you do")), Field("work", _("Class of work"), choices=works)],
-            [("start", _("Start"))],
-        )
-    )  # fmt: skip
-    ask = Act(
-        _("Ask for leave"), row.key, "/contracts/act", hidden,
-        [Field("text", _("What work it is")), Field("minutes", _("Minutes, at most"))],
-        [("ask", _("Ask the customer"))],
-    )  # fmt: skip
-    return [timer, ask]
-
-
-@operators_only(Permission.SUPPORT)
-@require_POST
-def contract_act(request: HttpRequest) -> HttpResponse:
-    """Start or stop one's timer, or ask a customer for leave."""
-    return once_or_back(request, lambda: _acted(request), "/contracts")
-
-
-def _acted(request: HttpRequest) -> Done:
-    at, me, text = clock.now(), who(request), request.POST.get("text", "").strip()
-    try:
-        match request.POST.get("do", ""):
-            case "start":
-                row = queries.contract(request.POST.get("contract", ""))
-                work = Work(request.POST.get("work", Work.CORRECTIVE.value))
-                working.start_timer(contract=row.id, who=me, work=work, text=text, at=at)
-                said = _("Your timer runs on %(contract)s.") % {"contract": row.key}
-            case "stop":
-                done = working.stop_timer(who=me, actor=me, at=at)
-                said = _("%(time)s are written down.") % {"time": hours_text(done.seconds)}
-            case "ask":
-                minutes = request.POST.get("minutes", "").strip()
-                if not minutes.isdigit():
-                    raise UnableToActError(_("Say how many minutes it may take."))
-                key = request.POST.get("contract", "")
-                asked = asking.ask(key=key, seconds=int(minutes) * 60, text=text, actor=me, at=at)
-                said = _("%(told)s are asked. Begin when they approve it.") % {"told": asked.told}
-            case _other:
-                raise UnableToActError(_("Choose one of the buttons."))
-    except (ContractsError, ValueError) as error:
-        raise UnableToActError(str(error)) from error
-    return Done("/contracts", said)
-
-
-@operators_only(Permission.SEE)
-@require_GET
-def contract_detail(request: HttpRequest, key: str) -> HttpResponse:
-    """A contract: every minute and what paid for it, leave, charges and credits."""
-    try:
-        row = queries.contract(key)
-    except UnableToFindContractError as fault:
-        raise Http404 from fault
-    at = clock.now()
-    facts = queries.facts([row.id])[row.id]
-    found = hours(row, facts, at)
-    work = [
-        Row(
-            [
-                Cell(f"{one.entry.began_at:%Y-%m-%d %H:%M}", small=one.who),
-                Cell(one.text or wording.work(one.entry.work), small=wording.work(one.entry.work)),
-                Cell(hours_text(sum(d.seconds for d in found.of(one.entry.key))), num=True),
-                Cell("; ".join(f"{hours_text(d.seconds)} {wording.paid_by(d.by)}" for d in found.of(one.entry.key))),
-            ]
-        )
-        for one in reversed(facts.work)
-    ]
-    leave = [
-        Row(
-            [
-                Cell(one.key, small=one.text),
-                Cell(hours_text(one.seconds), num=True),
-                Cell(one.rate, num=True),
-                Cell({None: _("waits"), True: _("approved"), False: _("refused")}[one.approved]),
-            ]
-        )
-        for one in reversed(facts.leave)
-    ]
-    money = [
-        Row([Cell(one.starts_on), Cell(one.kind), Cell(one.amount, num=True), Cell(one.invoice or _("waits"))])
-        for one in reversed(queries.charges([row.id]))
-    ] + [
-        Row([Cell(one.period_start), Cell(_("missed responses")), Cell(-one.amount, num=True),
-             Cell(one.credit_note or _("waits"), small=", ".join(one.missed))])
-        for one in queries.credits_of([row.id])
-    ]  # fmt: skip
-    return render(
-        request,
-        "console/table.html",
-        {
-            "here": "contracts",
-            "title": f"{row.terms.title} ({row.key})",
-            "intro": _("%(kind)s, %(version)s, since %(day)s")
-            % {"kind": wording.kind(row.kind), "version": row.version, "day": row.starts_on},
-            "tables": [
-                Table(_("Work"), [_("When"), _("What"), _("Counted"), _("Paid by")], work, _("None yet.")),
-                Table(_("Leave"), [_("Leave"), _("Time"), _("An hour"), _("State")], leave, _("None yet.")),
-                Table(_("Money"), [_("Day"), _("What"), _("Amount"), _("Document")], money, _("None yet.")),
-            ],
-            "token": new_token(),
-        },
+        ]
     )
 
 

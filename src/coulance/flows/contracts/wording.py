@@ -5,6 +5,7 @@ from datetime import date
 from django.utils.translation import gettext as _
 
 from coulance.contracts.queries import ContractRow, CreditRow, LeaveRow, hours_text
+from coulance.flows.contracts.fairness import Judged
 from coulance.flows.letters import Letter
 from coulance.invoicing.documents.words import Words
 from coulance_core.contracts.fairness import Verdict
@@ -87,6 +88,28 @@ def verdict(which: Verdict) -> str:
         Verdict.COSTS_CUSTOMER: _("The customer is expected to pay too much"),
         Verdict.TOO_EARLY: _("Too early to say"),
     }[which]
+
+
+def plainly(one: Judged) -> str:
+    """What the verdict on a contract comes to, for whoever looks after it."""
+    code, fair = one.contract.currency, one.fairness
+    ours = Money.of(fair.expected_provider, code, Rounding.HALF_UP)
+    theirs = Money.of(fair.expected_customer, code, Rounding.HALF_UP)
+    said = {"price": one.price, "advised": one.advice.price, "ours": ours, "lost": -ours, "theirs": -theirs}
+    return {
+        Verdict.TOO_EARLY: _("Too little is known of it to tell its habit from chance, so nothing is said yet."),
+        Verdict.FAIR: _("Neither side is expected to lose: of %(price)s a year we keep %(ours)s.") % said,
+        Verdict.COSTS_PROVIDER: _(
+            "We are expected to lose %(lost)s a year. At %(advised)s it would carry itself; the review before its "
+            "term ends is the time to say so."
+        )
+        % said,
+        Verdict.COSTS_CUSTOMER: _(
+            "They are expected to pay %(theirs)s a year more than their hours, our standing by and cover for a bad "
+            "year are worth. The advised price is %(advised)s."
+        )
+        % said,
+    }[fair.verdict]
 
 
 def of_warning(contract: ContractRow, warning: CardWarning, *, name: str, link: str) -> Letter:
