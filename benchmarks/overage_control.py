@@ -118,7 +118,7 @@ def _account(n: int) -> dict[str, Any]:
     return {
         "external_id": f"c{n}", "name": f"Customer {n}", "kind": "business", "country": "NL", "vat_id": "",
         "address": ["Street 1"], "currency": "EUR", "zone": "Europe/Amsterdam", "language": "nl" if n % 2 else "en",
-        "billing_day": 1, "tax_class": "", "national_tax_currency": "",
+        "billing_day": 1, "tax_class": "", "national_tax_currency": "", "groups": [],
     }  # fmt: skip
 
 

@@ -52,7 +52,7 @@ def test_a_customer_comes_grows_and_goes(api: Api) -> None:
     assert made.json() == {
         "id": "zed", "name": "Zed BV", "kind": "business", "country": "NL", "vat_id": "", "address": ["Kade 1", "Stad"],
         "currency": "EUR", "zone": "Europe/Amsterdam", "language": "en", "billing_day": 1, "tax_class": "",
-        "national_tax_currency": "", "contacts": [],
+        "national_tax_currency": "", "groups": [], "contacts": [],
     }  # fmt: skip
     again = api("PUT", "/accounts/zed", account)
     assert (again.status_code, again["ETag"]) == (200, made["ETag"])

@@ -52,6 +52,7 @@ class Account(Shown):
     billing_day: int
     tax_class: str
     national_tax_currency: str
+    groups: Annotated[list[str], Field(description="Words of your own, which policies of arrears may be for.")]
 
 
 class AccountWithContacts(Account):
@@ -75,6 +76,9 @@ class AccountGiven(Given):
     billing_day: Annotated[int, Field(ge=1, le=31)] | None = None
     tax_class: Annotated[Text, Field(max_length=60)] | None = None
     national_tax_currency: Annotated[str, Field(pattern="^([A-Z]{3})?$")] | None = None
+    groups: (
+        Annotated[list[Annotated[str, Field(pattern="^[a-z0-9][a-z0-9_-]{0,39}$")]], Field(max_length=10)] | None
+    ) = None
 
 
 class ContactGiven(Given):

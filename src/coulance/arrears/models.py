@@ -56,6 +56,7 @@ class Act(models.Model):
 
     `rests_on`: ids of the notices it stands on, of an act that hurts. `backup`, or `no_data` (we hold none of the
     service), or `impossible`: by which its data is safe. `restriction` is the register's, `document` a fee's.
+    `effect`: what it changed of the service (its plan, its last day) and what it was before, so that it can be undone.
     `wrongful_since`: from when it should not have been, once that is known. `observed`: nothing was done.
     """
 
@@ -78,6 +79,7 @@ class Act(models.Model):
     no_data = models.BooleanField(default=False, db_default=False)
     restriction = models.BigIntegerField(null=True, unique=True)
     document = models.ForeignKey("invoicing.Document", on_delete=models.PROTECT, related_name="+", null=True)
+    effect = models.JSONField(null=True)
     observed = models.BooleanField(default=False, db_default=False)
     explanation = models.JSONField(null=True)
     undone_at = models.DateTimeField(null=True)
@@ -146,12 +148,19 @@ class Plan(models.Model):
     """A payment plan: proposed, in force once it is agreed, until it is ended. `reason` is little and kept with care.
 
     `total` is what its instalments come to. One that was ended before it was agreed was declined or taken back.
+    `interest_percent` a year on `interest_principal`, at most `interest_most`: as it was shown; empty: it bears none.
+    Billed once, when the plan is over: `interest_settled_at`, with a document where it came to anything.
     """
 
     account = models.ForeignKey(_ACCOUNT, on_delete=models.PROTECT, related_name="+")
     debts = models.JSONField()
     currency = models.CharField(max_length=3)
     total = models.BigIntegerField()
+    interest_percent = models.CharField(max_length=40, default="", db_default="")
+    interest_principal = models.BigIntegerField(null=True)
+    interest_most = models.BigIntegerField(null=True)
+    interest_document = models.ForeignKey("invoicing.Document", on_delete=models.PROTECT, related_name="+", null=True)
+    interest_settled_at = models.DateTimeField(null=True)
     reason = models.TextField(default="", db_default="")
     proposed_at = models.DateTimeField()
     proposed_by = models.CharField(max_length=100)
@@ -174,6 +183,11 @@ class Plan(models.Model):
                 condition=Q(ended_at__isnull=True, ended_by="", ended_why="")
                 | (Q(ended_at__gte=F("proposed_at")) & ~Q(ended_by="") & ~Q(ended_why="")),
                 name="arrears_plan_ended_whole",
+            ),
+            models.CheckConstraint(
+                condition=Q(interest_percent="", interest_principal__isnull=True, interest_most__isnull=True)
+                | (~Q(interest_percent="") & Q(interest_principal__gte=0, interest_most__gte=0)),
+                name="arrears_plan_interest_whole",
             ),
         ]
 
@@ -327,3 +341,145 @@ class Task(models.Model):
         indexes: ClassVar = [
             models.Index(fields=["since"], condition=Q(done_at__isnull=True), name="arrears_task_open")
         ]
+
+
+class Package(models.Model):
+    """What a collector or mediator got for a hand-over: the zip as it was made. Once an act; never changed."""
+
+    act = models.OneToOneField(Act, on_delete=models.PROTECT, related_name="+")
+    to = models.CharField(max_length=20)
+    made_at = models.DateTimeField()
+    by = models.CharField(max_length=100)
+    seal = models.CharField(max_length=64)
+    names = models.JSONField()
+    content = models.BinaryField()
+
+    class Meta:
+        db_table = "arrears_package"
+
+
+class Deletion(models.Model):
+    """An order to delete a service's data, of an act that two people approved. Judged again before it is carried out.
+
+    `identity`: who must be read back there. `state`: `waiting`, `begun` (handed to the driver), `done`, `refused`
+    (somebody else was read back) or `withdrawn` (its ground was gone before it began). `read`: who was read back.
+    """
+
+    act = models.OneToOneField(Act, on_delete=models.PROTECT, related_name="+")
+    service = models.ForeignKey(_SERVICE, on_delete=models.PROTECT, related_name="+")
+    identity = models.CharField(max_length=200, default="", db_default="")
+    asked_at = models.DateTimeField()
+    state = models.CharField(max_length=10, default="waiting", db_default="waiting")
+    begun_at = models.DateTimeField(null=True)
+    ended_at = models.DateTimeField(null=True)
+    by = models.CharField(max_length=100, default="", db_default="")
+    read = models.CharField(max_length=200, default="", db_default="")
+    proof = models.TextField(default="", db_default="")
+
+    class Meta:
+        db_table = "arrears_deletion"
+        constraints: ClassVar = [
+            models.CheckConstraint(
+                condition=Q(state__in=["waiting", "begun", "done", "refused", "withdrawn"]),
+                name="arrears_deletion_state",
+            ),
+            models.CheckConstraint(
+                condition=~Q(state="done") | (Q(read=F("identity"), ended_at__isnull=False) & ~Q(read="") & ~Q(by="")),
+                name="arrears_deletion_of_who_was_read_back",
+            ),
+        ]
+
+
+class Looked(models.Model):
+    """When an account was judged last, with or without a case, and from when time alone may change that."""
+
+    account = models.OneToOneField(_ACCOUNT, on_delete=models.CASCADE, related_name="+", primary_key=True)
+    judged_at = models.DateTimeField()
+    wake = models.DateTimeField(null=True)
+
+    class Meta:
+        db_table = "arrears_looked"
+
+
+class Night(models.Model):
+    """A run over everybody: `whole` where it read every account, else those whose time had come or a fact changed."""
+
+    started_at = models.DateTimeField()
+    finished_at = models.DateTimeField(null=True)
+    whole = models.BooleanField()
+    owing = models.IntegerField(default=0, db_default=0)
+    judged = models.IntegerField(default=0, db_default=0)
+    digest = models.CharField(max_length=64, default="", db_default="")
+    """Of the provider's table that it judged by: another one is a fact that changed for everybody."""
+
+    class Meta:
+        db_table = "arrears_night"
+
+
+class Habit(models.Model):
+    """How an account pays, as of a night: the chance that the next bill is late, what that picks, and why."""
+
+    account = models.OneToOneField(_ACCOUNT, on_delete=models.CASCADE, related_name="+", primary_key=True)
+    at = models.DateTimeField()
+    chance = models.IntegerField()
+    """In ten-thousandths, for sorting; the explanation has it exactly."""
+    bills = models.IntegerField()
+    late = models.BooleanField()
+    remind_days = models.IntegerField()
+    gentler = models.JSONField(default=list)
+    explanation = models.JSONField()
+
+    class Meta:
+        db_table = "arrears_habit"
+        indexes: ClassVar = [models.Index(fields=["-chance"], condition=Q(late=True), name="arrears_habit_late")]
+
+
+class Figure(models.Model):
+    """What is open of a currency, by age, as of a night; kept day by day."""
+
+    on = models.DateField()
+    currency = models.CharField(max_length=3)
+    at = models.DateTimeField()
+    by_age = models.JSONField()
+    """Minor units: not due, to 30 days, 31-60, 61-90, more."""
+    not_received = models.BigIntegerField(default=0, db_default=0)
+    """Of what isn't due: bills that nobody is known to have received."""
+    days_outstanding = models.IntegerField(null=True)
+    everybody = models.CharField(max_length=40)
+    """The share of everybody's bills that were paid late, as a fraction."""
+
+    class Meta:
+        db_table = "arrears_figure"
+        constraints: ClassVar = [models.UniqueConstraint(fields=["on", "currency"], name="arrears_figure_a_day")]
+
+
+class Unreceived(models.Model):
+    """A bill that nobody is known to have received, from when that was found until it ended."""
+
+    account = models.ForeignKey(_ACCOUNT, on_delete=models.PROTECT, related_name="+")
+    ref = models.CharField(max_length=60)
+    number = models.CharField(max_length=60)
+    printed_due = models.DateField()
+    amount = models.BigIntegerField()
+    currency = models.CharField(max_length=3)
+    since = models.DateTimeField()
+    until = models.DateTimeField(null=True)
+
+    class Meta:
+        db_table = "arrears_unreceived"
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["ref"], condition=Q(until__isnull=True), name="arrears_unreceived_once"),
+        ]
+
+
+class Invitation(models.Model):
+    """That an account was invited to have its bills paid by themselves: once. Who says no is never asked again."""
+
+    account = models.OneToOneField(_ACCOUNT, on_delete=models.PROTECT, related_name="+", primary_key=True)
+    sent_at = models.DateTimeField(null=True)
+    message = models.CharField(max_length=160, default="", db_default="")
+    declined_at = models.DateTimeField(null=True)
+    declined_by = models.CharField(max_length=100, default="", db_default="")
+
+    class Meta:
+        db_table = "arrears_invitation"

@@ -83,3 +83,13 @@ def vat_id(number: str, of_country: str) -> str:
     if not vat.is_valid(compact):
         return f"a valid VAT number of {of_country}; its check digits do not fit"
     return ""
+
+
+def group(text: str) -> str:
+    """What is wrong with a group's word, or nothing.
+
+    >>> group("reseller"), group("Big Ones")
+    ('', 'small letters, digits, - and _, at most 40, such as reseller')
+    """
+    good = bool(re.fullmatch(r"[a-z0-9][a-z0-9_-]{0,39}", text))
+    return "" if good else "small letters, digits, - and _, at most 40, such as reseller"

@@ -4,7 +4,7 @@ from typing import ClassVar
 
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
-from django.db.models import Func, Q
+from django.db.models import Func, Q, Value
 
 from coulance.customers.kinds import AccountKind, Channel, Role
 
@@ -28,6 +28,10 @@ class Account(models.Model):
     """Overrides the tax class of its plans; empty leaves it to them."""
     national_tax_currency = models.CharField(max_length=3, blank=True, default="", db_default="")
     """The currency in which the tax is stated as well; empty is the provider's rule."""
+    groups = ArrayField(
+        models.CharField(max_length=40), default=list, db_default=Value([], ArrayField(models.CharField()))
+    )
+    """Words of the provider's own (`reseller`, `charity`): policies of arrears may be for a group."""
 
     class Meta:
         db_table = "customers_account"

@@ -18,7 +18,7 @@ class UnableToWriteAccountError(ValueError):
 
 _ACCOUNT = (
     "external_id", "name", "kind", "country", "vat_id", "address", "currency", "zone", "language", "billing_day",
-    "tax_class", "national_tax_currency",
+    "tax_class", "national_tax_currency", "groups",
 )  # fmt: skip
 _CONTACT = (
     "external_id", "name", "email", "phone", "roles", "may_incur_cost", "language", "channels", "mailbox_service",
@@ -39,6 +39,7 @@ def create_account(
     billing_day: int = 1,
     tax_class: str = "",
     national_tax_currency: str = "",
+    groups: Iterable[str] = (),
 ) -> int:
     """Make an account; gives its id. Raises `UnableToWriteAccountError` for a field that cannot be, or a taken id."""
     account = Account(
@@ -54,6 +55,7 @@ def create_account(
         billing_day=billing_day,
         tax_class=tax_class,
         national_tax_currency=national_tax_currency,
+        groups=list(groups),
     )
     _check_account(account)
     with transaction.atomic():
@@ -76,7 +78,7 @@ def update_account(*, external_id: str, **changes: Any) -> None:
                 raise UnableToWriteAccountError(
                     f"account {external_id!r}: its currency stays {account.currency}: the books are kept in it"
                 )
-            setattr(account, field, list(value) if field == "address" else value)
+            setattr(account, field, list(value) if field in ("address", "groups") else value)
         _check_account(account)
         account.save(update_fields=list(changes))
 
@@ -180,6 +182,9 @@ def _check_account(account: Account) -> None:
         refuse(f"language {account.language!r}: {problem}")
     if not 1 <= account.billing_day <= 31:
         refuse(f"billing day {account.billing_day}: expected 1 to 31")
+    for word in account.groups:
+        if problem := checks.group(word):
+            refuse(f"group {word!r}: {problem}")
 
 
 def _check_contact(contact: Contact) -> None:

@@ -1,6 +1,6 @@
 """Reading the customers room. Rows are plain tuples, so that thousands of them are cheap."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from typing import NamedTuple
 from uuid import UUID
 
@@ -33,6 +33,7 @@ class AccountRow(NamedTuple):
     billing_day: int
     tax_class: str
     national_tax_currency: str
+    groups: Sequence[str] = ()
 
 
 class ContactRow(NamedTuple):

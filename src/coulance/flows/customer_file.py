@@ -142,6 +142,14 @@ def _lines(text: str) -> list[str]:
     return lines
 
 
+def _groups(text: str) -> list[str]:
+    words = list(dict.fromkeys(word for word in re.split(r"[\s|,;]+", text) if word))
+    for word in words:
+        if expected := checks.group(word):
+            raise UnreadableCellError(expected)
+    return words
+
+
 _ID = _text(100)
 _NAME = _text(200)
 RECORDS: dict[str, dict[str, Column]] = {
@@ -158,6 +166,7 @@ RECORDS: dict[str, dict[str, Column]] = {
         "billing_day": Column(_whole(1, 31), default=1),
         "tax_class": Column(_text(60)),
         "national_tax_currency": Column(_currency),
+        "groups": Column(_groups, default=[]),
     },
     "contact": {
         "account": Column(_ID, True),

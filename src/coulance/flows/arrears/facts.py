@@ -118,7 +118,7 @@ def _policy(
     if terms is None:
         return None
     plans = sorted({sub.plan for service in own.values() for sub in service.subscriptions if sub.valid_until is None})
-    return choose_policy(terms.policies, debtor, on=on, country=row.country, plans=plans)
+    return choose_policy(terms.policies, debtor, on=on, country=row.country, groups=row.groups, plans=plans)
 
 
 def _law(packs: Sequence[LawPack], policy: Policy, row: AccountRow, debtor: Debtor) -> LawPack | None:
