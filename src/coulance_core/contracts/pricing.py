@@ -65,30 +65,43 @@ class Advice:
 
 
 def advise(
-    expected: Estimate, cost: Cost, years: Sequence[Fraction], *, code: str, loading: Fraction, stop: Fraction | None
+    expected: Estimate,
+    cost: Cost,
+    years: Sequence[Fraction],
+    *,
+    code: str,
+    loading: Fraction,
+    stop: Fraction | None,
+    ready: Fraction = ZERO,
 ) -> Advice:
     """The price of a year of a contract, in currency `code`.
 
     `years` are hours of comparable years (see `years_of`, `to_scale`), from which the tail is taken: with `stop`, hours
     above it are the customer's and the price covers only what is below; without, all is covered. No years: nothing is
-    taken off. `loading` is the safety loading, as a share of the labour. Raises `ValueError` for a loading below zero.
+    taken off. `loading` is the safety loading, as a share of the labour. `ready` is the price of a year of standing by
+    and of cover for a bad one, by the contract's terms: whoever is seldom needed is still there, and that is bought
+    too. Raises `ValueError` for a loading or a `ready` below zero.
 
     >>> seen = Estimate(Fraction(10), Fraction(1, 2), Fraction(12), Fraction(2))
     >>> advise(seen, Cost(hour=Fraction(60)), [], code="EUR", loading=Fraction(1, 10), stop=None).price
     Money(minor=79200, currency='EUR')
+    >>> quiet = Estimate(Fraction(0), Fraction(1), Fraction(0), Fraction(2))
+    >>> advise(quiet, Cost(), [], code="EUR", loading=Fraction(0), stop=None, ready=Fraction(550)).price
+    Money(minor=55000, currency='EUR')
     """
-    if loading < 0:
-        raise ValueError(f"a safety loading of {loading}: expected zero or more")
+    if loading < 0 or ready < 0:
+        raise ValueError(f"a safety loading of {loading} and {ready} for being ready: expected zero or more")
     tail = stop_loss(years, stop) if stop is not None else ZERO
     e = Explanation.build("contracts.price")
     e.fact("expected hours", expected.expected, "h").fact("above the stop", tail, "h").fact("hour's cost", cost.hour)
     e.fact("loading", loading).fact("cost to serve", cost.year)
+    e.fact("standing by", ready)
     e.step("covered hours", "subtract", "expected hours", "above the stop", unit="h")
     e.step("hours", "max", "covered hours", "0", unit="h")
     e.step("labour", "multiply", "hours", "hour's cost")
     e.step("safety", "multiply", "labour", "loading")
-    e.step("cost", "add", "labour", "safety", "cost to serve")
-    e.step("price", "round", "cost", currency(code).exponent, Rounding.UP.value, unit=code)
+    e.step("worth", "add", "labour", "safety", "cost to serve", "standing by")
+    e.step("price", "round", "worth", currency(code).exponent, Rounding.UP.value, unit=code)
     return Advice(Money.of(e.number("price"), code), expected.expected, e.number("safety"), tail, e.freeze())
 
 

@@ -127,7 +127,10 @@ def _judge(
     price = _year_price(contract, expected, at)
     used = _used(contract, facts, state, at)
     fair = judge(used, expected, price.amount, prices, version=contract.version)
-    advice = advise(expected, terms.cost, all_years, code=contract.currency, loading=terms.loading, stop=terms.stop)
+    advice = advise(
+        expected, terms.cost, all_years, code=contract.currency, loading=terms.loading, stop=terms.stop,
+        ready=sum((one.amount for one in (terms.standby, terms.tail) if one is not None), ZERO),
+    )  # fmt: skip
     return Judged(contract, used, expected, price, fair, advice)
 
 
