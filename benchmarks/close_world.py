@@ -158,7 +158,8 @@ def _customers(count: int) -> None:
                     "language": "nl",
                     "billing_day": 1,
                     "tax_class": "",
-                    "national_tax_currency": "", "groups": [],
+                    "national_tax_currency": "",
+                    "groups": [],
                 }
                 for i in range(accounts)
             ]
