@@ -19,15 +19,16 @@ def interest_due(
     facts: Facts,
     h: Horizon,
     *,
+    begins: date,
     since: date | None = None,
     grace_days: int = 0,
 ) -> Interest:
-    """Interest on what isn't contested, up to and with today; from `since` on, up to which it was charged.
+    """Interest on what isn't contested, after the day `begins`, up to and with today; from `since` on, up to which it
+    was charged.
 
     It rests while a delay is ours, while everything rests by an error of ours, and while a payment plan holds: that
     bears what was agreed with it, or nothing.
     """
-    assert s.due_on is not None
     paid = sum(part.amount.minor for part in s.debt.paid)
     rests = [*s.debt.our_delay, *_stays(facts, s.debt.ref, h)]
     rests += [plan_span(plan, h, grace_days) for plan in covering(s.debt.ref, facts.plans)]
@@ -35,7 +36,7 @@ def interest_due(
         law,
         rule,
         Money(s.debt.open.minor - s.disputed + paid, s.debt.open.currency),
-        due=s.due_on,
+        due=begins,
         until=h.on,
         since=since,
         paid=s.debt.paid,

@@ -13,7 +13,7 @@ from coulance_core.arrears.facts import Backup, Debt, Done, Facts, Service
 from coulance_core.arrears.horizon import DAY, Horizon
 from coulance_core.arrears.interest import Interest
 from coulance_core.arrears.interest_due import interest_due
-from coulance_core.arrears.packs import CostRule, InterestRule, LawPack, LetterRule
+from coulance_core.arrears.packs import Begins, CostRule, InterestRule, LawPack, LetterRule
 from coulance_core.arrears.proof import UNPROVEN, Proof, days_run_from, proof_of, together
 from coulance_core.arrears.terms import DECLINED, DUE, RESUME, TERM, Level, Mode, Policy, Step
 from coulance_core.notices import DeemedRule
@@ -146,14 +146,33 @@ class Judging:
     def interest(self, debt: Debt) -> Interest | None:
         """What interest has run up on a debt and wasn't charged yet; None where no law gives any, or it isn't due."""
         rule, s = self.interest_rule(debt), self.standing[debt.ref]
-        if rule is None or self.law is None or s.due_on is None:
+        begins = None if rule is None else self.interest_begins(rule, debt)
+        if rule is None or self.law is None or begins is None:
             return None
         keys = [step.key for step in self.policy.steps if step.act is Act.CHARGE_INTEREST]
         charged = [day for key in keys if (day := self.done_on(key, debt.ref)) is not None]
         return interest_due(
-            self.law, rule, s, self.facts, self.h, since=max(charged, default=None),
+            self.law, rule, s, self.facts, self.h, begins=begins, since=max(charged, default=None),
             grace_days=self.policy.plans.grace_days,
         )  # fmt: skip
+
+    def interest_begins(self, rule: InterestRule, debt: Debt) -> date | None:
+        """The day after which a debt bears interest by a rule; None where that hasn't begun, or can't be told."""
+        due = self.standing[debt.ref].due_on
+        if due is None or rule.begins is Begins.DUE:
+            return due
+        told = [step for step in self.policy.steps if step.evidence is not Level.NONE and step.nature.notice]
+        if rule.begins is Begins.NOTICE:
+            days = [self.proven_on(step, debt.ref) for step in told]
+        else:
+            days = [self._letter_over(step, debt) for step in told if step.letter == rule.letter]
+        known = [day for day in days if day is not None]
+        return max(due, min(known)) if known else None
+
+    def _letter_over(self, step: Step, debt: Debt) -> date | None:
+        """The last of the days that the law's letter gives; None where they don't run yet."""
+        from_day, letter = self.runs_from(step, debt), self.letter(step, debt)
+        return None if from_day is None or letter is None else from_day + timedelta(days=letter.days)
 
     def comes_again(self, step: Step, debt: Debt) -> bool:
         """Whether a step that repeats has its turn again for a debt."""

@@ -5,6 +5,7 @@ from typing import Any
 
 from coulance_core.arrears.packs import (
     Band,
+    Begins,
     ClockStart,
     CostRule,
     DeemedReceipt,
@@ -82,6 +83,8 @@ def _interest(t: Table) -> InterestRule:
         t.number("floor", 0),
         t.maybe_day("until"),
         t.text("cites"),
+        t.choice("begins", Begins, Begins.DUE),
+        t.text("letter", ""),
     )
     t.close()
     return rule

@@ -30,6 +30,17 @@ class Lock(StrEnum):
     """The one in force that day."""
 
 
+class Begins(StrEnum):
+    """The day after which interest runs."""
+
+    DUE = "due"
+    """The day it was due: the day says enough."""
+    NOTICE = "notice"
+    """The day on which the first notice after it was received: only that puts the debtor in default."""
+    LETTER = "letter"
+    """The last of the days that the law's letter gives."""
+
+
 class ClockStart(StrEnum):
     """From when a letter's days run."""
 
@@ -62,7 +73,8 @@ class InterestRule:
     """Interest for being late: a series of rates plus `points`, simple or added yearly, by 365 days.
 
     `round_up_to`: the sum of rate and points is rounded up to a multiple of it (Belgium: half a point); 0 is not at
-    all. `series` empty: `points` is the whole rate. `floor`: never less than this rate in percent.
+    all. `series` empty: `points` is the whole rate. `floor`: never less than this rate in percent. `begins`: after
+    which day it runs; `letter` names the letter, where that is it.
     """
 
     debtors: frozenset[Debtor]
@@ -75,6 +87,8 @@ class InterestRule:
     floor: Fraction = Fraction(0)
     valid_until: date | None = None
     cites: str = ""
+    begins: Begins = Begins.DUE
+    letter: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -251,12 +265,16 @@ class LawPack:
         if not self.name or "@" in self.name:
             yield Fault("name", f"a pack needs a name without @, not {self.name!r}")
         known = {name for name, _ in self.rates}
+        letters = {letter.key for letter in self.letters}
         for n, rule in enumerate(self.interest):
             if rule.series and rule.series not in known:
                 yield Fault(f"interest[{n}].series", f"{rule.series!r} is no series of rates in this pack")
+            if (rule.begins is Begins.LETTER) != bool(rule.letter):
+                yield Fault(f"interest[{n}].letter", "interest that begins with a letter names it, and no other does")
+            elif rule.letter and rule.letter not in letters:
+                yield Fault(f"interest[{n}].letter", f"{rule.letter!r} is no letter of this pack")
             if rule.round_up_to < 0:
                 yield Fault(f"interest[{n}].round_up_to", f"expected 0 or more, not {rule.round_up_to}")
-        letters = {letter.key for letter in self.letters}
         for n, cost in enumerate(self.costs):
             if cost.letter and cost.letter not in letters:
                 yield Fault(f"costs[{n}].letter", f"{cost.letter!r} is no letter of this pack")

@@ -37,18 +37,19 @@ def parse_policies(rows: Sequence[Mapping[str, Any]], *, where: str = "arrears.p
 def unmet(policy: Policy, pack: LawPack) -> tuple[str, ...]:
     """What a policy wants and a law pack doesn't let it have, in words; worth a warning where the two are joined.
 
-    Costs that want a letter the policy doesn't send are never charged; nor is what the pack has no rule for.
+    What wants a letter that the policy doesn't send is never charged; nor is what the pack has no rule for.
     """
     out: list[str] = []
     for step in policy.steps:
-        if step.act is Act.CHARGE_COSTS:
-            if not pack.costs:
-                out.append(f"{step.key}: {pack.name} knows no collection costs: none are charged")
-            sent = {one.letter for one in policy.earlier[step.key] if one.evidence is not Level.NONE}
-            wanted = sorted({rule.letter for rule in pack.costs if rule.letter} - sent)
-            out += [f"{step.key}: {pack.name} wants the letter {key} before; no step is it" for key in wanted]
+        if step.act is Act.CHARGE_COSTS and not pack.costs:
+            out.append(f"{step.key}: {pack.name} knows no collection costs: none are charged")
         if step.act is Act.CHARGE_INTEREST and not pack.interest:
             out.append(f"{step.key}: {pack.name} knows no interest: none is charged")
+        if step.act in (Act.CHARGE_COSTS, Act.CHARGE_INTEREST):
+            rules = pack.costs if step.act is Act.CHARGE_COSTS else pack.interest
+            sent = {one.letter for one in policy.earlier[step.key] if one.evidence is not Level.NONE}
+            wanted = sorted({rule.letter for rule in rules if rule.letter} - sent)
+            out += [f"{step.key}: {pack.name} wants the letter {key} before; no step is it" for key in wanted]
         if step.evidence is Level.DEEMED and not pack.deemed:
             out.append(f"{step.key}: {pack.name} doesn't say when a notice is deemed received: it never is")
     return tuple(out)
