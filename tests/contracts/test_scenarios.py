@@ -14,11 +14,14 @@ from coulance.contracts.errors import (
     UnableToRecordError,
 )
 from coulance.contracts.models import EVENTS
-from coulance.flows.contracts import billing, changing, penalties, ticketing
+from coulance.flows.contracts import billing, changing, earning, penalties, ticketing
+from coulance.flows.crediting import give_credit_note
 from coulance.invoicing import queries as invoicing
 from coulance.invoicing.check import check_documents
+from coulance.ledger import queries as ledger
 from coulance.ledger.check import check_ledger
 from coulance.platform import alarms
+from coulance_core.invoicing import CreditRequest, CreditType
 from coulance_core.kernel import Money
 from coulance_core.sla.clocks import EventKind
 from tests.contracts.desk import ACTOR, Desk, later
@@ -69,6 +72,56 @@ def test_who_may_not_incur_cost_approves_nothing_and_answers_stand(desk: Desk) -
     desk.works("k1", "e1", later(4), 30)
     assert desk.went("k1", later(6)) == {"absorbed": 30}
     assert desk.subjects("leave/" + leave) == ["Hour card: mogen we dit werk doen?"]
+
+
+def test_hours_sold_are_owed_until_they_are_used_or_lapse(desk: Desk) -> None:
+    """900.00 for ten hours: each sum by hand. A correction takes income back, a credit note what is owed."""
+    desk.agrees("k1", "strips").sells("k1")
+    assert _books() == {"deferred:hours": -90_000}
+    desk.works("k1", "e1", later(1), 120)
+    assert [str(f) for f in earning.check_hours()] == []
+    (waits,) = earning.outstanding(at=later(30))
+    assert (waits.seconds, waits.owed, waits.booked) == (8 * 3600, Money(72_000, "EUR"), False)
+    desk.runs(later(30))
+    desk.runs(later(31))  # again, and nothing is booked again
+    assert _books() == {"deferred:hours": -72_000, "revenue:hours": -18_000}
+    desk.works("k1", "e1", later(1), 60, at=later(40), why="the timer ran on")
+    desk.runs(later(41))
+    assert _books() == {"deferred:hours": -81_000, "revenue:hours": -9_000}
+    # Half of what was paid is given back: what was earned of it, too.
+    credit_by_hand(desk, "c1", Money(45_000, "EUR"), later(42))
+    assert [str(f) for f in earning.check_hours()] == []
+    desk.runs(later(43))
+    assert _books() == {"deferred:hours": -40_500, "revenue:hours": -4_500}
+    end = datetime(2027, 5, 2, tzinfo=UTC)
+    desk.runs(end)
+    assert _books() == {"revenue:hours": -4_500, "revenue:breakage": -40_500}
+    desk.sells("k1", "c2", on="2027-05-03", at=end)
+    billing.take_card_back(key="k1", card="c2", reason="ordered twice", actor=ACTOR, at=end)
+    assert _books() == {"revenue:hours": -4_500, "revenue:breakage": -40_500}
+    assert [str(f) for f in earning.check_hours()] == []
+    assert list(check_ledger()) == []
+    with connection.cursor() as cursor:  # a card that says more than was booked is found
+        cursor.execute("INSERT INTO contracts_earning (card_id, no, used, lapsed, booked_at, by)"
+                       " SELECT card_id, 99, 1, 0, now(), 'x' FROM contracts_earning LIMIT 1")  # fmt: skip
+    assert "the journal owes 0.00 EUR in hours, the cards say 449.99 EUR" in str(next(earning.check_hours()))
+
+
+def _books() -> dict[str, int]:
+    """What stands on the accounts of hours, by a sum over the journal; zeros are left out."""
+    rows = [
+        row for row in ledger.trial_balance() if row.account in ("deferred:hours", "revenue:hours", "revenue:breakage")
+    ]
+    return {row.account: row.balance.minor for row in rows if row.balance.minor}
+
+
+def credit_by_hand(desk: Desk, card: str, amount: Money, at: datetime) -> None:
+    """A credit note on a card's invoice, as an operator gives it."""
+    (charge,) = [c for c in queries.charges([desk.id("k1")]) if c.key == f"card/{card}"]
+    give_credit_note(
+        number=charge.invoice, lines=[CreditRequest(charge.line or 0, amount)], credit_type=CreditType.PRICE_REDUCTION,
+        reason="goodwill", actor=ACTOR, at=at,
+    )  # fmt: skip
 
 
 def test_holders_are_warned_once_of_few_hours_and_of_their_end_and_lapsed_hours_are_written(desk: Desk) -> None:

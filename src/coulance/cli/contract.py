@@ -320,6 +320,37 @@ def run() -> None:
 
 
 @contract.command()
+def unearned() -> None:
+    """Show what is owed in work on hour cards, by contract, beside the journal; fails where the two differ."""
+    with working_database():
+        from coulance.contracts.queries import hours_text
+        from coulance.flows.contracts import earning
+        from coulance.platform import clock
+
+        rows = earning.outstanding(at=clock.now())
+        totals: dict[str, Any] = {}
+        for one in rows:
+            waits = "" if one.booked else "  (not all is booked yet: coulance contract run)"
+            click.echo(
+                f"{one.contract}  {hours_text(one.seconds)} left  owed {one.owed}  used {one.used}  "
+                f"lapsed {one.lapsed}{waits}"
+            )
+            totals[one.owed.currency] = (
+                totals[one.owed.currency] + one.owed if one.owed.currency in totals else one.owed
+            )
+        for total in totals.values():
+            click.echo(f"In all {total} are owed in hours.")
+        faults = [str(fault) for fault in earning.check_hours()]
+    for fault in faults:
+        click.echo(fault, err=True)
+    if faults:
+        raise click.ClickException("the journal owes something else than the cards say")
+    click.echo(
+        "The journal owes what was booked of the cards." if rows else "No cards that are booked as owed in work."
+    )
+
+
+@contract.command()
 @click.argument("key", required=False)
 @click.option("--all", "everything", is_flag=True, help="Every contract, and the portfolio's bad year.")
 @click.option("--seed", type=int, default=1, help="Names the draws of the bad year, so that they can be drawn again.")

@@ -16,6 +16,10 @@ EVENTS = (
     "opened", "priority", "answered", "customer_wrote", "waits", "resumes", "solved", "reopened", "void",
 )  # fmt: skip
 """The kinds of core's clocks, which load numpy: tables are read whenever anything starts. A test holds them equal."""
+CHANGES = ("price", "seats", "end", "go_on", "element_end", "element_on")
+MAIL_STATES = ("opened", "answered", "wrote", "noted", "held", "refused")
+"""What became of a mail: it opened a ticket, was our answer or the customer's word, changed nothing (a machine wrote
+it), waits for a person, or was refused by one."""
 
 
 class Contract(models.Model):
@@ -49,13 +53,13 @@ class Contract(models.Model):
 
 
 class Change(models.Model):
-    """What changed in a contract and from which day: its price (indexed, agreed), its seats, that it ends."""
+    """What changed in a contract and from which day: price (indexed, agreed), seats, its end, an element's end."""
 
     contract = models.ForeignKey(Contract, on_delete=models.PROTECT, related_name="+")
     kind = models.CharField(max_length=12)
     on = models.DateField()
     value = models.BigIntegerField()
-    """The new price, or number of seats; of an end, the fee for what is left."""
+    """The new price, or number of seats; of an end, the fee for what is left; of an element, its place in the terms."""
     explanation = models.JSONField(null=True)
     at = models.DateTimeField()
     by = models.CharField(max_length=100)
@@ -64,9 +68,26 @@ class Change(models.Model):
     class Meta:
         db_table = "contracts_change"
         constraints: ClassVar = [
-            models.CheckConstraint(condition=Q(kind__in=["price", "seats", "end", "go_on"]), name="change_kind"),
+            models.CheckConstraint(condition=Q(kind__in=CHANGES), name="change_kind"),
             models.CheckConstraint(condition=Q(value__gte=0), name="change_value"),
             models.CheckConstraint(condition=SAYS & ~Q(reason=""), name="change_says"),
+        ]
+
+
+class Bound(models.Model):
+    """A service whose base fee is in a bundle: of which contract, as which of its elements."""
+
+    contract = models.ForeignKey(Contract, on_delete=models.PROTECT, related_name="+", db_index=False)
+    element = models.CharField(max_length=60)
+    service = models.ForeignKey("services.Service", on_delete=models.PROTECT, related_name="+")
+    plan = models.CharField(max_length=60)
+    at = models.DateTimeField()
+
+    class Meta:
+        db_table = "contracts_bound"
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["contract", "element"], name="bound_once"),
+            models.CheckConstraint(condition=~Q(element=""), name="bound_says"),
         ]
 
 
@@ -83,6 +104,8 @@ class Card(models.Model):
     until = models.DateTimeField(null=True)
     bought_at = models.DateTimeField()
     by = models.CharField(max_length=100)
+    deferred = models.BooleanField(default=False, db_default=False)
+    """Whether its price was booked as owed in work. Cards from before that was so were income when they were sold."""
     taken_back_at = models.DateTimeField(null=True)
     taken_back_by = models.CharField(max_length=100, default="", db_default="")
     taken_back_why = models.TextField(default="", db_default="")
@@ -225,6 +248,8 @@ class Charge(models.Model):
     contract = models.ForeignKey(Contract, on_delete=models.PROTECT, related_name="+")
     key = models.CharField(max_length=140, unique=True)
     kind = models.CharField(max_length=12)
+    element = models.CharField(max_length=60, default="", db_default="")
+    """Of a bundle, which."""
     starts_on = models.DateField()
     ends_on = models.DateField()
     amount = models.BigIntegerField()
@@ -285,6 +310,72 @@ class Lapse(models.Model):
 
     class Meta:
         db_table = "contracts_lapse"
+
+
+class Earning(models.Model):
+    """What of a card's price was booked as income by then, of hours used and of hours lapsed: a row a booking."""
+
+    card = models.ForeignKey(Card, on_delete=models.PROTECT, related_name="+", db_index=False)
+    no = models.PositiveIntegerField()
+    used = models.BigIntegerField()
+    lapsed = models.BigIntegerField()
+    booked_at = models.DateTimeField()
+    by = models.CharField(max_length=100)
+
+    class Meta:
+        db_table = "contracts_earning"
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["card", "no"], name="earning_once"),
+            models.CheckConstraint(condition=Q(used__gte=0, lapsed__gte=0, no__gte=1) & SAYS, name="earning_sound"),
+        ]
+
+
+class Mail(models.Model):
+    """A mail to the desk, once by its key. Its words are kept for a while, what was attached never is.
+
+    A mail that is held gets its state once, by a person; the words go once. Nothing else changes.
+    """
+
+    key = models.CharField(max_length=64, unique=True)
+    message_id = models.CharField(max_length=300, default="", db_default="")
+    sender = models.CharField(max_length=254, default="", db_default="")
+    subject = models.CharField(max_length=300, default="", db_default="")
+    words = models.TextField(null=True)
+    attached = models.JSONField(default=list)
+    size = models.PositiveIntegerField()
+    arrived_at = models.DateTimeField()
+    arrived_by = models.CharField(max_length=120)
+    """What says so: our server's Received header, the provider that told us, or when it was read."""
+    source = models.CharField(max_length=40)
+    state = models.CharField(max_length=12)
+    why = models.TextField(default="", db_default="")
+    ticket = models.ForeignKey(Ticket, on_delete=models.PROTECT, related_name="+", null=True)
+    recorded_at = models.DateTimeField()
+    settled_at = models.DateTimeField(null=True)
+    settled_by = models.CharField(max_length=100, default="", db_default="")
+    settled_why = models.TextField(default="", db_default="")
+
+    class Meta:
+        db_table = "contracts_mail"
+        constraints: ClassVar = [
+            models.CheckConstraint(condition=Q(state__in=MAIL_STATES), name="mail_state"),
+            models.CheckConstraint(
+                condition=Q(state__in=["opened", "answered", "wrote"], ticket__isnull=False)
+                | Q(state="noted")
+                | Q(state__in=["held", "refused"], ticket__isnull=True) & ~Q(why=""),
+                name="mail_state_fits",
+            ),
+            models.CheckConstraint(
+                condition=Q(settled_at__isnull=True, settled_by="", settled_why="")
+                | (Q(settled_at__isnull=False) & ~Q(settled_by="") & ~Q(settled_why="") & ~Q(state="held")),
+                name="mail_settled_whole",
+            ),
+        ]
+        indexes: ClassVar = [
+            models.Index(fields=["message_id"], name="mail_by_id"),
+            models.Index(fields=["arrived_at"], condition=Q(state="held"), name="mail_held"),
+            models.Index(fields=["recorded_at"], condition=Q(words__isnull=False), name="mail_with_words"),
+        ]
 
 
 class Opinion(models.Model):

@@ -41,6 +41,7 @@ __all__ = [
     "put_on_invoice",
     "record_charge",
     "record_credit",
+    "record_earning",
     "record_lapse",
     "take_card_back",
 ]
@@ -121,10 +122,12 @@ def change(
     _audit(f"contract.{kind}", contract.key, actor, at, reason, {"on": on.isoformat(), "value": value})
 
 
-def buy_card(*, contract: ContractRow, product: str, key: str, actor: str, at: datetime, from_: date) -> int:
+def buy_card(
+    *, contract: ContractRow, product: str, key: str, actor: str, at: datetime, from_: date, price: Money | None = None
+) -> int:
     """Add a card of the contract's terms, usable from a day on; its id, or 0 where it is there by that key.
 
-    Raises `UnableToRecordError`.
+    `price` is its part of a bundle's, in place of its own. Raises `UnableToRecordError`.
     """
     try:
         sold = contract.terms.card(product)
@@ -134,9 +137,10 @@ def buy_card(*, contract: ContractRow, product: str, key: str, actor: str, at: d
     made, new = models.Card.objects.get_or_create(
         key=key,
         defaults={
-            "contract_id": contract.id, "product": product, "seconds": sold.seconds, "price": sold.price.minor,
-            "currency": sold.price.currency, "from_at": contract.midnight(from_), "until": until,
-            "bought_at": require_aware(at), "by": actor,
+            "contract_id": contract.id, "product": product, "seconds": sold.seconds,
+            "price": (sold.price if price is None else price).minor, "currency": sold.price.currency,
+            "from_at": contract.midnight(from_), "until": until, "bought_at": require_aware(at), "by": actor,
+            "deferred": True,
         },
     )  # fmt: skip
     if not new:
@@ -191,18 +195,25 @@ def answer_leave(*, key: str, approved: bool, by: str, at: datetime) -> LeaveRow
 
 def record_charge(
     *, contract: ContractRow, key: str, kind: str, starts_on: date, ends_on: date, amount: Money,
-    explanation: Explanation, actor: str, at: datetime,
+    explanation: Explanation, actor: str, at: datetime, element: str = "",
 ) -> bool:  # fmt: skip
-    """Write what a contract costs, once by its key; whether it is new."""
+    """Write what a contract (of a bundle, an element of it) costs, once by its key; whether it is new."""
     _, new = models.Charge.objects.get_or_create(
         key=key,
         defaults={
             "contract_id": contract.id, "kind": kind, "starts_on": starts_on, "ends_on": ends_on,
             "amount": amount.minor, "currency": amount.currency, "explanation": explanation.to_json(),
-            "made_at": require_aware(at), "by": actor,
+            "made_at": require_aware(at), "by": actor, "element": element,
         },
     )  # fmt: skip
     return new
+
+
+def record_earning(*, card: int, no: int, used: Money, lapsed: Money, actor: str, at: datetime) -> None:
+    """Write what of a card's price was booked as income by now."""
+    models.Earning.objects.create(
+        card_id=card, no=no, used=used.minor, lapsed=lapsed.minor, booked_at=require_aware(at), by=actor
+    )
 
 
 def put_on_invoice(*, charges: Sequence[tuple[int, int]], invoice: str) -> None:

@@ -190,6 +190,7 @@ class ChargeRow:
     made_at: datetime
     invoice: str
     line: int | None
+    element: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -281,10 +282,53 @@ def charges(ids: Collection[int], *, waiting: bool = False) -> list[ChargeRow]:
     return [
         ChargeRow(
             c.id, c.contract_id, c.key, c.kind, c.starts_on, c.ends_on, Money(c.amount, c.currency),
-            Explanation.from_json(c.explanation), c.made_at, c.invoice, c.line,
+            Explanation.from_json(c.explanation), c.made_at, c.invoice, c.line, c.element,
         )
         for c in rows
     ]  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class SoldCard:
+    """A card whose price is owed in work: its line, and what was booked as income of it by now."""
+
+    id: int
+    contract: int
+    account: int
+    key: str
+    taken_back: bool
+    invoice: str
+    line: int | None
+    bookings: int
+    used: Money
+    lapsed: Money
+
+
+def sold_cards(contracts_: Collection[int] | None = None) -> list[SoldCard]:
+    """Cards that were booked as owed in work, oldest first; those from before that was so are not among them."""
+    rows = models.Card.objects.filter(deferred=True).select_related("contract").order_by("id")
+    if contracts_ is not None:
+        rows = rows.filter(contract__in=contracts_)
+    found = list(rows)
+    last: dict[int, models.Earning] = {}
+    for one in models.Earning.objects.filter(card__in=found).order_by("card_id", "-no").distinct("card_id"):
+        last[one.card_id] = one
+    keys = [f"card/{c.key}" for c in found]
+    lines = {
+        key: (invoice, line)
+        for key, invoice, line in models.Charge.objects.filter(key__in=keys).values_list("key", "invoice", "line")
+    }
+    shown = []
+    for c in found:
+        booked, (invoice, line) = last.get(c.id), lines.get(f"card/{c.key}", ("", None))
+        shown.append(
+            SoldCard(
+                c.id, c.contract_id, c.contract.account_id, c.key, c.taken_back_at is not None, invoice, line,
+                booked.no if booked else 0, Money(booked.used if booked else 0, c.currency),
+                Money(booked.lapsed if booked else 0, c.currency),
+            )
+        )  # fmt: skip
+    return shown
 
 
 def credits_of(ids: Collection[int] | None = None, *, most: int = 500) -> list[CreditRow]:

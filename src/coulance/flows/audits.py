@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 
 from coulance.disputes.check import check_disputes
 from coulance.flows.arrears.checking import check_arrears
+from coulance.flows.contracts.earning import check_hours
 from coulance.invoicing.check import check_documents
 from coulance.invoicing.check_laws import check_charges, check_statements
 from coulance.ledger.check import check_ledger
@@ -42,6 +43,7 @@ AUDITS: tuple[Audit, ...] = (
     Audit("charges", "First law: every amount has an explanation that recomputes to it", check_charges),
     Audit("statements", "First law: every settled period has a usage statement", check_statements),
     Audit("payments", "Payments: what is open, used and booked agrees with the journal", check_payments),
+    Audit("hours", "Hour cards: what was sold and isn't used is what the journal owes in work", check_hours),
     Audit("disputes", "Disputes: what is contested is held as long as its case is open, and no longer", check_disputes),
     Audit("arrears", "Second law: no restriction for debt without its notices, its backup, its people", check_arrears),
     Audit("evidence", "Evidence of sending: nothing was changed, removed or added", check_evidence),

@@ -1,6 +1,6 @@
 """Credit notes on issued invoices, numbered and booked at once."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 
@@ -102,6 +102,25 @@ def creditable_lines(number: str) -> list[CreditableLine]:
         )
         for line in invoice.lines
     ]
+
+
+def booked_of_lines(lines: Collection[tuple[str, int]]) -> dict[tuple[str, int], Money]:
+    """What is left on each line's own ledger account: its net, less credit notes, plus debit notes on those.
+
+    By (number, line). Compensation is another account's, so it takes nothing off.
+    """
+    numbers, nos = [number for number, _ in lines], [no for _, no in lines]
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT d.number, l.no, d.currency, l.net + coalesce((SELECT sum(x.net) FROM invoicing_document c"
+            " JOIN invoicing_document_line x ON x.document_id = c.id WHERE c.number IS NOT NULL"
+            " AND (c.invoice_id = d.id OR c.invoice_id IN (SELECT n.id FROM invoicing_document n"
+            " WHERE n.invoice_id = d.id)) AND x.credits_no = l.no AND x.account = l.account), 0)::bigint"
+            " FROM unnest(%s::text[], %s::int[]) AS wanted(number, no) JOIN invoicing_document d USING (number)"
+            " JOIN invoicing_document_line l ON l.document_id = d.id AND l.no = wanted.no",
+            [numbers, nos],
+        )
+        return {(number, no): Money(minor, code) for number, no, code, minor in cursor.fetchall()}
 
 
 def _draft(

@@ -53,6 +53,22 @@ def balances(*, accounts: Iterable[int] | None = None) -> dict[int, dict[str, Mo
         return out
 
 
+def balances_on(code: str) -> dict[int, dict[str, Money]]:
+    """What stands on one ledger account for each customer account, by currency (debit positive); nought is left out."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT p.account_id, l.currency, sum(l.amount)::bigint FROM ledger_party p"
+            " JOIN ledger_entry e ON e.party_id = p.id JOIN ledger_posting l ON l.entry_id = e.id"
+            " WHERE l.account = %s AND p.account_id IS NOT NULL"
+            " GROUP BY p.account_id, l.currency HAVING sum(l.amount) <> 0 ORDER BY p.account_id, l.currency",
+            [code],
+        )
+        out: dict[int, dict[str, Money]] = {}
+        for account, currency, minor in cursor.fetchall():
+            out.setdefault(account, {})[currency] = Money(minor, currency)
+        return out
+
+
 def balance(*, account: int) -> dict[str, Money]:
     """What an account owes, by currency; empty when nothing was ever booked."""
     return balances(accounts=[account]).get(account, {})

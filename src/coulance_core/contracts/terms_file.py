@@ -1,8 +1,8 @@
 """The `[contracts]` table of a provider's file: what service contracts say, by version.
 
 Pure: the caller opens the file. Every fault is named by its field, so that `coulance check` can say the line. Promises
-of response stand under `[[contracts.response]]` and are read by who knows clocks (`sla.response_file`): here they are
-only named.
+of response stand under `[[contracts.response]]` and are read by who knows clocks (`sla.response_file`), mail to the
+desk under `[contracts.mail]` (`mail_terms`): here they are only named.
 """
 
 import re
@@ -14,9 +14,11 @@ from typing import Any, TypeVar
 
 from coulance_core.catalog.faults import Fault, TermsError
 from coulance_core.catalog.reading import Table
+from coulance_core.contracts.bundles import Bundle, read_bundle
 from coulance_core.contracts.pricing import Cost
 from coulance_core.contracts.renewal import Indexation, Renewal, Renews
 from coulance_core.contracts.terms import HOUR, Cover, Kind, Retainer, Rollover, Rounding, Up, Work, WorkTerms
+from coulance_core.contracts.worth import WorthTerms
 from coulance_core.kernel import Money
 
 _T = TypeVar("_T")
@@ -42,6 +44,7 @@ class ServiceTerms:
     none, work stops there. `low` and `ahead_days` say when a card's holder is told. `approval_days` is how long leave
     for work beyond cover is good for. `standby` and `tail` are what being reachable, and cover for the bad year, are
     worth in a year; `cost` is what a year costs us; `stop` the hours above which a year's work is the customer's.
+    `bundle`: what else the price pays for.
     """
 
     name: str
@@ -66,6 +69,7 @@ class ServiceTerms:
     cost: Cost = field(default_factory=Cost)
     loading: Fraction = Fraction(1, 10)
     stop: Fraction | None = None
+    bundle: Bundle | None = None
 
     @property
     def version(self) -> str:
@@ -92,6 +96,8 @@ def read_contracts(data: Mapping[str, Any]) -> tuple[tuple[ServiceTerms, ...], l
     t = Table(data)
     found = [one for row in t.tables("terms") if (one := read_terms(row)) is not None]
     t.tables("response")
+    read_worth(t.table("worth"))
+    t.table("mail")
     seen: set[str] = set()
     for n, one in enumerate(found):
         if one.version in seen:
@@ -151,6 +157,7 @@ def read_terms(t: Table) -> ServiceTerms | None:
         if not 1 <= days <= 366:
             t.fault(asked, f"{days} days: expected 1 to 366")
     cost = _cost(t.table("cost"))
+    bundle = _bundled(t, kind, price, cards)
     rest = {
         "title": t.text("title", name), "response": t.text("response", ""),
         "low": _time(t, "low", 2 * HOUR), "tax_class": t.text("tax_class", "standard"),
@@ -162,8 +169,26 @@ def read_terms(t: Table) -> ServiceTerms | None:
         return None
     return ServiceTerms(
         name=name, valid_from=valid_from, kind=kind, price=fee, every=every, work=work, renewal=renewal, rate=rate,
-        retainer=retainer, cards=cards, indexation=indexation, ahead_days=ahead, approval_days=leave, cost=cost, **rest,
+        retainer=retainer, cards=cards, indexation=indexation, ahead_days=ahead, approval_days=leave, cost=cost,
+        bundle=bundle, **rest,
     )  # fmt: skip
+
+
+def _bundled(t: Table, kind: Kind, price: Money | None, cards: tuple[CardProduct, ...]) -> Bundle | None:
+    """A bundle, where it fits its kind: a contract of cards brings one each period, others have their own work."""
+    bundle = read_bundle(t, str(t.text("tax_class", "standard")))
+    if bundle is None:
+        return None
+    if price is None or kind in (Kind.BEST_EFFORT, Kind.PER_SEAT):
+        t.fault("bundle", f"a contract of kind {kind.value} has no price for several things")
+    elif bundle.work.alone.currency != price.currency:
+        t.fault("element", "one currency: its prices are in several")
+    if (kind is Kind.CARD) != bool(bundle.work.card):
+        wanted = "a card, one of its own" if kind is Kind.CARD else "no card"
+        t.fault("element", f"the work of a contract of kind {kind.value} brings {wanted}")
+    elif bundle.work.card and bundle.work.card not in {one.key for one in cards}:
+        t.fault("element", f"it sells no card {bundle.work.card!r}")
+    return bundle
 
 
 def _card(t: Table) -> CardProduct | None:
@@ -243,6 +268,14 @@ def _cost(t: Table) -> Cost | None:
     life, pue = t.number("life_years", Fraction(4)), t.number("pue", Fraction(1))
     t.close()
     return _sound(t, "", lambda: Cost(life_years=life, pue=pue, **given))
+
+
+def read_worth(t: Table) -> WorthTerms:
+    """`[contracts.worth]`: how what recurs is valued."""
+    discount, goes_on = _share(t, "discount", Fraction(15, 100)), _share(t, "goes_on", None)
+    years = t.whole("years", 5)
+    t.close()
+    return _sound(t, "", lambda: WorthTerms(discount, years, goes_on)) or WorthTerms()
 
 
 def _sound(t: Table, name: str, make: Callable[[], _T]) -> _T | None:

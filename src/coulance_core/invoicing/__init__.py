@@ -1,6 +1,6 @@
 """Documents: lines assembled and taxed, numbered, frozen as snapshots, credited, booked. Pure."""
 
-from coulance_core.invoicing.assemble import TaxTerms, assemble
+from coulance_core.invoicing.assemble import CARD_KIND, TaxTerms, assemble
 from coulance_core.invoicing.carry import CarryDecision, decide_carry
 from coulance_core.invoicing.credit import CreditError, CreditRequest, Issued, credit_note
 from coulance_core.invoicing.debit import DebitError, IssuedNote, debit_note
@@ -29,6 +29,7 @@ from coulance_core.invoicing.snapshot import SCHEMA, SCHEMA_NAME, SnapshotError,
 from coulance_core.invoicing.tax import Taxed, decide_tax, tax_of
 
 __all__ = [
+    "CARD_KIND",
     "SCHEMA",
     "SCHEMA_NAME",
     "SERIES",

@@ -25,9 +25,11 @@ from coulance_core.invoicing.documents import (
 from coulance_core.invoicing.tax import decide_tax, tax_of
 from coulance_core.kernel import Explanation, Money, Period, Rounding
 from coulance_core.kernel.rounding import exact
-from coulance_core.ledger import CARRIED, revenue
+from coulance_core.ledger import CARRIED, deferred, revenue
 
 BASE_KINDS = frozenset({"base", "commit"})
+CARD_KIND = "card"
+"""Hours sold beforehand: no income until they are used or lapse."""
 """Line kinds that are billed in advance; their revenue is the base's."""
 
 
@@ -159,6 +161,8 @@ def national_tax(
 def account_of(line: BillLine, kind: DocumentKind, prices: PriceBasis = PriceBasis.NET) -> str:
     """The ledger account a line's net is booked on.
 
+    Hours sold beforehand are owed in work: whoever knows what is used books them as earned.
+
     A carried amount was booked as earned when it was carried, where prices are net; with prices that include tax its
     net is known only now, so it is earned now.
     """
@@ -166,6 +170,8 @@ def account_of(line: BillLine, kind: DocumentKind, prices: PriceBasis = PriceBas
         return CARRIED
     if kind in (DocumentKind.FEE_INVOICE, DocumentKind.INTEREST_INVOICE):
         return revenue("collecting" if kind is DocumentKind.FEE_INVOICE else "interest")
+    if line.kind == CARD_KIND:
+        return deferred("hours")
     in_advance = line.kind in BASE_KINDS or (line.kind == "credit" and kind is DocumentKind.BASE_INVOICE)
     return revenue("base" if in_advance else "overage")
 

@@ -21,6 +21,8 @@ UNALLOCATED = "unallocated"
 """Customers' money that is not allocated to a debt yet: ours to give back until it is."""
 PREPAID = "prepaid"
 """Customers' balances paid in advance, to be drawn on."""
+DEFERRED = "deferred"
+"""Paid for and not delivered yet: owed in work, so no income before its time. A detail says what: `deferred:hours`."""
 BAD_DEBT = "bad_debt"
 """Debts given up: a cost. The tax in them stays as declared until the law of the place lets it be reclaimed."""
 FEES = "fees"
@@ -53,6 +55,7 @@ _CLASS = {
     DAMAGES: AccountClass.EXPENSES,
     UNALLOCATED: AccountClass.LIABILITIES,
     PREPAID: AccountClass.LIABILITIES,
+    DEFERRED: AccountClass.LIABILITIES,
     BAD_DEBT: AccountClass.EXPENSES,
     FEES: AccountClass.EXPENSES,
 }
@@ -92,6 +95,15 @@ def fees(detail: str) -> str:
     'fees:stripe'
     """
     return check_code(f"{FEES}:{_safe(detail)}")
+
+
+def deferred(detail: str) -> str:
+    """The liability for what is paid for and not delivered yet: `deferred:hours`.
+
+    >>> deferred("hours")
+    'deferred:hours'
+    """
+    return check_code(f"{DEFERRED}:{_safe(detail)}")
 
 
 def check_code(code: str) -> str:

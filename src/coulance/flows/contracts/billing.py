@@ -26,7 +26,16 @@ from coulance.invoicing.numbering import issue_documents
 from coulance.invoicing.writing import NewDocument, write_drafts
 from coulance_core.contracts.hours import From, breakage
 from coulance_core.contracts.terms import HOUR, Kind
-from coulance_core.invoicing import BillLine, CreditRequest, CreditType, DocumentKind, Seller, TaxTerms, assemble
+from coulance_core.invoicing import (
+    CARD_KIND,
+    BillLine,
+    CreditRequest,
+    CreditType,
+    DocumentKind,
+    Seller,
+    TaxTerms,
+    assemble,
+)
 from coulance_core.kernel import Explanation, Money, Period
 
 FEE, CARD, HOURS, BACK, EARLY = "fee", "card", "hours", "hours_back", "early"
@@ -206,7 +215,7 @@ def _line(contract: ContractRow, one: ChargeRow) -> BillLine:
         EARLY: f"{title}: early end",
     }[one.kind]
     return BillLine(
-        kind="base",
+        kind=CARD_KIND if one.kind == CARD else "base",
         description=words,
         period=_spanned(contract, [one]),
         quantity=Fraction(seats),

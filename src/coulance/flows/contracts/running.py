@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from django.db import transaction
 
 from coulance.contracts import operations, queries, tickets
-from coulance.flows.contracts import billing, penalties, telling
+from coulance.flows.contracts import billing, earning, penalties, telling
 from coulance.platform import alarms
 
 _log = logging.getLogger(__name__)
@@ -50,6 +50,7 @@ def _one(key: str, done: Round, actor: str, at: datetime) -> None:
     billing.charge_due(contract, actor=actor, at=at)
     done.invoices += billing.invoice_charges(contract, actor=actor, at=at) is not None
     billing.record_lapses(contract, at=at)
+    earning.book(contract, actor=actor, at=at)
     posted = penalties.credit_missed(contract, actor=actor, at=at)
     for credit in queries.credits_of([contract.id]):
         if credit.id in {one.id for one in posted}:

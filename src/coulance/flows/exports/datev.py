@@ -26,6 +26,7 @@ SKR03: Mapping[str, str] = MappingProxyType(
         "carried": "1500",
         "unallocated": "1590",
         "prepaid": "1710",
+        "deferred": "0990",
         "tax": "1770",
         "revenue": "8200",
         "rounding": "2309",
