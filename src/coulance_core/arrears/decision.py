@@ -54,7 +54,7 @@ class Ground(StrEnum):
     EVIDENCE_GONE = "evidence_gone"
     """A notice that it rested on turns out not to have arrived. Wrongful."""
     BILL_GONE = "bill_gone"
-    """The bill turns out not to have arrived. Wrongful."""
+    """The bill turns out not to have arrived, or only later, so that it isn't due yet. Wrongful."""
     NO_GROUND = "no_ground"
     """Costs, interest or overage alone are left."""
     RECALLED = "recalled"

@@ -14,7 +14,7 @@ from coulance_core.arrears.calendar import closed_because, next_open
 from coulance_core.arrears.facts import Debt, DebtKind
 from coulance_core.arrears.judging import Judging
 from coulance_core.arrears.refusals import Refused
-from coulance_core.arrears.terms import RETRIEVAL_DAYS, Level, Step
+from coulance_core.arrears.terms import DECLINED, DUE, RETRIEVAL_DAYS, Level, Step
 from coulance_core.kernel import Explanation, Money, Refusal
 
 
@@ -36,12 +36,17 @@ def _stayed(j: Judging, _: Step, s: Standing) -> Refusal | None:
     )
 
 
-def _bill(j: Judging, _: Step, s: Standing) -> Refusal | None:
-    if s.due_on is not None:
+def _bill(j: Judging, step: Step, s: Standing) -> Refusal | None:
+    # A bill that came back and was delivered anew is due later, and what was begun before waits for that day.
+    early = step.after == DECLINED or (step.after == DUE and step.days < 0)
+    if s.due_on is not None and (s.is_due or (early and not step.nature.hurts)):
         return None
+    said = f"nobody received {s.debt.number}, so it isn't due"
+    if s.due_on is not None:
+        said = f"{s.debt.number} came late, so that it is due on {s.due_on.isoformat()}"
     return refuse(
         Refused.BILL_NOT_DELIVERED,
-        f"nobody received {s.debt.number}, so it isn't due",
+        said,
         j,
         {"bill": s.debt.number, "printed due day": s.debt.due_on.isoformat()},
     )

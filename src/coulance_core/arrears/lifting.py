@@ -99,7 +99,7 @@ def ground_gone(j: Judging, step: Step, ref: str) -> Ground | None:
     s = j.standing.get(ref)
     if s is None:
         return Ground.PAID
-    if step.nature.hurts and s.due_on is None:
+    if step.nature.hurts and not s.is_due:
         return Ground.BILL_GONE
     if step.nature.hurts and _unproven(j, step, s) is not None:
         return Ground.EVIDENCE_GONE

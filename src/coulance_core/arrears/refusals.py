@@ -9,7 +9,7 @@ class Refused(StrEnum):
     STAYED = "stayed"
     """Everything rests: insolvency, an order, our own error, or an operator's pause with an end."""
     BILL_NOT_DELIVERED = "bill_not_delivered"
-    """Nobody received the bill, so it isn't due."""
+    """Nobody received the bill, or only later, so that it isn't due (yet)."""
     COSTS_NEVER_RESTRICT = "costs_never_restrict"
     """Only costs or interest are open."""
     OVERAGE_ALONE = "overage_alone"

@@ -15,6 +15,7 @@ from coulance_core.arrears import (
     Mode,
     Plan,
     Promise,
+    Refused,
     Service,
     Stay,
     StayKind,
@@ -22,7 +23,9 @@ from coulance_core.arrears import (
     lifts,
     wrongful_restrictions,
 )
+from coulance_core.arrears.facts import Evidence
 from coulance_core.arrears.judging import PolicyMismatchError
+from coulance_core.notices import Event, EvidenceKind
 
 NOW = at(day(8), 12)
 
@@ -146,6 +149,30 @@ def test_a_bill_that_turns_out_undelivered_lifts_and_was_wrong() -> None:
     found = lifts(SHORT, host.facts, NOW)
     assert {lift.ground for lift in found} == {Ground.BILL_GONE}
     assert all(lift.wrongful_since for lift in found)
+
+
+def test_a_bill_that_came_back_and_was_delivered_anew_is_due_later_and_nothing_stands_or_goes_on_until_then() -> None:
+    sent = at(day(-14))
+    known = {"a": at(day(-100)), "b": at(day(-100))}
+    first = Event(EvidenceKind.ACCEPTED, sent, "a")
+    host = Host(SHORT, facts(debt(bill=Evidence((first,), known))))
+    host.days(range(1, 8))
+    back = at(day(8), 9)
+    again = Event(EvidenceKind.ACCEPTED, at(day(8), 10), "b")
+    host.change("a", bill=Evidence((first, Event(EvidenceKind.BOUNCED, back, "a"), again), known))
+    found = lifts(SHORT, host.facts, NOW)
+    assert {lift.step for lift in found} == set(RESTRICTING)
+    assert {lift.ground for lift in found} == {Ground.BILL_GONE}
+    assert {lift.wrongful_since for lift in found} == {back}
+    due = 22  # as much later as it came
+    host.days(range(8, due))
+    assert host.in_force() == []
+    assert {on for on, _, _ in host.acts} <= {day(n) for n in range(8)}
+    [held] = [h for h in host.judge(at(day(due - 1))).held_up if h.step == "throttle"]
+    assert held.refusal.code is Refused.BILL_NOT_DELIVERED
+    assert f"due on {day(due).isoformat()}" in held.refusal.message
+    host.days(range(due, due + 8))
+    assert "throttle" in host.in_force()
 
 
 def test_our_own_error_lifts_and_credits_an_order_lifts_and_a_pause_leaves_what_stands() -> None:
