@@ -86,7 +86,7 @@ def credit(terms: UptimeTerms, facts: Facts, charges: Charges) -> Credit:
     capped = _capped(e, terms, charges)
     e.step("rounded", "round", capped, currency(fee.currency).exponent, terms.rounding.value, unit=fee.currency)
     amount = Money.of(e.number("rounded"), fee.currency)
-    if terms.least is not None and amount < terms.least:
+    if terms.least is not None and terms.least.currency == amount.currency and amount < terms.least:
         e.note(f"below {terms.least}, which these terms don't pay")
         amount = Money(0, fee.currency)
     return Credit(amount, e.number("uncapped"), down, e.freeze(), e.number("together"))

@@ -220,9 +220,11 @@ def _pieces(
             spans = spans.clip(outage.reported_at, max(end, outage.reported_at))
         if not terms.shortest_after:
             spans = spans.longer_than(terms.shortest)
+        beyond = spans - Spans.of([(start, end)])
         spans = (spans.clip(start, end) & promised) - away - counted
         if terms.shortest_after:
-            spans = spans.longer_than(terms.shortest)
+            # What goes on beyond the period is as long as it is: cut in two it is no two short ones.
+            spans = (spans | beyond).longer_than(terms.shortest).clip(start, end)
         if not spans:
             continue
         counted = counted | spans

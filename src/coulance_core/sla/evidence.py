@@ -179,16 +179,16 @@ def judge(probes: Sequence[Samples], quorum: Quorum, start: int, end: int) -> Ve
     known = at_least(quorum.fresh, *fresh) if len(fresh) >= quorum.fresh else EMPTY
 
     def together(down: list[Spans]) -> Spans:
-        found = at_least(quorum.down, *down) & known & whole
+        found = at_least(quorum.down, *down) & known
         if quorum.share:
             found = found & _more_than(quorum.share, down, fresh)
-        return found
+        # As long as it was, also where the period cuts it: an outage over midnight is one, and no two short ones.
+        return found.longer_than(quorum.shortest) & whole
 
-    step = together([one.step for one in verdicts])
     return Verdict(
-        together([one.lower for one in verdicts]).longer_than(quorum.shortest),
-        step.longer_than(quorum.shortest),
-        together([one.upper for one in verdicts]).longer_than(quorum.shortest),
+        together([one.lower for one in verdicts]),
+        together([one.step for one in verdicts]),
+        together([one.upper for one in verdicts]),
         whole - known,
     )
 

@@ -279,10 +279,16 @@ class UptimeTerms:
 
 def _agrees(model: Model, target: Fraction) -> None:
     """Tiers that credit above the target, or nothing just below it, don't say what the target says."""
-    tiers = model if isinstance(model, Tiers) else None
-    if tiers is not None and tiers.credit(target) != 0:
+    if not isinstance(model, Tiers):
+        return
+    if model.credit(target) != 0:
         raise TermsError(
             f"at the target of {show_percent(target)} the tiers credit something: the promise was kept there"
+        )
+    below = next(tier for tier in model.tiers if tier.least < target <= tier.below)
+    if not below.credit:
+        raise TermsError(
+            f"just below the target of {show_percent(target)} the tiers credit nothing: the promise was broken there"
         )
 
 

@@ -143,3 +143,12 @@ def _by_day(spans: Spans) -> dict[str, float]:
             found[day.isoformat()] += (until - start) / 60_000_000
             start = until
     return found
+
+
+def test_an_outage_over_the_end_of_a_period_is_as_long_as_it_was() -> None:
+    """Down from 50 to 70, judged in two halves of ten: each half is of an outage that lasted twenty."""
+    at = np.arange(0, 120, 10)
+    probe = Samples.of(at, (at < 50) | (at >= 70))
+    for shortest, halves in ((15, [10, 10]), (20, [0, 0])):
+        quorum = Quorum(ttl=1000, shortest=shortest)
+        assert [judge([probe], quorum, *part).step.total for part in ((0, 60), (60, 120))] == halves
