@@ -79,18 +79,20 @@ def term_on(start: date, renewal: Renewal, day: date) -> Term | None:
 
 
 def ends_by_notice(start: date, renewal: Renewal, given: date) -> date | None:
-    """When a contract ends by a notice that was received on `given`: its term's end, or the next one's if too late.
+    """When a contract ends by a notice that was received on `given`: with the first term that it is in time for.
 
     >>> ends_by_notice(date(2025, 1, 1), Renewal(12, 30, Renews.TERM), date(2025, 12, 15))
     datetime.date(2027, 1, 1)
+    >>> ends_by_notice(date(2025, 1, 1), Renewal(12, 90, Renews.MONTHLY), date(2025, 12, 15))
+    datetime.date(2026, 4, 1)
     """
     term = term_on(start, renewal, given)
-    if term is None:
-        return None
-    if given <= term.notice_by:
-        return term.end
-    following = term_on(start, renewal, term.end)
-    return term.end if following is None else following.end
+    while term is not None and given > term.notice_by:
+        following = term_on(start, renewal, term.end)
+        if following is None:
+            break
+        term = following
+    return None if term is None else term.end
 
 
 @dataclass(frozen=True, slots=True)

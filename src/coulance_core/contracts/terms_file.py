@@ -196,8 +196,8 @@ def _card(t: Table) -> CardProduct | None:
     key, seconds, price, months = t.text("key"), _time(t, "hours", None), t.money("price"), t.whole("months", None)
     if price is None:
         t.fault("price", "is missing")
-    if seconds is None:
-        t.fault("hours", "is missing")
+    if not seconds:
+        t.fault("hours", "is missing" if seconds is None else "a card has some hours")
     if months is not None and not 1 <= months <= 120:
         t.fault("months", f"{months}: expected 1 to 120 months, or none for a card that stays valid")
     t.close()

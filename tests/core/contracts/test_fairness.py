@@ -209,9 +209,12 @@ def test_terms(start: str, months: int, renews: Renews, day: str, begins: str, e
     assert (term.start.isoformat(), term.end.isoformat()) == (begins, ends)
 
 
-@given(st.dates(date(2024, 1, 1), date(2027, 1, 1)), st.integers(1, 24), st.sampled_from(Renews), st.integers(0, 1500))
-def test_terms_follow_each_other_without_gap(start: date, months: int, renews: Renews, after: int) -> None:
-    renewal = Renewal(months, 30, renews)
+@given(
+    st.dates(date(2024, 1, 1), date(2027, 1, 1)), st.integers(1, 24), st.sampled_from(Renews), st.integers(0, 1500),
+    st.sampled_from([0, 30, 90]),
+)  # fmt: skip
+def test_terms_follow_each_other_without_gap(start: date, months: int, renews: Renews, after: int, notice: int) -> None:
+    renewal = Renewal(months, notice, renews)
     day = start + timedelta(days=after)
     term = term_on(start, renewal, day)
     if renews is Renews.ENDS and day >= months_later(start, months):
@@ -225,6 +228,10 @@ def test_terms_follow_each_other_without_gap(start: date, months: int, renews: R
     assert end is not None
     assert end >= term.end
     assert (end == term.end) == (day <= term.notice_by or renews is Renews.ENDS)
+    if renews is not Renews.ENDS:
+        last = term_on(start, renewal, end - timedelta(days=1))
+        assert last is not None
+        assert (last.end, day <= last.notice_by) == (end, True)  # never with less notice than was agreed
 
 
 def test_before_it_began_and_where_it_can_not_end() -> None:

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from coulance_core.catalog.faults import TermsError
 from coulance_core.contracts.hours import (
     CardState,
     Draw,
@@ -35,6 +36,7 @@ from coulance_core.contracts.terms import (
     Work,
     WorkTerms,
 )
+from coulance_core.contracts.terms_file import parse_terms
 from coulance_core.kernel import Money, Period
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
@@ -265,3 +267,9 @@ def test_what_can_not_be(make: object) -> None:
 def test_nearest_rounds_a_half_up() -> None:
     nearest = Rounding(15 * MINUTE, Up.NEAREST, least=10 * MINUTE)
     assert [nearest.count(m * MINUTE) // MINUTE for m in (0, 1, 7, 8, 22, 23)] == [0, 10, 10, 15, 15, 30]
+
+
+def test_a_card_without_hours_is_told_and_not_left_out() -> None:
+    cards = [{"key": key, "hours": hours, "price": "90.00 EUR"} for key, hours in (("0h", "0 h"), ("1h", "1 h"))]
+    with pytest.raises(TermsError, match="some hours"):
+        parse_terms({"name": "strips", "from": "2026-01-01", "kind": "card", "card": cards})
