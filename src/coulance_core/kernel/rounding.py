@@ -10,6 +10,9 @@ from fractions import Fraction
 from functools import lru_cache
 
 
+_MOST_DIGITS = 1000
+
+
 class Rounding(StrEnum):
     """How an exact number becomes a whole number of the smallest unit. Halves and directions, for either sign."""
 
@@ -30,15 +33,31 @@ class Rounding(StrEnum):
 def exact(value: int | str | Decimal | Fraction) -> Fraction:
     """The number as a `Fraction`, without loss. A float or a bool raises `TypeError`, not-a-number `ValueError`.
 
+    So does a number of more than a thousand digits: one typed as `1e999999999` is short to write and endless to keep.
+
     >>> exact("0.1") + exact("0.2") == exact("0.3")
     True
     """
     if isinstance(value, bool) or not isinstance(value, int | str | Decimal | Fraction):
         raise TypeError(f"an exact number is needed (int, str, Decimal or Fraction), not {type(value).__name__}")
     try:
+        if _is_endless(value):
+            raise ValueError("too many digits")
         return Fraction(value)
     except (OverflowError, ValueError) as error:
-        raise ValueError(f"not a number: {value!r}") from error
+        raise ValueError(f"not a number: {str(value)[:60]!r}") from error
+
+
+def _is_endless(value: int | str | Decimal | Fraction) -> bool:
+    """Whether its power of ten alone makes it too long to keep."""
+    if isinstance(value, Decimal):
+        return value.is_finite() and (
+            abs(value.adjusted()) > _MOST_DIGITS or -int(value.as_tuple().exponent) > _MOST_DIGITS
+        )
+    if isinstance(value, str):
+        _, e, power = value.lower().partition("e")
+        return bool(e) and abs(int(power)) > _MOST_DIGITS
+    return False
 
 
 def round_to(value: Fraction | int, digits: int = 0, rule: Rounding = Rounding.HALF_UP) -> Fraction:

@@ -35,10 +35,18 @@ def test_a_float_is_never_an_exact_number(value: object) -> None:
         exact(value)  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("value", ["", "abc", "1,5", Decimal("NaN"), Decimal("Infinity")])
+ENDLESS = ["1e999999999", "1E-999999999", "1e99999999999999999999", Decimal("1e999999"), Decimal("-1e-999999")]
+
+
+@pytest.mark.parametrize("value", ["", "abc", "1,5", "e", Decimal("NaN"), Decimal("Infinity"), *ENDLESS])
 def test_what_is_no_number_is_refused(value: object) -> None:
     with pytest.raises(ValueError, match="not a number"):
         exact(value)  # type: ignore[arg-type]
+
+
+def test_a_power_of_ten_that_can_be_kept_is_a_number() -> None:
+    assert exact("1.5e3") == exact(Decimal("1.5e3")) == 1500
+    assert exact("1e-1000") == exact(Decimal("1e-1000"))
 
 
 def test_mixing_currencies_raises_everywhere() -> None:
