@@ -21,7 +21,8 @@ from coulance_core.notices import Choice, MessageKind, Person, choose
 
 @dataclass(frozen=True, slots=True)
 class Letter:
-    """What it says, in the language it is in already. `box` stands out; `rows` is a table; `link` is a button."""
+    """What it says, in the language it is in already. `box` stands out; `rows` is a table; `link` is a button;
+    `picture` is drawn in plain text and in HTML, which is taken as it is."""
 
     subject: str
     name: str
@@ -32,6 +33,7 @@ class Letter:
     button: str = ""
     link: str = ""
     care: str = ""
+    picture: tuple[str, str] = ("", "")
 
 
 def written(letter: Letter, *, language: str) -> Written:
@@ -85,6 +87,7 @@ def _text(letter: Letter) -> str:
     if letter.rows:
         wide = max(len(label) for label, _amount in letter.rows)
         parts.append("\n".join(f"  {label.ljust(wide)}  {amount}" for label, amount in letter.rows))
+    parts.append(letter.picture[0])
     parts += letter.after
     if letter.link:
         parts.append(f"{letter.button}:\n{letter.link}")
@@ -115,6 +118,7 @@ def _html(letter: Letter, language: str) -> str:
         box=box,
         body=paragraphs(letter.paragraphs),
         rows=f'<table class="rows" role="presentation">{rows}</table>' if rows else "",
+        picture=letter.picture[1],
         after=paragraphs(letter.after),
         button=button,
         care=f'<p class="dim">{escape(letter.care)}</p>' if letter.care else "",
@@ -146,6 +150,7 @@ _PAGE = """<!doctype html>
 {box}
 {body}
 {rows}
+{picture}
 {after}
 {button}
 {care}
