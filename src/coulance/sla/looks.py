@@ -9,7 +9,7 @@ import hashlib
 import struct
 import zlib
 from collections import defaultdict
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from itertools import pairwise
@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from coulance.platform import alarms
 from coulance.sla.errors import UnableToFindCheckError, UnableToTakeLooksError
-from coulance.sla.models import Agent, Batch, Check
+from coulance.sla.models import Agent, Batch, Check, Distrust
 from coulance_core.sla.evidence import Samples, aligned
 from coulance_core.sla.intervals import Spans, instant, micros
 
@@ -104,16 +104,21 @@ def take(*, agent: str, looks: Sequence[Sequence[Any]], sent_at: int, lost: int,
             raise UnableToFindCheckError("this token is no agent's; make one with: coulance sla agent add NAME")
         if looks:
             _skew(row.name, sent_at - now, at)
+            if abs(sent_at - now) > SKEWED:
+                # Its clock is known to be off by that much, so its looks are too, those that waited as well.
+                seen = seen + (now - sent_at)
         before = Spans.of((low, high) for low, high in row.taken)
         fresh = ~before.covers(seq)
         _, first = np.unique(seq, return_index=True)
         once = np.zeros(seq.size, bool)
         once[first] = True
         fresh &= once
-        known = np.isin(check, np.fromiter(_known(check[fresh]), np.int64))
+        asked = {c.pk: c for c in _known(check[fresh]) if c.kind != "outside" and _is_asked(c, row.name)}
+        known = np.isin(check, np.fromiter(asked, np.int64, len(asked)))
         keep = fresh & known
         seen = aligned(seen, np.full(seen.size, now), TOLERANCE)
         if keep.any():
+            _too_many(row.name, asked, check[keep], seen[keep], at)
             _store(row, check[keep], seen[keep], up[keep], at, salt=seq[keep].tobytes())
         taken = before | Spans.union_of(seq, seq + 1)
         Agent.objects.filter(pk=row.pk).update(taken=taken.pairs(), last_at=at, lost=max(lost, row.lost))
@@ -145,8 +150,28 @@ def _skew(name: str, ahead: int, at: datetime) -> None:
         alarms.clear_alarm(key=key, at=at)
 
 
-def _known(checks: Int64s) -> set[int]:
-    return set(Check.objects.filter(pk__in=np.unique(checks).tolist()).values_list("pk", flat=True))
+def _known(checks: Int64s) -> list[Check]:
+    return list(Check.objects.filter(pk__in=np.unique(checks).tolist()))
+
+
+def _is_asked(check: Check, agent: str) -> bool:
+    """Whether an agent was to look: what others are asked it has no say in, whoever holds its token."""
+    return check.kind != "requests" and (not check.vantages or agent in check.vantages)
+
+
+def _too_many(name: str, asked: Mapping[int, Check], check: Int64s, seen: Int64s, at: datetime) -> None:
+    """An agent looks as often as it is asked; one that saw much more was perhaps not alone in using its token."""
+    for number in np.unique(check).tolist():
+        own = np.sort(seen[check == number])
+        every = asked[number].every_s * 1_000_000
+        if own.size > 10 and own.size > 3 * ((int(own[-1]) - int(own[0])) // every + 1):
+            alarms.raise_alarm(
+                key=f"probe-many/{name}",
+                severity="critical",
+                what=f"probe {name} handed over {own.size} looks of check {number}, three times what it "
+                f"is asked. Was its token taken? coulance sla agent remove {name}, and: coulance sla agent distrust",
+                at=at,
+            )
 
 
 def take_outside(*, source: str, looks: Sequence[Look], at: datetime, actor: str) -> Taken:
@@ -167,7 +192,7 @@ def take_outside(*, source: str, looks: Sequence[Look], at: datetime, actor: str
         row, _ = Agent.objects.get_or_create(
             name=source, defaults={"source": source.partition(":")[0][:20], "made_at": at, "made_by": actor}
         )
-        known = np.isin(check, np.fromiter(_known(check), np.int64))
+        known = np.isin(check, np.fromiter((c.pk for c in _known(check) if c.kind == "outside"), np.int64))
         stored = bool(known.any()) and _store(row, check[known], seen[known], up[known], at, salt=b"")
         Agent.objects.filter(pk=row.pk).update(last_at=at)
     count = int(known.sum())
@@ -248,6 +273,7 @@ def streams(*, checks: Collection[int], start: datetime, end: datetime, holding:
     """
     if not checks:
         return []
+    away = distrusted()
     low, high = start - timedelta(hours=1), end + timedelta(hours=1)
     found: dict[tuple[int, int], list[tuple[Int64s, Flags]]] = defaultdict(list)
     with connection.cursor() as cursor:
@@ -273,5 +299,15 @@ def streams(*, checks: Collection[int], start: datetime, end: datetime, holding:
     for (check, agent), parts in sorted(found.items()):
         one = Samples.of(np.concatenate([p[0] for p in parts]), np.concatenate([p[1] for p in parts]))
         some = one.at < micros(high) if check in holding else (one.at >= micros(low)) & (one.at < micros(high))
+        if agent in away:
+            some = some & ~away[agent].covers(one.at)
         out.append(Stream(check, agent, one.at[some], one.up[some]))
     return out
+
+
+def distrusted() -> dict[int, Spans]:
+    """When what agents said doesn't count."""
+    found: dict[int, list[tuple[int, int]]] = defaultdict(list)
+    for agent, since, until in Distrust.objects.values_list("agent_id", "since", "until"):
+        found[agent].append((micros(since), micros(until) if until else 2**62))
+    return {agent: Spans.of(pairs) for agent, pairs in found.items()}

@@ -11,7 +11,7 @@ from django.db.models import F, Q
 
 from coulance_core.sla.paying import Pays
 
-KINDS = ("http", "tcp", "icmp", "dns", "tls", "outside")
+KINDS = ("http", "tcp", "icmp", "dns", "tls", "outside", "requests")
 SAYS = ("outage", "maintenance", "exclusion", "up", "retracted")
 
 
@@ -37,7 +37,8 @@ class Agent(models.Model):
 
 class Check(models.Model):
     """What is looked at of a service. `vantages` names agents; empty: every probe agent. `holds`: its source tells of
-    changes only, so that what it said stays true until it says otherwise."""
+    changes only, so that what it said stays true until it says otherwise. Of `requests` its source counts requests and
+    errors, in slots of `every_s`."""
 
     service = models.ForeignKey("services.Service", on_delete=models.PROTECT, related_name="+")
     kind = models.CharField(max_length=10)
@@ -93,6 +94,41 @@ class Track(models.Model):
         db_table = "sla_track"
         constraints: ClassVar = [
             models.UniqueConstraint(fields=["check_no", "day", "agent"], name="sla_track_once"),
+        ]
+
+
+class Rate(models.Model):
+    """Requests and errors that one source counted of one check on one day (UTC), a slot each: columns of beginning,
+    requests, errors."""
+
+    check_no = models.ForeignKey(Check, on_delete=models.PROTECT, related_name="+", db_index=False)
+    agent = models.ForeignKey(Agent, on_delete=models.PROTECT, related_name="+", db_index=False)
+    day = models.DateField()
+    rows = models.PositiveIntegerField()
+    body = models.BinaryField()
+
+    class Meta:
+        db_table = "sla_rate"
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["check_no", "day", "agent"], name="sla_rate_once"),
+        ]
+
+
+class Distrust(models.Model):
+    """What an agent or source said from `since` up to `until` (None: for good) doesn't count: its token was taken."""
+
+    agent = models.ForeignKey(Agent, on_delete=models.PROTECT, related_name="+")
+    since = models.DateTimeField()
+    until = models.DateTimeField(null=True)
+    reason = models.TextField()
+    at = models.DateTimeField()
+    by = models.CharField(max_length=100)
+
+    class Meta:
+        db_table = "sla_distrust"
+        constraints: ClassVar = [
+            models.CheckConstraint(condition=Q(until__isnull=True) | Q(until__gt=F("since")), name="sla_distrust_ends"),
+            models.CheckConstraint(condition=~Q(reason="") & ~Q(by=""), name="sla_distrust_says_why"),
         ]
 
 
@@ -173,10 +209,13 @@ class Decision(models.Model):
 
 
 class Agreement(models.Model):
-    """Which terms a service has from a day on, in place of its plan's; empty: none. The newest of a day counts."""
+    """Which terms a service has from a day on, in place of its plan's; empty: none. The newest of a day counts.
+
+    `made_of`: an application of several services, as core writes a composite; they are judged together."""
 
     service = models.ForeignKey("services.Service", on_delete=models.PROTECT, related_name="+")
     terms = models.CharField(max_length=80, blank=True)
+    made_of = models.CharField(max_length=500, blank=True, default="", db_default="")
     valid_from = models.DateField()
     reason = models.TextField()
     at = models.DateTimeField()
@@ -217,7 +256,8 @@ class Preference(models.Model):
 
 class Measure(models.Model):
     """What a service's period came to, as measured from all evidence known at `at`; a later one that differs is a next
-    `no`. `terms` are those that judged it, whole: they judge every later one of that period too."""
+    `no`. `terms` are those that judged it, whole: they judge every later one of that period too. `so_far`: the period
+    wasn't over, or its evidence not settled; what it owes is owed, and more may come."""
 
     service = models.ForeignKey("services.Service", on_delete=models.PROTECT, related_name="+", db_index=False)
     account = models.ForeignKey("customers.Account", on_delete=models.PROTECT, related_name="+")
@@ -235,6 +275,7 @@ class Measure(models.Model):
     amount = models.BigIntegerField()
     currency = models.CharField(max_length=3)
     explanation = models.JSONField()
+    so_far = models.BooleanField(default=False, db_default=False)
     at = models.DateTimeField()
 
     class Meta:
@@ -278,4 +319,24 @@ class Payout(models.Model):
             models.CheckConstraint(
                 condition=Q(amount__gt=0, way__in=[w.value for w in Pays]) & ~Q(number=""), name="sla_payout_amount"
             ),
+        ]
+
+
+class Claimed(models.Model):
+    """That a credit was claimed of a supplier for a month, or won't be (amount zero), and where that is shown."""
+
+    supplier = models.CharField(max_length=200)
+    terms = models.CharField(max_length=100)
+    period_name = models.CharField(max_length=7)
+    amount = models.BigIntegerField()
+    currency = models.CharField(max_length=3)
+    reference = models.CharField(max_length=500)
+    at = models.DateTimeField()
+    by = models.CharField(max_length=100)
+
+    class Meta:
+        db_table = "sla_claimed"
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["supplier", "terms", "period_name"], name="sla_claimed_once"),
+            models.CheckConstraint(condition=Q(amount__gte=0) & ~Q(reference=""), name="sla_claimed_says_where"),
         ]

@@ -19,9 +19,11 @@ from coulance.sla.models import (
     Agent,
     Agreement,
     Check,
+    Claimed,
     Counter,
     Credit,
     Decision,
+    Distrust,
     Entry,
     Measure,
     Payout,
@@ -33,6 +35,8 @@ from coulance_core.kernel import Money, require_aware
 from coulance_core.sla.paying import Pays
 
 PROBED = ("http", "tcp", "icmp", "dns", "tls")
+WRONGFUL = "wrongful"
+"""The kind of an outage that counts though we had paused the service."""
 
 
 def add_agent(*, name: str, actor: str, at: datetime) -> str:
@@ -75,17 +79,23 @@ def add_check(
     holds: bool = False,
     since: datetime | None = None,
 ) -> CheckRow:
-    """Have something of a service looked at: by probe agents, or (`outside`) by a source that sends what it sees.
+    """Have something of a service looked at: by probe agents, or by a source that sends what it sees (`outside`), or
+    counts in slots of `every_s` (`requests`).
 
     From `since` on (default: now) silence is unknown time. Raises `SlaError`.
     """
-    if kind not in (*PROBED, "outside"):
-        raise SlaError(f"{kind!r} is no kind of check: expected {', '.join(PROBED)} or outside")
+    if kind not in (*PROBED, "outside", "requests"):
+        raise SlaError(f"{kind!r} is no kind of check: expected {', '.join(PROBED)}, outside or requests")
     if not target.strip():
         raise SlaError("say what is looked at: an address, host:port, or the name a source has for it")
     if not 1 <= every_s <= 86_400 or not 1 <= timeout_s <= every_s:
         raise SlaError("looks are 1 second to a day apart, and time out before the next")
+    if kind == "requests" and (86_400 % every_s or every_s < 60):
+        raise SlaError(f"slots of {every_s} s don't fill a day: expected a minute or more, such as 300")
     with transaction.atomic():
+        other = Check.objects.filter(service_id=service, kind="requests", until__isnull=True).exclude(every_s=every_s)
+        if kind == "requests" and other.exists():
+            raise SlaError("its other requests are counted in slots of another length: they couldn't be added up")
         missing = set(vantages) - set(Agent.objects.filter(name__in=list(vantages)).values_list("name", flat=True))
         if missing:
             raise UnableToFindCheckError(f"there is no agent {min(missing)!r}; see: coulance sla agent list")
@@ -109,6 +119,31 @@ def add_check(
             detail={"kind": kind, "target": target},
         )
     return queries.check_row(row)
+
+
+def distrust(*, agent: str, since: datetime, until: datetime | None, reason: str, actor: str, at: datetime) -> None:
+    """Let what an agent or source said from `since` up to `until` (None: for good) not count: its token was taken, its
+    clock was wrong for a day. What it said stays readable; that time is unknown where nobody else saw it.
+
+    Raises `UnableToSayError`, `UnableToFindCheckError`.
+    """
+    if not reason.strip():
+        raise UnableToSayError("say why it isn't trusted: it changes what is credited, and stays in the record")
+    if until is not None and until <= since:
+        raise UnableToSayError(f"it ends at {until.isoformat()}, which is not after {since.isoformat()}")
+    with transaction.atomic():
+        row = Agent.objects.filter(name=agent).first()
+        if row is None:
+            raise UnableToFindCheckError(f"there is no agent or source {agent!r}; see: coulance sla agent list")
+        Distrust.objects.create(agent=row, since=since, until=until, reason=reason.strip(), at=at, by=actor)
+        audit.record(
+            actor=actor,
+            act="sla.distrusted",
+            subject=f"agent:{agent}",
+            at=at,
+            reason=reason.strip(),
+            detail={"since": since.isoformat(), "until": until.isoformat() if until else None},
+        )
 
 
 def end_check(*, check: int, actor: str, at: datetime) -> None:
@@ -138,7 +173,8 @@ def say(
     """Enter what is known of a service's time besides samples: an outage, maintenance, an exclusion, that it was up.
 
     Maintenance counts as announced from `announced_at`, which can't be before this entry: nobody announces in
-    hindsight. Raises `UnableToSayError`.
+    hindsight. An outage of the kind `WRONGFUL` is one that we caused by a restriction that was wrong: it counts though
+    the service was paused. Raises `UnableToSayError`.
     """
     if says not in ("outage", "maintenance", "exclusion", "up"):
         raise UnableToSayError(f"{says!r}: expected outage, maintenance, exclusion or up")
@@ -265,6 +301,7 @@ def decide(*, counter: int, accepted: bool, reason: str, actor: str, at: datetim
                 reason=f"case {counter}: {reason.strip()}",
                 reported_at=row.at,
                 evidence=f"case {counter}, by {row.by}",
+                kind=WRONGFUL,  # what we grant a customer is down, whatever we had paused meanwhile
                 actor=actor,
                 at=at,
             )
@@ -279,13 +316,24 @@ def decide(*, counter: int, accepted: bool, reason: str, actor: str, at: datetim
         audit.record(actor=actor, act="sla.decided", subject=f"sla-case:{counter}", at=at, reason=reason.strip())
 
 
-def agree(*, service: int, terms: str, valid_from: date, reason: str, actor: str, at: datetime) -> None:
-    """Give a service terms of its own from a day on, in place of its plan's; empty: no promise of uptime."""
+def agree(
+    *, service: int, terms: str, valid_from: date, reason: str, actor: str, at: datetime, made_of: str = ""
+) -> None:
+    """Give a service terms of its own from a day on, in place of its plan's; empty: no promise of uptime.
+
+    `made_of`: they are for an application of several services, as core writes a composite, which the flow has judged.
+    """
     if not reason.strip():
         raise UnableToSayError("say why these terms are agreed")
     with transaction.atomic():
         Agreement.objects.create(
-            service_id=service, terms=terms, valid_from=valid_from, reason=reason.strip(), at=at, by=actor
+            service_id=service,
+            terms=terms,
+            made_of=made_of,
+            valid_from=valid_from,
+            reason=reason.strip(),
+            at=at,
+            by=actor,
         )
         audit.record(
             actor=actor,
@@ -293,7 +341,7 @@ def agree(*, service: int, terms: str, valid_from: date, reason: str, actor: str
             subject=f"service:{service}",
             at=at,
             reason=reason,
-            detail={"terms": terms, "from": valid_from.isoformat()},
+            detail={"terms": terms, "from": valid_from.isoformat()} | ({"made_of": made_of} if made_of else {}),
         )
 
 
@@ -338,6 +386,7 @@ class NewMeasure:
     fee: Money
     amount: Money
     explanation: Mapping[str, Any]
+    so_far: bool = False
 
 
 def lock_service(*, service: int) -> None:
@@ -377,6 +426,7 @@ def record_measure(*, new: NewMeasure, at: datetime, actor: str) -> tuple[Measur
         amount=new.amount.minor,
         currency=new.amount.currency,
         explanation=dict(new.explanation),
+        so_far=new.so_far,
         at=at,
     )
     credit = None
@@ -394,7 +444,8 @@ def record_measure(*, new: NewMeasure, at: datetime, actor: str) -> tuple[Measur
 
 
 def _same(before: Measure, new: NewMeasure) -> bool:
-    return (before.amount, before.downtime, before.unknown, before.outages) == (
+    return (before.so_far, before.amount, before.downtime, before.unknown, before.outages) == (
+        new.so_far,
         new.amount.minor,
         new.downtime,
         new.unknown,
@@ -416,3 +467,37 @@ def lock_unpaid(*, account: int) -> list[CreditRow]:
             [account],
         )
     return queries.given(account=account, unpaid=True)
+
+
+def note_claim(
+    *, supplier: str, terms: str, period_name: str, amount: Money, reference: str, actor: str, at: datetime
+) -> None:
+    """Note that a credit was claimed of a supplier for a month (of nothing: that it won't be), and where that is shown.
+
+    Raises `UnableToSayError`: without a reference, or when it was noted already.
+    """
+    if not reference.strip():
+        raise UnableToSayError("say where the claim is: their ticket's number, or why none is made")
+    with transaction.atomic():
+        row, made = Claimed.objects.get_or_create(
+            supplier=supplier,
+            terms=terms,
+            period_name=period_name,
+            defaults={
+                "amount": amount.minor,
+                "currency": amount.currency,
+                "reference": reference.strip()[:500],
+                "at": at,
+                "by": actor,
+            },
+        )
+        if not made:
+            raise UnableToSayError(f"it is noted already: {row.reference}, by {row.by}")
+        audit.record(
+            actor=actor,
+            act="sla.claimed",
+            subject=f"supplier:{supplier}",
+            at=at,
+            reason=reference.strip(),
+            detail={"period": period_name, "amount": str(amount)},
+        )

@@ -12,7 +12,9 @@ from coulance.sla.models import (
     Agent,
     Agreement,
     Check,
+    Claimed,
     Credit,
+    Distrust,
     Entry,
     Measure,
     Preference,
@@ -108,6 +110,7 @@ class MeasureRow:
     amount: Money
     explanation: Explanation
     at: datetime
+    so_far: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,7 +173,8 @@ def checks(
     if live:
         rows = rows.filter(until__isnull=True)
     if outside is not None:
-        rows = rows.filter(kind="outside") if outside else rows.exclude(kind="outside")
+        fed = ["outside", "requests"]
+        rows = rows.filter(kind__in=fed) if outside else rows.exclude(kind__in=fed)
     return [check_row(row) for row in rows]
 
 
@@ -179,9 +183,9 @@ def checks_for(agent: str) -> list[CheckRow]:
     return [row for row in checks(outside=False) if not row.vantages or agent in row.vantages]
 
 
-def outside_check(target: str) -> CheckRow | None:
-    """The check that an outside source knows by that name."""
-    row = Check.objects.filter(kind="outside", target=target, until__isnull=True).order_by("pk").first()
+def outside_check(target: str, *, kind: str = "outside") -> CheckRow | None:
+    """The check that an outside source knows by that name; of kind `requests` for one that counts."""
+    row = Check.objects.filter(kind=kind, target=target, until__isnull=True).order_by("pk").first()
     return check_row(row) if row else None
 
 
@@ -211,6 +215,7 @@ def entries(
     start: datetime | None = None,
     end: datetime | None = None,
     says: str | None = None,
+    entered_since: datetime | None = None,
     most: int = 10_000,
 ) -> list[EntryRow]:
     """Entries that stand (not taken back, not said over again), that touch [start, end), oldest first."""
@@ -225,6 +230,8 @@ def entries(
         rows = rows.filter(since__lt=end)
     if start is not None:
         rows = rows.filter(Q(until__isnull=True) | Q(until__gt=start))
+    if entered_since is not None:
+        rows = rows.filter(at__gte=entered_since)
     return [entry_row(row) for row in rows[:most]]
 
 
@@ -240,10 +247,48 @@ def cases(*, account: int | None = None, waiting: bool = False, most: int = 500)
         return [CaseRow(*row) for row in cursor.fetchall()]
 
 
-def agreements(services: Collection[int], on: date) -> dict[int, str]:
-    """The terms that services have of their own on a day, by service; empty: agreed to have none."""
+def agreements(services: Collection[int], on: date) -> dict[int, tuple[str, str]]:
+    """The terms that services have of their own on a day, by service, and what the application is made of that they are
+    for; no terms: agreed to have none."""
     rows = Agreement.objects.filter(service_id__in=list(services), valid_from__lte=on).order_by("valid_from", "pk")
-    return dict(rows.values_list("service_id", "terms"))
+    return {service: (terms, made_of) for service, terms, made_of in rows.values_list("service_id", "terms", "made_of")}
+
+
+def applications(on: date) -> dict[int, str]:
+    """What each application is made of on a day, by the service that its agreement stands with."""
+    with_one = Agreement.objects.exclude(made_of="").values_list("service_id", flat=True).distinct()
+    return {service: made_of for service, (terms, made_of) in agreements(with_one, on).items() if terms and made_of}
+
+
+@dataclass(frozen=True, slots=True)
+class DistrustRow:
+    """What of an agent or source doesn't count, and why."""
+
+    agent_id: int
+    agent: str
+    since: datetime
+    until: datetime | None
+    reason: str
+    at: datetime
+    by: str
+
+
+def distrusted(*, start: datetime | None = None, end: datetime | None = None) -> list[DistrustRow]:
+    """What doesn't count that touches [start, end), oldest first."""
+    rows = Distrust.objects.order_by("pk")
+    if end is not None:
+        rows = rows.filter(since__lt=end)
+    if start is not None:
+        rows = rows.filter(Q(until__isnull=True) | Q(until__gt=start))
+    return [
+        DistrustRow(*row) for row in rows.values_list("agent_id", "agent__name", "since", "until", "reason", "at", "by")
+    ]
+
+
+def claimed(supplier: str, terms: str, period_name: str) -> tuple[Money, str, datetime] | None:
+    """What was claimed of a supplier for a month, with its reference and when; None: nothing yet."""
+    row = Claimed.objects.filter(supplier=supplier, terms=terms, period_name=period_name).first()
+    return (Money(row.amount, row.currency), row.reference, row.at) if row else None
 
 
 def shown() -> list[tuple[int, str, str]]:
@@ -277,6 +322,7 @@ def measure_row(row: Measure) -> MeasureRow:
         Money(row.amount, row.currency),
         Explanation.from_json(row.explanation),
         row.at,
+        row.so_far,
     )
 
 
@@ -365,10 +411,27 @@ def credited_since(service: int, start: str, before: str) -> int:
         return found
 
 
-def first_measure(service: int, period_name: str) -> MeasureRow | None:
-    """The first measure of a service's period: its terms judge every later one."""
-    row = Measure.objects.filter(service_id=service, period_name=period_name, no=1).first()
+def pinned_fee(service: int, period_name: str) -> Money | None:
+    """The fee that judges a service's period: that of its first measure as a whole; None where it had none yet."""
+    rows = Measure.objects.filter(service_id=service, period_name=period_name, so_far=False, fee__gt=0).order_by("no")
+    row = rows.values_list("fee", "currency").first()
+    return Money(*row) if row else None
+
+
+def newest_measure(service: int, period_name: str) -> MeasureRow | None:
+    """What a service's period came to by what is known of it."""
+    row = Measure.objects.filter(service_id=service, period_name=period_name).order_by("-no").first()
     return measure_row(row) if row else None
+
+
+def judged_whole(period_name: str) -> set[int]:
+    """Services whose period of that name was judged whole."""
+    return set(Measure.objects.filter(period_name=period_name, so_far=False).values_list("service_id", flat=True))
+
+
+def credited_of(service: int, period_name: str) -> int:
+    """What was credited of a service's period, in minor units."""
+    return sum(row.amount.minor for row in given(services=[service], period_name=period_name))
 
 
 def services_watched() -> set[int]:

@@ -7,10 +7,10 @@ by the next run.
 
 import logging
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
 from django.db import InterfaceError, OperationalError, transaction
@@ -19,13 +19,12 @@ from coulance.catalog import queries as catalog
 from coulance.customers import queries as customers
 from coulance.customers.queries import AccountRow
 from coulance.flows import payments as money
-from coulance.flows.promises import measuring, telling, terms, wording
+from coulance.flows.promises import fees, measuring, telling, terms, wording
 from coulance.flows.promises.measuring import Measured
 from coulance.flows.promises.terms import Promised
 from coulance.invoicing import crediting as notes
 from coulance.invoicing import history
 from coulance.invoicing.errors import InvoicingError
-from coulance.invoicing.history import BaseLine
 from coulance.payments import operations as payments
 from coulance.payments import queries as paid
 from coulance.payments.errors import PaymentsError
@@ -38,7 +37,9 @@ from coulance.sla.queries import CreditRow, MeasureRow
 from coulance_core.invoicing import CreditRequest, CreditType
 from coulance_core.kernel import Money
 from coulance_core.kernel.period import add_months
+from coulance_core.sla.composite import read_composite
 from coulance_core.sla.paying import Pays
+from coulance_core.sla.terms import Charged
 from coulance_core.sla.terms_file import SlaTable
 
 log = logging.getLogger(__name__)
@@ -48,7 +49,8 @@ CHUNK = 100
 
 @dataclass
 class Report:
-    """What a run did: credits made (for how much), credit notes given, what waits, what failed."""
+    """What a run did: credits made (for how much), credit notes given, what waits, what failed; promises that were
+    broken where there is nothing that a credit could be part of."""
 
     measured: int = 0
     not_yet: int = 0
@@ -56,6 +58,17 @@ class Report:
     notes: list[str] = field(default_factory=list)
     carried: list[tuple[int, Money, str]] = field(default_factory=list)
     failed: list[tuple[str, str]] = field(default_factory=list)
+    nothing: list[tuple[str, str]] = field(default_factory=list)
+
+    def add(self, other: "Report") -> None:
+        """Count another run's in; what waits is what waits after the later one."""
+        self.measured += other.measured
+        self.not_yet += other.not_yet
+        self.credited += other.credited
+        self.notes += other.notes
+        self.failed += other.failed
+        self.nothing += other.nothing
+        self.carried = other.carried
 
 
 def credit_period(
@@ -76,8 +89,8 @@ def credit_period(
     days = timedelta(days=catalog.catalog().provider.settle_after_days)
     due = [one for one in with_terms if one.period.end + days <= at]
     report.not_yet = len(with_terms) - len(due)
-    for chunk in _chunks(due):
-        _credit_chunk(chunk, at, actor, report)
+    for chunk in chunks(due):
+        credit_chunk(chunk, at, actor, report)
     pay_out(accounts={one.account.id for one in due}, at=at, actor=actor, report=report)
     return report
 
@@ -88,50 +101,75 @@ def credit_again(*, at: datetime, actor: str, months: int = 3) -> Report:
     today = at.astimezone(zone).date()
     whole = Report()
     for back in range(months, 0, -1):
-        one = credit_period(
-            year=add_months(today.year, today.month, -back)[0],
-            month=add_months(today.year, today.month, -back)[1],
-            at=at,
-            actor=actor,
-        )
-        whole.measured += one.measured
-        whole.credited += one.credited
-        whole.notes += one.notes
-        whole.failed += one.failed
-        whole.carried = one.carried
+        year, month = add_months(today.year, today.month, -back)
+        whole.add(credit_period(year=year, month=month, at=at, actor=actor))
     return whole
 
 
-def _chunks(rows: Sequence[Promised]) -> Iterator[Sequence[Promised]]:
+def chunks(rows: Sequence[Promised]) -> Iterator[Sequence[Promised]]:
+    """Rows in parts whose evidence is read at once."""
     for start in range(0, len(rows), CHUNK):
         yield rows[start : start + CHUNK]
 
 
-def _credit_chunk(chunk: Sequence[Promised], at: datetime, actor: str, report: Report) -> None:
-    start, end = min(o.period.start for o in chunk), max(o.period.end for o in chunk)
-    known = measuring.gather([one.service.id for one in chunk], start, end)
+def credit_chunk(
+    chunk: Sequence[Promised], at: datetime, actor: str, report: Report, *, only_over: bool = False
+) -> None:
+    """Measure and credit these, a transaction each. `only_over`: what is over of periods that aren't."""
+    known = measuring.gather_for(chunk)
     for one in chunk:
-        key = f"sla-measure/{one.service.external_id}"
+        name = one.service.external_id
+        key = f"sla-measure/{name}"
         try:
             with transaction.atomic():
                 operations.lock_service(service=one.service.id)
-                pinned = sla.first_measure(one.service.id, one.period_name)
-                made = measuring.measured(one, known, at=at, fee=pinned.fee if pinned else None)
-                row, credit = operations.record_measure(new=_new(made), at=at, actor=actor)
-                if credit is not None:
-                    telling.tell_credit(made, row, credit, at=at, actor=actor)
-                    emit(event="sla.credited", data=_told(made, row, credit), at=at)
-                    report.credited.append((one.service.external_id, credit.amount))
+                _credit(one, known, at, actor, report, only_over=only_over)
+        except fees.UsageNotBilledError:
+            report.not_yet += 1
+            continue
         except (OperationalError, InterfaceError):
             raise
         except Exception as error:
-            log.exception("%s of %s can't be judged", one.service.external_id, one.period_name)
-            report.failed.append((one.service.external_id, str(error)))
-            what = f"{one.service.external_id}, {one.period_name}: what was promised can't be judged: {error}"
+            log.exception("%s of %s can't be judged", name, one.period_name)
+            report.failed.append((name, str(error)))
+            what = f"{name}, {one.period_name}: what was promised can't be judged: {error}"
             alarms.raise_alarm(key=key, severity="warning", what=what[:500], at=at)
             continue
         alarms.clear_alarm(key=key, at=at)
         report.measured += 1
+
+
+def _credit(
+    one: Promised, known: measuring.Evidence, at: datetime, actor: str, report: Report, *, only_over: bool
+) -> None:
+    before = sla.newest_measure(one.service.id, one.period_name)
+    if only_over and before is not None and not before.so_far:
+        return  # it was judged whole meanwhile
+    fee = sla.pinned_fee(one.service.id, one.period_name)
+    made = measuring.measured(one, known, at=at, fee=fee, only_over=only_over)
+    _say_when_nothing(one, made, at, report)
+    if only_over and made.credit.amount.minor <= sla.credited_of(one.service.id, one.period_name):
+        return  # nothing is owed above what was given: the period's end will write down what it came to
+    row, credit = operations.record_measure(new=_new(made), at=at, actor=actor)
+    if credit is not None:
+        telling.tell_credit(made, row, credit, before=before, at=at, actor=actor)
+        emit(event="sla.credited", data=_told(made, row, credit, before), at=at)
+        report.credited.append((one.service.external_id, credit.amount))
+
+
+def _say_when_nothing(one: Promised, made: Measured, at: datetime, report: Report) -> None:
+    """A promise that was broken is never silently worth nothing."""
+    key = f"sla-no-fee/{one.service.external_id}/{one.period_name}"
+    if made.credit.share and not made.fee.minor:
+        what = (
+            f"{one.service.external_id}, {one.period_name}: its promise ({one.promise.version}) was broken, and it has "
+            f"no {measuring.charged(one.promise)} that a credit could be part of. Let its terms say what credits are "
+            'parts of (charges = "usage" or "all"), agree a price, or give a credit by hand; then: coulance sla credit'
+        )
+        report.nothing.append((one.service.external_id, one.period_name))
+        alarms.raise_alarm(key=key, severity="warning", what=what, at=at)
+    else:
+        alarms.clear_alarm(key=key, at=at)
 
 
 def _new(made: Measured) -> operations.NewMeasure:
@@ -143,7 +181,7 @@ def _new(made: Measured) -> operations.NewMeasure:
         start=one.period.start,
         end=one.period.end,
         terms_version=one.promise.version,
-        terms=one.promise.said,
+        terms=one.said,
         downtime=made.credit.downtime.length,
         unknown=made.unknown,
         availability=str(made.credit.downtime.availability)[:40],
@@ -151,10 +189,11 @@ def _new(made: Measured) -> operations.NewMeasure:
         fee=made.fee,
         amount=made.credit.amount,
         explanation=made.credit.explanation.to_json(),
+        so_far=made.so_far,
     )
 
 
-def _told(made: Measured, row: MeasureRow, credit: CreditRow) -> dict[str, Any]:
+def _told(made: Measured, row: MeasureRow, credit: CreditRow, before: MeasureRow | None) -> dict[str, Any]:
     return {
         "account": made.of.account.external_id,
         "service": made.of.service.external_id,
@@ -162,7 +201,8 @@ def _told(made: Measured, row: MeasureRow, credit: CreditRow) -> dict[str, Any]:
         "amount": {"amount": credit.amount.decimal(), "currency": credit.amount.currency},
         "downtime_minutes": row.downtime // 60_000_000,
         "terms": row.terms_version,
-        "correction": row.no > 1,
+        "on": telling.occasion(row, before).value,
+        "correction": before is not None and not before.so_far,
     }
 
 
@@ -182,7 +222,7 @@ def pay_out(*, at: datetime, actor: str, accounts: Iterable[int] | None = None, 
     for owner in customers.accounts(waiting):
         try:
             _pay(owner, waiting[owner.id], known, at, actor, report)
-        except (InvoicingError, PaymentsError, ValueError) as error:
+        except (InvoicingError, PaymentsError, LookupError, ValueError) as error:
             report.failed.append((owner.external_id, str(error)))
             alarms.raise_alarm(
                 key=f"sla-pay/{owner.external_id}",
@@ -229,18 +269,17 @@ Part = tuple[CreditRow, int, Money]
 def _on_lines(rows: Sequence[CreditRow], zone: ZoneInfo) -> tuple[dict[str, list[Part]], Money]:
     """Which credit lowers which line of which invoice by how much, and what finds none: fees of its days first."""
     zero = Money(0, rows[0].amount.currency)
-    lines: dict[int, list[BaseLine]] = defaultdict(list)
-    for line in history.base_lines(services={row.service for row in rows}):
-        lines[line.service].append(line)
-    periods = {m.id: (m.start.astimezone(zone).date(), m.end.astimezone(zone).date()) for m in _measures(rows)}
+    measures = {m.id: m for m in _measures(rows)}
+    lines = _lines_of(rows, measures)
+    periods = {m.id: (m.start.astimezone(zone).date(), m.end.astimezone(zone).date()) for m in measures.values()}
     left: dict[tuple[str, int], Money] = {}
     out: dict[str, list[Part]] = defaultdict(list)
     rest = zero
     for row in rows:
         due = row.left
         period = periods[row.measure]
-        own = [one for one in lines[row.service] if _covers(one, *period)]
-        others = [one for one in lines[row.service] if not _covers(one, *period)]
+        own = [one for one in lines[row.measure] if _covers(one, *period)]
+        others = [one for one in lines[row.measure] if not _covers(one, *period)]
         for line in (*own, *others):
             if (line.invoice, line.line) not in left:
                 left |= {(line.invoice, one.no): one.left for one in notes.creditable_lines(line.invoice)}
@@ -255,11 +294,40 @@ def _on_lines(rows: Sequence[CreditRow], zone: ZoneInfo) -> tuple[dict[str, list
     return dict(out), rest
 
 
+class _Line(NamedTuple):
+    """An issued line that a credit may lower, and the days it charged."""
+
+    invoice: str
+    line: int
+    start: date
+    end: date
+
+
+def _lines_of(rows: Sequence[CreditRow], measures: Mapping[int, MeasureRow]) -> dict[int, list[_Line]]:
+    """The lines that each measure's credits are parts of: of its service, and of an application's other services."""
+    out: dict[int, list[_Line]] = {}
+    for number in dict.fromkeys(row.measure for row in rows):
+        measure = measures[number]
+        promise, made_of = terms.reread(measure.terms)
+        ids = {measure.service}
+        if made_of:
+            ids |= {services.service(name).id for name in read_composite(made_of).names()}
+        found: list[_Line] = []
+        if promise.terms.charges is not Charged.USAGE:
+            found += [_Line(one.invoice, one.line, one.start, one.end) for one in history.base_lines(services=ids)]
+        if promise.terms.charges is not Charged.BASE:
+            usage = history.usage_lines(accounts=[measure.account], start=measure.start, end=measure.end)
+            days = measure.start.date(), measure.end.date()
+            found += [_Line(one.invoice, one.line, *days) for one in usage if one.service in ids]
+        out[number] = found
+    return out
+
+
 def _measures(rows: Sequence[CreditRow]) -> list[MeasureRow]:
     return sla.measures_by_id({row.measure for row in rows})
 
 
-def _covers(line: BaseLine, first: date, end: date) -> bool:
+def _covers(line: _Line, first: date, end: date) -> bool:
     """Whether a line charged days of [first, end)."""
     return line.start < end and line.end > first
 

@@ -7,7 +7,7 @@ from datetime import date, datetime
 from fractions import Fraction
 
 from coulance.catalog import queries as catalog
-from coulance.flows.promises import measuring, terms
+from coulance.flows.promises import fees, measuring, terms
 from coulance.flows.promises.measuring import Measured
 from coulance.sla import queries as sla
 from coulance_core.kernel import Money
@@ -16,6 +16,7 @@ from coulance_core.sla.credits import Charges, credit
 from coulance_core.sla.downtime import Facts, Outage
 from coulance_core.sla.intervals import EMPTY, Spans, at_least, micros
 from coulance_core.sla.planning import Plan, Upstream, plan, upstream
+from coulance_core.sla.terms import Charged
 from coulance_core.sla.terms_file import Promise
 
 MOST = 5_000
@@ -49,10 +50,12 @@ def what_it_would_cost(
         rows = terms.promised(year=year, month=month, only=watched, own=promise)[:MOST]
         if not rows:
             continue
-        start, end = min(o.period.start for o in rows), max(o.period.end for o in rows)
-        known = measuring.gather([one.service.id for one in rows], start, end)
+        known = measuring.gather_for(rows)
         for one in rows:
-            made = measuring.measured(one, known, at=at)
+            try:
+                made = measuring.measured(one, known, at=at)
+            except fees.UsageNotBilledError:
+                continue
             if made.fee.minor > 0:
                 found[one.service.id].append(made)
     if not found:
@@ -62,7 +65,7 @@ def what_it_would_cost(
         )
     out = []
     for measures in found.values():
-        history = [(m.facts, Charges(m.fee)) for m in measures]
+        history = [(m.facts, replace(m.charges, credited=None)) for m in measures]
         out.append(Planned(measures[0].of.service.external_id, plan(promise.terms, history, measures[0].of.zone)))
     return sorted(out, key=lambda one: (-one.plan.total.minor, one.service))
 
@@ -88,10 +91,12 @@ def at_risk(*, at: datetime, most: int = 100) -> list[AtRisk]:
     rows = terms.promised(year=today.year, month=today.month, only=watched)[:MOST]
     if not rows:
         return []
-    known = measuring.gather([o.service.id for o in rows], min(o.period.start for o in rows), at)
+    known = measuring.gather_for(rows)
     out = []
     for one in rows:
-        made = measuring.measured(one, known, at=at)
+        # Usage isn't billed before the month is over: what is owed of it can't be said yet.
+        fee = None if one.promise.terms.charges is Charged.BASE else Money(0, one.account.currency)
+        made = measuring.measured(one, known, at=at, fee=fee)
         down = made.credit.downtime
         allowed = int(one.promise.terms.allowed(down.scheduled))
         now = measuring.down_now(one.service.id, known, one.promise, one.period, at)

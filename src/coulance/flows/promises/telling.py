@@ -2,10 +2,10 @@
 
 from datetime import datetime
 
-from coulance.catalog import queries as catalog
 from coulance.flows import letters
 from coulance.flows.promises import terms, wording
 from coulance.flows.promises.measuring import Measured
+from coulance.flows.promises.wording import Occasion
 from coulance.flows.sending.wording import Written, language_of
 from coulance.notices import operations as notices
 from coulance.notices.errors import UnableToQueueError
@@ -23,7 +23,18 @@ def people_of(account: int) -> tuple[Person, ...]:
     )
 
 
-def tell_credit(made: Measured, row: MeasureRow, credit: CreditRow, *, at: datetime, actor: str) -> bool:
+def occasion(row: MeasureRow, before: MeasureRow | None) -> Occasion:
+    """Why a credit comes when it comes, from its measure and the one before."""
+    if row.so_far:
+        return Occasion.INCIDENT
+    if before is None:
+        return Occasion.PERIOD
+    return Occasion.REST if before.so_far else Occasion.CORRECTION
+
+
+def tell_credit(
+    made: Measured, row: MeasureRow, credit: CreditRow, *, before: MeasureRow | None, at: datetime, actor: str
+) -> bool:
     """Queue the mail about a credit, inside its transaction; whether there was anybody to write to."""
     one = made.of
     people = people_of(one.account.id)
@@ -31,13 +42,25 @@ def tell_credit(made: Measured, row: MeasureRow, credit: CreditRow, *, at: datet
         return False
     known = terms.table()
     preferred = sla.preference(one.account.id)
-    words = wording.credited(
+    why = occasion(row, before)
+    outages, length = list(row.outages), row.downtime
+    if why is Occasion.INCIDENT and before is not None:
+        heard = {(old["since"], old["until"]) for old in before.outages}
+        news = [new for new in row.outages if (new["since"], new["until"]) not in heard]
+        if news and row.downtime > before.downtime:
+            outages, length = news, row.downtime - before.downtime
+    told = wording.Credited(
         service=one.service.name,
         row=row,
         amount=credit.amount,
         way=preferred if preferred in known.pays else known.pays[0],
         zone=one.zone,
-        seller=catalog.catalog().provider.name,
+        occasion=why,
+        outages=outages,
+        length=length,
+    )
+    words = wording.credited(
+        told,
         language=language_of(people[0].language),
         name=people[0].name if len(people) == 1 else "",
         link=f"{letters.base()}/my/uptime" if letters.base() else "",

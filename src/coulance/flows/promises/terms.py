@@ -1,7 +1,7 @@
-"""Which promise a service has on a day: its own agreement, else its plan's."""
+"""Which promise a service has on a day: its own agreement, else its plan's; and the services of an application."""
 
-from collections.abc import Collection, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -14,13 +14,19 @@ from coulance.services.queries import ServiceRow
 from coulance.sla import queries as sla
 from coulance_core.catalog.reading import Table
 from coulance_core.kernel import Period, anchored_period
+from coulance_core.sla.composite import Composite, read_composite
 from coulance_core.sla.intervals import EMPTY, Spans, micros
 from coulance_core.sla.terms_file import Promise, SlaTable, parse_sla, read_promise
+
+MADE_OF = "made_of"
 
 
 @dataclass(frozen=True)
 class Promised:
-    """A service with its owner, the promise that judges its period, the period, and when in it the promise held."""
+    """A service with its owner, the promise that judges its period, the period, and when in it the promise held.
+
+    `made_of`: what is promised is an application, of these `parts` by their external ids (the service is one of them).
+    """
 
     service: ServiceRow
     account: AccountRow
@@ -28,6 +34,24 @@ class Promised:
     period_name: str
     period: Period
     life: Spans
+    made_of: Composite | None = None
+    parts: Mapping[str, ServiceRow] = field(default_factory=dict)
+
+    @property
+    def members(self) -> tuple[ServiceRow, ...]:
+        """The services that it is about, the first the one that it stands with."""
+        return (self.service, *(row for row in self.parts.values() if row.id != self.service.id))
+
+    @property
+    def days(self) -> tuple[date, date]:
+        """The civil days [first, end) of the period."""
+        return self.period.start.astimezone(self.zone).date(), self.period.end.astimezone(self.zone).date()
+
+    @property
+    def said(self) -> Mapping[str, Any]:
+        """The terms as they are written down with a measure."""
+        own = dict(self.promise.said)
+        return own | {MADE_OF: str(self.made_of)} if self.made_of is not None else own
 
     @property
     def zone(self) -> ZoneInfo:
@@ -40,12 +64,29 @@ def table() -> SlaTable:
     return parse_sla(catalog.table("sla"))
 
 
-def reread(said: Mapping[str, Any]) -> Promise:
-    """The promise that was written down with a measure."""
-    found = read_promise(Table(said))
+def reread(said: Mapping[str, Any]) -> tuple[Promise, str]:
+    """The promise that was written down with a measure, and what the application is made of that it is for."""
+    own = dict(said)
+    made_of = str(own.pop(MADE_OF, ""))
+    found = read_promise(Table(own))
     if found is None:
         raise ValueError("terms that were applied once can't be read any more")
-    return found
+    return found, made_of
+
+
+def application(text: str, row: ServiceRow) -> tuple[Composite, dict[str, ServiceRow]]:
+    """An application by what it is made of, with its services: all of them one account's, that of `row`, which is one.
+
+    Raises `ValueError` that says what is wrong with it.
+    """
+    whole = read_composite(text)
+    known = {name: services.service(name) for name in dict.fromkeys(whole.names())}
+    if row.external_id not in known:
+        raise ValueError(f"{row.external_id} has the agreement, and is no part of: {whole}")
+    other = next((one for one in known.values() if one.account_id != row.account_id), None)
+    if other is not None:
+        raise ValueError(f"{other.external_id} is another account's: an application is of one customer's services")
+    return whole, known
 
 
 def promised(
@@ -58,7 +99,8 @@ def promised(
 ) -> list[Promised]:
     """Services with a promise in a month's period, with its terms: those that judged it first, where it was judged.
 
-    `accounts`: of these only; `only`: these services. `own`: judge all by these instead, pinned or not (to plan).
+    `accounts`: of these only; `only`: these services. `own`: judge all by these instead, pinned or not (to plan). A
+    service that is part of an application isn't judged by itself: its minutes are the application's.
     """
     known = table()
     if own is None and not known.promises:
@@ -68,13 +110,9 @@ def promised(
         wanted = set(accounts)
         rows = [row for row in rows if row.account_id in wanted]
     owners = {row.id: row for row in customers.accounts({row.account_id for row in rows})}
-    subscriptions = services.subscriptions([row.id for row in rows])
-    name = f"{year:04d}-{month:02d}"
-    pinned = {} if own else {m.service: m for m in sla.measures(period_name=name, most=10_000_000)}
+    found = _Judges(known, rows, f"{year:04d}-{month:02d}", own)
     out = []
-    agreed: dict[date, dict[int, str]] = {}
     periods: dict[tuple[int, str], Period] = {}
-    ids = [row.id for row in rows]
     for row in rows:
         owner = owners[row.account_id]
         zone = ZoneInfo(owner.zone)
@@ -85,32 +123,57 @@ def promised(
         first, last = period.start.astimezone(zone).date(), period.end.astimezone(zone).date()
         if row.started_on >= last or (row.ended_on is not None and row.ended_on <= first):
             continue
-        day = max(first, row.started_on)
-        if day not in agreed:
-            agreed[day] = sla.agreements(ids, day)
-        if own is not None:
-            promise: Promise | None = own
-        elif row.id in pinned:
-            promise = reread(pinned[row.id].terms)
-        elif row.id in agreed[day]:
-            promise = known.promise(agreed[day][row.id], day)
-        else:
-            plan = next(
-                (
-                    s.plan
-                    for s in subscriptions.get(row.id, ())
-                    if s.valid_from <= day and (s.valid_until or last) > day
-                ),
-                "",
-            )
-            promise = known.of_plan(plan, day)
+        promise, made_of = found.of(row, max(first, row.started_on), last)
         if promise is None:
             continue
-        out.append(Promised(row, owner, promise, name, period, _life(row, zone, period)))
+        one = Promised(row, owner, promise, found.name, period, life_of(row, zone, period))
+        if made_of:
+            whole, parts = application(made_of, row)
+            one = replace(one, made_of=whole, parts=parts)
+        out.append(one)
     return out
 
 
-def _life(row: ServiceRow, zone: ZoneInfo, period: Period) -> Spans:
+def inside(day: date) -> set[str]:
+    """The services that are parts of an application on a day, without those that its agreement stands with."""
+    made = sla.applications(day)
+    names = {row.id: row.external_id for row in services.services(made)} if made else {}
+    return {name for own, text in made.items() for name in read_composite(text).names() if name != names[own]}
+
+
+class _Judges:
+    """Which promise judges services in a month's period."""
+
+    def __init__(self, known: SlaTable, rows: Sequence[ServiceRow], name: str, own: Promise | None) -> None:
+        self.known, self.name, self.own = known, name, own
+        self._ids = [row.id for row in rows]
+        self._subscriptions = services.subscriptions(self._ids)
+        self._pinned = {} if own else {m.service: m for m in sla.measures(period_name=name, most=10_000_000)}
+        self._agreed: dict[date, dict[int, tuple[str, str]]] = {}
+        self._inside: dict[date, set[str]] = {}
+
+    def of(self, row: ServiceRow, day: date, last: date) -> tuple[Promise | None, str]:
+        """A service's promise on a day, and what its application is made of."""
+        if self.own is not None:
+            return self.own, ""
+        if row.id in self._pinned:
+            return reread(self._pinned[row.id].terms)
+        if day not in self._agreed:
+            self._agreed[day] = sla.agreements(self._ids, day)
+            self._inside[day] = inside(day)
+        if row.id in self._agreed[day]:
+            terms, made_of = self._agreed[day][row.id]
+            if made_of or row.external_id not in self._inside[day]:
+                return self.known.promise(terms, day), made_of
+        if row.external_id in self._inside[day]:
+            return None, ""
+        subscribed = self._subscriptions.get(row.id, ())
+        plan = next((s.plan for s in subscribed if s.valid_from <= day and (s.valid_until or last) > day), "")
+        return self.known.of_plan(plan, day), ""
+
+
+def life_of(row: ServiceRow, zone: ZoneInfo, period: Period) -> Spans:
+    """When in a period a service was there."""
     start = max(period.start, _midnight(row.started_on, zone))
     end = period.end if row.ended_on is None else min(period.end, _midnight(row.ended_on, zone))
     return Spans.of([(micros(start), micros(end))]) if start < end else EMPTY
@@ -118,8 +181,3 @@ def _life(row: ServiceRow, zone: ZoneInfo, period: Period) -> Spans:
 
 def _midnight(day: date, zone: ZoneInfo) -> datetime:
     return datetime(day.year, day.month, day.day, tzinfo=zone)
-
-
-def with_terms(one: Promised, promise: Promise) -> Promised:
-    """The same service and period under other terms."""
-    return replace(one, promise=promise)
