@@ -9,7 +9,6 @@ from enum import StrEnum
 from fractions import Fraction
 from functools import lru_cache
 
-
 _MOST_DIGITS = 1000
 
 
