@@ -15,6 +15,8 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 from rich.table import Table
 from rich.text import Text
 
+from coulance.platform.address import public, serves
+
 CHECKOUT = Path(__file__).resolve().parents[3]
 OPERATOR = "demo"
 
@@ -63,6 +65,8 @@ def demo(ctx: click.Context, no_serve: bool, data: Path | None, port: int, worke
             "the demo reads examples/ and runs in a checkout of the project: use make demo there"
         )
     os.environ.setdefault("COULANCE_HOME", str(CHECKOUT / "var" / name))
+    port = port if no_serve else _free(port)
+    serves(f"http://127.0.0.1:{port}")  # every mail of the story leads there
     # The demo is a world of its own: it never touches a database that the environment happens to name.
     # Nor does it mail anybody.
     for name in ("DATABASE_URL", "COULANCE_MAIL", "COULANCE_BOUNCES"):
@@ -83,8 +87,8 @@ def demo(ctx: click.Context, no_serve: bool, data: Path | None, port: int, worke
         documents = _write_pdfs(show, here.home / "documents")
         if data is None:
             _live_end(show, live)
-            _control(show, here.home, port)
-            _arrears(show, here.home, port)
+            _control(show, here.home)
+            _arrears(show, here.home)
             _promises(show, here.home)
             _contracts(show)
         _summary(show, documents, here.home)
@@ -304,7 +308,7 @@ _PARTS = {
 }
 
 
-def _arrears(show: Show, home: Path, port: int) -> None:
+def _arrears(show: Show, home: Path) -> None:
     """Five customers who are late: what was done, where each is, one page and one dossier to open."""
     from coulance.integrations.demo import arrears, story
     from coulance.platform import clock
@@ -329,7 +333,7 @@ def _arrears(show: Show, home: Path, port: int) -> None:
         held = f"; held up: {one.held}" if one.held else ""
         show.say(f"          {one.name} {_PARTS[one.part]}: {one.owed} open, last: {one.last}{held}")
     show.say("          what the first of them sees by the link in their mail:")
-    show.say(f"          http://127.0.0.1:{port}{told.page}", "cyan")
+    show.say(f"          {public()}{told.page}", "cyan")
     command = f"coulance --home {os.environ['COULANCE_HOME']} dossier {told.silent} claim.pdf --reason 'a look at it'"
     show.say(f"          the dossier of that claim: {command}")
 
@@ -362,7 +366,7 @@ def _contracts(show: Show) -> None:
         show.done(line)
 
 
-def _control(show: Show, home: Path, port: int) -> None:
+def _control(show: Show, home: Path) -> None:
     """The running month under control: who was warned, reached, paused; and one customer's page to open."""
     from coulance.drivers.record import RecordOnly
     from coulance.enforcement import executing
@@ -391,7 +395,7 @@ def _control(show: Show, home: Path, port: int) -> None:
     )
     if told.page:
         show.say(f"          {told.whose} is at its limit; their page, as they see it by the link in the mail:")
-        show.say(f"          http://127.0.0.1:{port}{told.page}", "cyan")
+        show.say(f"          {public()}{told.page}", "cyan")
 
 
 def _summary(show: Show, documents: list[Path], home: Path) -> None:
@@ -423,18 +427,21 @@ def _sign_in() -> str:
     return operators.make_link(name=OPERATOR, at=at, actor="demo", lasts=timedelta(hours=12))
 
 
-def _serve(ctx: click.Context, show: Show, port: int, link: str) -> None:
-    """Serve what was made, and go on metering this machine, until Ctrl-C."""
-    from coulance.cli.up import up
+def _free(port: int) -> int:
+    """The first port from there on that nothing listens on; the same if ten are taken, so that `up` says by what."""
     from coulance.platform import supervisor
 
     for candidate in range(port, port + 10):
-        try:
+        with contextlib.suppress(RuntimeError):
             supervisor.require_free_port("127.0.0.1", candidate)
-        except RuntimeError:
-            continue
-        port = candidate
-        break
-    show.say(f"\nOpen http://127.0.0.1:{port}/sign-in/{link}", "bold green")
+            return candidate
+    return port
+
+
+def _serve(ctx: click.Context, show: Show, port: int, link: str) -> None:
+    """Serve what was made, and go on metering this machine, until Ctrl-C."""
+    from coulance.cli.up import up
+
+    show.say(f"\nOpen {public()}/sign-in/{link}", "bold green")
     show.say("(the link signs you in once; Ctrl-C stops)\n")
     ctx.invoke(up, host="127.0.0.1", port=port, workers=1, threads=8, collect=15)

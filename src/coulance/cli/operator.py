@@ -111,13 +111,11 @@ def reset_second_factor(name: str, reason: str) -> None:
 @click.option("--address", help="Where the console is. Default: COULANCE_URL, else the running server.")
 def link(name: str, minutes: int, address: str | None) -> None:
     """Print a link that signs an operator in once."""
-    import os
     from datetime import timedelta
 
-    with working_database() as here:
-        from coulance.platform import clock, operators, supervisor
+    with working_database():
+        from coulance.platform import clock, operators
+        from coulance.platform.address import public
 
         secret = operators.make_link(name=name, at=clock.now(), actor=actor(), lasts=timedelta(minutes=minutes))
-        running = supervisor.state(here)
-    base = address or os.environ.get("COULANCE_URL") or (running or {}).get("address", "http://127.0.0.1:8000")
-    click.echo(f"{base.rstrip('/')}/sign-in/{secret}")
+    click.echo(f"{(address or public()).rstrip('/')}/sign-in/{secret}")

@@ -7,6 +7,7 @@ import click
 
 from coulance.cli import parts
 from coulance.platform import instance, supervisor
+from coulance.platform.address import serves
 from coulance.platform.postgres import EmbeddedPostgres
 
 
@@ -37,6 +38,7 @@ def up(host: str, port: int, workers: int, threads: int, collect: int | None, wi
     here.prepare()
     shown = f"[{host}]" if ":" in host else host
     address = f"http://{shown}:{port}"
+    serves(address)
     with contextlib.ExitStack() as stack:
         stack.enter_context(supervisor.sole_owner(here))
         listening = stack.enter_context(supervisor.listen(host, port))

@@ -6,7 +6,6 @@ the doctor says.
 """
 
 import logging
-import os
 from collections.abc import Sequence
 from datetime import datetime
 
@@ -16,7 +15,7 @@ from coulance.notices import operations as notices
 from coulance.notices import transport
 from coulance.notices.errors import UnableToQueueError, UnableToReadTransportError
 from coulance.notices.terms import Recipient
-from coulance.platform import alarms, operators
+from coulance.platform import address, alarms, operators
 from coulance.platform.alarms import Alarm, Due
 from coulance.platform.roles import PERMISSIONS, Permission
 from coulance_core.notices.recipients import MessageKind
@@ -80,9 +79,7 @@ def wording(due: Due) -> tuple[str, str]:
         *_part("New:", due.new),
         *_part("Still open:", due.still),
         *_part("Over:", due.over),
-        f"All alarms: {os.environ['COULANCE_URL'].rstrip('/')}/alarms"
-        if os.environ.get("COULANCE_URL")
-        else "All alarms: coulance alarms",
+        f"All alarms: {address.public()}/alarms",
     ]
     return subject, "\n".join(parts) + "\n"
 

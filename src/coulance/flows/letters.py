@@ -4,7 +4,6 @@ For what is asked or told in a few sentences: the choice before a bill, advice, 
 loads nothing from anywhere and stands without its styles.
 """
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -16,6 +15,7 @@ from coulance.catalog import queries as catalogs
 from coulance.customers import queries as customers
 from coulance.flows.sending.wording import STYLE, Written
 from coulance.notices import queries as sent
+from coulance.platform import address
 from coulance_core.notices import Choice, MessageKind, Person, choose
 
 
@@ -66,8 +66,8 @@ def recipients(account: int, kind: MessageKind) -> Choice:
 
 
 def base() -> str:
-    """Where we are reached: never taken from a request, which anybody can forge."""
-    return os.environ.get("COULANCE_URL", "").rstrip("/") or "http://127.0.0.1:8000"
+    """The beginning of every link in a letter: where people reach us."""
+    return address.public()
 
 
 def _greeting(letter: Letter) -> str:

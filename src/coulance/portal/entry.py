@@ -5,7 +5,6 @@ help it. Coming in by the link proves that the address reaches somebody, and is 
 """
 
 import hashlib
-import os
 import secrets
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -19,6 +18,7 @@ from coulance.customers import queries as customers
 from coulance.customers.queries import AccountRow, ContactRow
 from coulance.notices import operations as notices
 from coulance.platform import audit, limits
+from coulance.platform.address import public
 from coulance.platform.limits import Limit
 from coulance.portal.models import EntryLink
 from coulance_core.kernel import require_aware
@@ -71,7 +71,7 @@ def mail_link(*, contact: ContactRow, at: datetime) -> None:
         )
         seller = catalog.catalog().provider.name
         said = {"name": contact.name, "seller": seller, "account": account.name, "minutes": LASTS.seconds // 60}
-        link = f"{base()}/my/enter/{secret}"
+        link = f"{public()}/my/enter/{secret}"
         notices.queue_message(
             key=f"portal-entry/{digest.hex()}",
             account=contact.account_id,
@@ -126,11 +126,6 @@ def language_of(tag: str) -> str:
     """The language we have for somebody."""
     primary = tag.lower().replace("_", "-").split("-")[0]
     return primary if primary in LANGUAGES else "en"
-
-
-def base() -> str:
-    """Where we are reached: never taken from a request, which anybody can forge."""
-    return os.environ.get("COULANCE_URL", "").rstrip("/") or "http://127.0.0.1:8000"
 
 
 def _hash(secret: str) -> bytes:

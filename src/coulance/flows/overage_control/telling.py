@@ -5,7 +5,6 @@ What overage needs in order to be charged, and what stops a service, is told at 
 the customer's morning. A mailbox that the service itself hosts never is the only way: then texts and a call go beside.
 """
 
-import os
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -23,7 +22,7 @@ from coulance.notices import queries as sent
 from coulance.notices.terms import NewMessage, Recipient
 from coulance.overage import operations as overage
 from coulance.overage import queries as records
-from coulance.platform import alarms, webhooks
+from coulance.platform import address, alarms, webhooks
 from coulance_core.catalog.terms import Catalog, Of, Threshold
 from coulance_core.kernel import show
 from coulance_core.notices import Choice, MessageKind, Person, choose
@@ -329,5 +328,4 @@ def short_hash(text: str) -> str:
 
 def address_of(token: str) -> str:
     """Where an answer is given."""
-    base = os.environ.get("COULANCE_URL", "").rstrip("/") or "http://127.0.0.1:8000"
-    return f"{base}/answer/{token}"
+    return f"{address.public()}/answer/{token}"

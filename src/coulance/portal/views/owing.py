@@ -24,6 +24,7 @@ from coulance.invoicing.documents.words import Words
 from coulance.payments.errors import PaymentsError
 from coulance.payments.ports import GatewayRefusedError, UnableToReachGatewayError
 from coulance.platform import clock
+from coulance.platform.address import public
 from coulance.portal import access, entry, owing
 from coulance.portal.access import customers_only, words
 from coulance.portal.entry import Me
@@ -100,7 +101,7 @@ def _page(request: HttpRequest, me: Me, *, actor: str, here: str) -> HttpRespons
         found = standing.standing(account=me.account.id, at=clock.now(), days=DAYS, language=language)
     shown: dict[str, Any] = {"owes": False} if found is None else owing.page(found, says)
     for debt in shown.get("debts", ()):
-        debt["contest"], debt["look"] = _ways_to(debt["document"], me, here, at)
+        debt["contest"], debt["look"] = _ways_to(debt["ref"], me, here, at)
     provider = catalog.catalog().provider
     return render(
         request,
@@ -126,13 +127,16 @@ def _page(request: HttpRequest, me: Me, *, actor: str, here: str) -> HttpRespons
     )  # fmt: skip
 
 
-def _ways_to(document: int, me: Me, here: str, at: datetime) -> tuple[str, str]:
+def _ways_to(ref: str, me: Me, here: str, at: datetime) -> tuple[str, str]:
     """Where a bill is contested, and where it is seen."""
-    if not document:
-        return "", ""
+    kind, _bar, number = ref.partition("/")
+    taken = int(number) if kind == "opening" else None
+    document = int(number) if kind == "document" else None
     if here:
+        if document is None:
+            return f"/my/debts/{taken}/contest", ""
         return f"/my/documents/{document}/contest", f"/my/documents/{document}"
-    who = disputing.Holder(me.account.id, me.contact.external_id, document)
+    who = disputing.Holder(me.account.id, me.contact.external_id, document, opening=taken)
     return f"/contest/{disputing.make(who, until=at + CONTEST_LASTS)}", ""
 
 
@@ -164,7 +168,7 @@ def _pay(request: HttpRequest, me: Me, found: Standing, actor: str, at: datetime
         account=me.account.id,
         name=request.POST.get("gateway", ""),
         amount=part or whole,
-        return_url=f"{entry.base()}{request.path}",
+        return_url=f"{public()}{request.path}",
         language=translation.get_language() or "en",
         actor=actor,
         at=at,
