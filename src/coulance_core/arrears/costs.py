@@ -70,9 +70,11 @@ def reminder_fee(pack: LawPack | None, rule: FeeRule | None, wanted: Money, *, b
     e = Explanation.build("arrears.reminder_fee", terms=pack.version if pack else "")
     e.fact("the policy's fee", wanted.amount, wanted.currency).fact("reminders before", before)
     most = wanted.amount
-    if rule is not None and rule.most.currency == wanted.currency:
+    if rule is not None:
         e.fact("free", rule.free, "reminders", rule.cites)
-        most = Fraction(0) if before < rule.free else rule.most.amount
+        # What the law lets one cost in another currency nobody says: then it costs nothing.
+        told = rule.most.currency == wanted.currency
+        most = rule.most.amount if told and before >= rule.free else Fraction(0)
     e.fact("the most", most, wanted.currency)
     e.step("fee", "min", "the policy's fee", "the most", unit=wanted.currency)
     return Cost(Money.of(e.number("fee"), wanted.currency), e.freeze())

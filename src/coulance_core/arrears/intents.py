@@ -92,10 +92,10 @@ def _tried(j: Judging, p: Proposal) -> bool:
 
 
 def _reminders(j: Judging, p: Proposal) -> int:
-    """How many reminders of these debts went out after they were due."""
+    """How many reminders of these debts went out after they were due; one that went by two channels is one."""
     said = [s for s in j.policy.steps if s.act in (Act.REMIND, Act.DEMAND)]
     keys = {s.key for s in said if s.after != DUE or s.days > 0}
-    return max(len({d.ref for key in keys for d in j.attempts(key, s.debt.ref)}) for s in p.debts)
+    return max(sum(bool(j.attempts(key, s.debt.ref)) for key in keys) for s in p.debts)
 
 
 def _costs(j: Judging, p: Proposal, debts: Sequence[Standing]) -> Intent:

@@ -130,6 +130,10 @@ class Approval:
     seconds: int
     rate: Fraction
 
+    def __post_init__(self) -> None:
+        if self.seconds < 0 or self.rate < 0 or self.at.tzinfo is None or self.until.tzinfo is None:
+            raise ContractError(f"approval {self.key}: expected aware instants, and a time and a rate of zero or more")
+
 
 @dataclass(frozen=True, slots=True)
 class Card:

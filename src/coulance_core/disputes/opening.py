@@ -48,7 +48,7 @@ def may_open(
 
     A case that was withdrawn counts: the debt was held by it. What is new has to be said in words not said before.
     """
-    if not reason.strip():
+    if not _plain(reason):
         return Refusal(OpenRefusal.NO_REASON, "say in a few words what is wrong")
     if by_customer and on - issued_on > policy.open_within:
         return Refusal(
@@ -68,7 +68,7 @@ def may_open(
             f"it was contested {len(same)} times, last in case {same[-1].id}: write to us if there is more to say",
         )
     said = {_plain(text) for case in same for text in (case.reason, case.new_fact)}
-    if not new_fact.strip() or _plain(new_fact) in said:
+    if not _plain(new_fact) or _plain(new_fact) in said:
         return Refusal(
             OpenRefusal.NEEDS_NEW_FACT,
             f"it was contested before, in case {same[-1].id}: say what is new, that was not said then",

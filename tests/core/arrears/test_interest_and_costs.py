@@ -89,6 +89,7 @@ def test_the_first_reminder_is_free_in_belgium_and_later_ones_are_capped() -> No
     assert fees == [0, 750, 750]
     assert law.fees_for(Debtor.BUSINESS, YEAR) is None
     assert reminder_fee(law, None, eur(1500), before=0).amount == eur(1500)
+    assert reminder_fee(law, rule, Money(1500, "USD"), before=5).amount == Money(0, "USD")  # no law says how much
 
 
 # --- interest

@@ -2,15 +2,17 @@
 
 import tomllib
 from dataclasses import replace
-from datetime import date
+from datetime import date, datetime
 from fractions import Fraction
 
 import pytest
-from tests.core.arrears.worlds import DEFAULT, PACKS, SHORT, Host, at, day, debt, eur, facts, pack
+from tests.core.arrears.worlds import DEFAULT, PACKS, SHORT, Host, arrives, at, day, debt, eur, facts, lost, pack
 
 from coulance_core.arrears import (
     Act,
     Debtor,
+    Evidence,
+    Intent,
     Level,
     Policy,
     Route,
@@ -329,6 +331,28 @@ def test_belgian_days_run_from_dispatch_and_a_later_receipt_counts_for_the_custo
     assert {s: (on - day(0)).days for on, s, _ in host.acts}["costs"] == 18
     assert fees == [eur(0), eur(750)]
     assert Fraction(15, 2) == fees[1].amount
+
+
+def test_a_reminder_that_went_by_two_channels_is_one() -> None:
+    law = pack("be")
+    law = replace(law, fees=(replace(law.fees[0], free=2),))
+    steps = (
+        Step("one", Route.DEMAND, Act.REMIND, days=1, evidence=Level.DELIVERED, channels=(Channel.EMAIL, Channel.POST)),
+        Step("two", Route.DEMAND, Act.REMIND, "one", 5, fee=eur(1000)),
+        Step("three", Route.DEMAND, Act.REMIND, "two", 5, fee=eur(1000)),
+    )
+
+    def comes(intent: Intent, when: datetime) -> Evidence:
+        return lost(when) if intent.channels == (Channel.EMAIL,) and intent.step == "one" else arrives(when, post=True)
+
+    known = facts(debt(), debtor=Debtor.CONSUMER)
+    host = Host(Policy("p", date(2026, 1, 1), steps), known, law, evidence=comes)
+    fees = {}
+    for number in range(1, 30):
+        for intent in host.run(at(day(number))).intents:
+            fees[intent.step] = intent.fee
+    assert host.steps == ["one", "one", "two", "three"]
+    assert fees == {"one": None, "two": eur(0), "three": eur(750)}
 
 
 def test_the_pack_that_the_documentation_shows_can_be_read() -> None:

@@ -273,3 +273,9 @@ def test_a_card_without_hours_is_told_and_not_left_out() -> None:
     cards = [{"key": key, "hours": hours, "price": "90.00 EUR"} for key, hours in (("0h", "0 h"), ("1h", "1 h"))]
     with pytest.raises(TermsError, match="some hours"):
         parse_terms({"name": "strips", "from": "2026-01-01", "kind": "card", "card": cards})
+
+
+def test_leave_for_less_than_nothing_is_none() -> None:
+    for seconds, rate, at in ((-1, 95, day(2)), (1, -95, day(2)), (1, 95, day(2).replace(tzinfo=None))):
+        with pytest.raises(ContractError, match="zero or more"):
+            Approval("a", at, day(30), seconds, Fraction(rate))

@@ -238,6 +238,7 @@ def test_days_of_delay_are_joined_and_in_the_zone() -> None:
     [
         ([], {}, None),
         ([], {"reason": " "}, OpenRefusal.NO_REASON),
+        ([], {"reason": "\u200b \u2060..."}, OpenRefusal.NO_REASON),  # nothing that anybody could read
         ([], {"on": date(2027, 12, 1)}, OpenRefusal.TOO_LATE),
         ([], {"on": date(2027, 12, 1), "by_customer": False}, None),
         ([(1, {2}, State.OPEN)], {}, None),
