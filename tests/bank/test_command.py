@@ -91,3 +91,19 @@ def test_a_missing_statement_ends_with_one(anna: Customer, tmp_path: Path) -> No
 
 def test_what_needs_a_target_says_so(anna: Customer) -> None:
     assert "name an account" in run("assign", "1", "--reason", "x", fails=True)
+
+
+def test_what_a_bank_answers_is_read_beside_its_statements(anna: Customer, tmp_path: Path) -> None:
+    from tests.rails.answers import pain002
+
+    answer = tmp_path / "answer.xml"
+    answer.write_bytes(pain002("SOMEBODY-1", status="ACCP"))
+    path = given(tmp_path, pays(12100, f"nota {anna.numbers['a']}"))
+    shown = run("import", path, str(answer))
+    assert "answer.xml: R1 answers to SOMEBODY-1 note: answer.xml: line 4" in shown
+    assert "no file of ours Nothing is done yet; to do it, add --apply." in shown
+    told = json.loads(run("import", str(answer), "--apply", "--json"))
+    assert [(one["answers_to"], one["again"]) for one in told["answers"]] == [("SOMEBODY-1", False)]
+    assert "read before" in run("import", str(answer), "--apply")
+    answer.write_bytes(answer.read_bytes()[:-30])
+    assert "answer.xml: line 5: not well-formed XML" in run("import", str(answer), fails=True)

@@ -15,6 +15,7 @@ from coulance.cli.session import working_database
 
 if TYPE_CHECKING:
     from coulance.flows.bank_import import ImportReport
+    from coulance.flows.rails.bank_answers import ReportDone
     from coulance.payments.bank import EntryRow
 
 _OUTCOMES = {
@@ -38,16 +39,22 @@ def bank() -> None:
 def import_(files: tuple[Path, ...], apply_: bool, encoding: str, as_json: bool) -> None:
     """Import MT940, camt.053 and camt.054 files: shows what would be booked, books it with --apply.
 
-    Files may be given twice and statements may overlap: an entry is booked once.
+    A pain.002, in which the bank answers to a file of yours, is read too. Files may be given twice and statements may
+    overlap: an entry is booked once, an answer read once.
     """
     from coulance.integrations.bank.errors import UnableToReadBankFileError
     from coulance.integrations.bank.reading import read_bank_file
+    from coulance.integrations.bank.status_report import is_status_report_file, read_status_report
 
     read = []
+    answers = []
     faults: list[str] = []
     for path in files:
         try:
-            read.append((path.name, read_bank_file(path, encoding=encoding)))
+            if is_status_report_file(path):
+                answers.append((path.name, *read_status_report(path)))
+            else:
+                read.append((path.name, read_bank_file(path, encoding=encoding)))
         except UnableToReadBankFileError as fault:
             faults.append(str(fault))
     if faults:
@@ -59,18 +66,62 @@ def import_(files: tuple[Path, ...], apply_: bool, encoding: str, as_json: bool)
         raise click.ClickException(f"{len(faults)} of {len(files)} file(s) can't be read; nothing is imported")
     with working_database():
         from coulance.flows.bank_import import GivenFile, import_statements
+        from coulance.flows.rails.bank_answers import GivenReport, read_reports
         from coulance.platform import clock
 
         given = [GivenFile(name, statements) for name, statements in read]
-        report = import_statements(files=given, apply=apply_, actor=actor(), at=clock.now())
+        now = clock.now()
+        reports = [GivenReport(name, content, one) for name, one, content in answers]
+        told = read_reports(files=reports, apply=apply_, actor=actor(), at=now)
+        report = import_statements(files=given, apply=apply_, actor=actor(), at=now) if given or not told else None
     if as_json:
-        click.echo(json.dumps(_as_json(report, apply_)))
-    else:
+        click.echo(json.dumps(_as_json(report, apply_, told)))
+        return
+    _show_answers(told, apply_)
+    if report is not None:
         _show(report, apply_)
 
 
-def _as_json(report: "ImportReport", applied: bool) -> dict[str, Any]:
+def _show_answers(told: "list[ReportDone]", applied: bool) -> None:
+    for one in told:
+        click.echo(f"{one.name}: {one.message} answers to {one.of}" + (", read before" if one.again else ""))
+        for each in one.told:
+            click.echo(
+                f"  {each.end_to_end_id}  {each.who}  {each.amount}  {each.status}  {each.outcome}  {each.why}".rstrip()
+            )
+        for note in one.notes:
+            click.echo(f"  note: {note}")
+    if told and not applied:
+        click.echo("Nothing is done yet; to do it, add --apply.")
+
+
+def _answer_json(one: "ReportDone") -> dict[str, Any]:
     return {
+        "file": one.name,
+        "message": one.message,
+        "answers_to": one.of,
+        "again": one.again,
+        "payments": [
+            {
+                "end_to_end_id": each.end_to_end_id,
+                "account": each.who,
+                "amount": each.amount,
+                "status": each.status,
+                "outcome": each.outcome,
+                "why": each.why,
+            }
+            for each in one.told
+        ],
+        "notes": one.notes,
+    }
+
+
+def _as_json(report: "ImportReport | None", applied: bool, told: "list[ReportDone]") -> dict[str, Any]:
+    answers = {"answers": [_answer_json(one) for one in told]} if told else {}
+    if report is None:
+        return {"applied": applied, "faults": [], **answers}
+    return {
+        **answers,
         "applied": applied,
         "faults": [],
         "statements": [

@@ -16,15 +16,17 @@ from typing import Any
 
 from django.db import transaction
 
+from coulance.catalog import queries as catalog
 from coulance.customers import queries as customers
 from coulance.flows import payments as money
-from coulance.flows.rails import settling
+from coulance.flows.rails import paying_back, settling
 from coulance.payments import bank
 from coulance.payments import queries as payments
 from coulance.payments.bank import AccountStatus, EntryRow, NewDecision, Stored
 from coulance.payments.operations import NewReceipt, PaymentsError
 from coulance.platform import audit
 from coulance.platform.db import advisory_lock
+from coulance_core.catalog.paying import TopUpCounts
 from coulance_core.kernel import Money
 from coulance_core.payments import Method, ReversalKind
 from coulance_core.payments.bank import BankStatement, StatementKind
@@ -242,8 +244,11 @@ def candidates(*, since: date) -> CandidateIndex:
         own=bank.own_ibans(),
         earlier=bank.earlier_receipts(since=since),
         refunds=bank.refunds_expected(since=since),
+        gone=bank.refunds_gone(since=since),
         names={row.id: row.name for row in customers.accounts()},
-        collections=bank.collections_expected(),
+        collections=bank.collections_expected(
+            balance_at_once=catalog.payment_terms().top_up_counts is TopUpCounts.COLLECTED
+        ),
         payouts=bank.payouts_expected(since=since),
         top_ups=bank.top_up_payloads(customers.account_ids()),
     )
@@ -294,13 +299,18 @@ def _carry_out(decided: Sequence[tuple[EntryRow, Decision]], actor: str, at: dat
         if decision.outcome is Outcome.REVERSE and (fault := _reverse(row, decision, actor, at)) is None:
             out.append(_judged(row, decision, "reversed", who, f"receipt {decision.receipt}"))
             continue
+        if decision.outcome is Outcome.SENT_BACK and (fault := _sent_back(row, decision, actor, at)) is None:
+            out.append(_judged(row, decision, "reversed", who, f"refund {decision.refund}"))
+            continue
         if decision.outcome is Outcome.SET_ASIDE:
+            if decision.refund is not None:
+                paying_back.confirmed(refund=decision.refund, on=row.entry.booked_on, at=at)
             reason = decision.explanation.notes[0] if decision.explanation.notes else f"refund {decision.refund}"
             decisions.append(NewDecision(row.id, "ignored", reason, told, decision.account))
             out.append(_judged(row, decision, "ignored", who, reason))
             continue
         why = refused.get(key, "")
-        if decision.outcome is Outcome.REVERSE:
+        if decision.outcome in (Outcome.REVERSE, Outcome.SENT_BACK):
             why = fault or ""
         decisions.append(NewDecision(row.id, "suggested", why, told, decision.account))
         what = why or "; ".join(decision.explanation.notes[:1])
@@ -353,7 +363,7 @@ def _receipt(row: EntryRow, decision: Decision) -> NewReceipt:
         payer_iban=bank.iban_or_none(row.entry.counterparty_iban),
         choice=decision.refs,
         # Money for what is paid already waits for a person: other debts were not what was meant.
-        beyond_choice=bool(decision.refs),
+        beyond_choice=bool(decision.refs) and not decision.prepaid,
         prepaid=decision.prepaid,
     )
 
@@ -416,6 +426,35 @@ def _reverse(row: EntryRow, decision: Decision, actor: str, at: datetime) -> str
                 at=at,
                 reason=f"undid receipt {decision.receipt}",
                 match=_told(decision),
+                account=decision.account,
+            )
+    except PaymentsError as error:
+        return str(error)
+    return None
+
+
+def _sent_back(row: EntryRow, decision: Decision, actor: str, at: datetime) -> str | None:
+    """Undo the refund whose money is here again; the reason when that is refused."""
+    assert decision.refund is not None
+    said = row.entry.return_reason
+    try:
+        with transaction.atomic():
+            paying_back.came_back(
+                refund=decision.refund,
+                why=f"sent back, on bank statement {row.statement}" + (f": {said}" if said else ""),
+                on=row.entry.booked_on,
+                actor=actor,
+                at=at,
+            )
+            told = {**_told(decision), "brings_back": decision.refund}
+            told.pop("refund", None)  # the entry that showed it leaving stays the one that did
+            bank.decide(
+                entry=row.id,
+                state="booked",
+                actor=actor,
+                at=at,
+                reason=f"undid refund {decision.refund}",
+                match=told,
                 account=decision.account,
             )
     except PaymentsError as error:

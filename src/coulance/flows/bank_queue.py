@@ -12,7 +12,7 @@ from django.db import transaction
 from coulance.customers import queries as customers
 from coulance.flows import payments as money
 from coulance.flows.bank_import import Judged, source_key
-from coulance.flows.rails import settling
+from coulance.flows.rails import paying_back, settling
 from coulance.payments import bank
 from coulance.payments import queries as payments
 from coulance.payments.bank import EntryRow
@@ -227,6 +227,15 @@ def reopen(*, entry: int, actor: str, reason: str, at: datetime) -> None:
         if "collections" in row.match:
             raise UnableToAssignEntryError(
                 f"bank entry {entry} credits a collection of ours: what a bank takes back is an entry of its own"
+            )
+        if "brings_back" in row.match:
+            raise UnableToAssignEntryError(
+                f"bank entry {entry} brought refund {row.match['brings_back']} back: book a refund anew instead"
+            )
+        if "refund" in row.match and paying_back.is_paid(refund=int(row.match["refund"])):
+            raise UnableToAssignEntryError(
+                f"bank entry {entry} shows refund {row.match['refund']} leaving, which was a payback: what sends it"
+                " back is an entry of its own"
             )
         if "parts" in row.match:
             raise UnableToAssignEntryError(

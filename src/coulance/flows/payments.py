@@ -104,8 +104,11 @@ def reverse_payment(
 
     What of it was refunded is reclaimed when asked (the refund has left; the customer owes it), refused otherwise.
     """
+    from coulance.flows.rails import paying_back
+
     with transaction.atomic():
         found = queries.receipt(receipt=receipt)
+        paying_back.stop_for(receipt=receipt, actor=actor, reason=reason, at=at)
         undone = operations.reverse_receipt(
             receipt=receipt, kind=kind, on=on, actor=actor, reason=reason, at=at, reclaim=reclaim
         )

@@ -13,6 +13,11 @@ from coulance_core.kernel import Money
 from coulance_core.payments import Scheme
 from coulance_core.payments.direct_debit import CollectionState
 
+DEBTS = "debts"
+INSTALMENT = "instalment"
+TOP_UP = "top_up"
+"""What a collection brings money for."""
+
 
 @dataclass(frozen=True, slots=True)
 class CollectionRow:
@@ -36,7 +41,16 @@ class CollectionRow:
     ended_on: date | None
     why: str
     planned_at: datetime
+    purpose: str
+    basis: str
+    bank_says: str
+    bank_said_at: datetime | None
     parts: tuple[tuple[str, Money], ...]
+
+    @property
+    def tops_up(self) -> bool:
+        """Whether it fills the prepaid balance, for no debt."""
+        return self.purpose == TOP_UP
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +75,7 @@ class RunRow:
 _COLLECTIONS = """
 SELECT d.id, d.account_id, d.mandate_id, d.amount, d.currency, d.collect_on, d.end_to_end_id, d.state, d.sequence,
        d.run_id, d.receipt_id, d.message_key, d.attempt, d.retry_of_id, d.final_on, d.return_code, d.ended_on, d.why,
-       d.planned_at, coalesce((SELECT jsonb_agg(jsonb_build_array(
+       d.planned_at, d.purpose, d.basis, d.bank_says, d.bank_said_at, coalesce((SELECT jsonb_agg(jsonb_build_array(
          coalesce('document/' || c.document_id, 'opening/' || c.opening_id), c.amount) ORDER BY c.id)
          FROM payments_claim c WHERE c.collection_id = d.id), '[]')::text
   FROM payments_collection d
@@ -78,8 +92,8 @@ def fetch(statement: str, values: Sequence[Any]) -> list[Any]:
 
 def _row(row: Sequence[Any]) -> CollectionRow:
     code = row[4]
-    parts = tuple((ref, Money(amount, code)) for ref, amount in json.loads(row[19]))
-    values = [*row[:3], Money(row[3], code), *row[5:7], CollectionState(row[7]), *row[8:19], parts]
+    parts = tuple((ref, Money(amount, code)) for ref, amount in json.loads(row[23]))
+    values = [*row[:3], Money(row[3], code), *row[5:7], CollectionState(row[7]), *row[8:23], parts]
     return CollectionRow(*values)
 
 
@@ -122,9 +136,13 @@ _RUNS = (
 )
 
 
-def runs(*, run: int | None = None, limit: int = 100) -> list[RunRow]:
-    """Files of collections, the newest first."""
+def runs(*, run: int | None = None, reference: str = "", before: int | None = None, limit: int = 100) -> list[RunRow]:
+    """Files of collections, the newest first; `before` is the id that a page of them ended with."""
     return [
         RunRow(row[0], row[1], Scheme(row[2]), row[3], row[4], Money(row[5], row[6]), *row[7:])
-        for row in fetch(_RUNS + " WHERE %s::bigint IS NULL OR id = %s ORDER BY id DESC LIMIT %s", [run, run, limit])
+        for row in fetch(
+            _RUNS + " WHERE (%s::bigint IS NULL OR id = %s) AND (%s = '' OR reference = %s)"
+            " AND (%s::bigint IS NULL OR id < %s) ORDER BY id DESC LIMIT %s",
+            [run, run, reference, reference, before, before, limit],
+        )
     ]

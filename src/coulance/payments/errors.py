@@ -35,3 +35,7 @@ class UnableToCollectError(PaymentsError):
 
 class UnableToChargeError(PaymentsError):
     """A payment at a gateway, a stored method or an agreement that can't be: too much, too little, or gone."""
+
+
+class UnableToPayBackError(PaymentsError):
+    """Money can't go back as asked."""

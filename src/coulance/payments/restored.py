@@ -46,8 +46,8 @@ def rest_after_restore(*, why: str, at: datetime) -> bool:
         raise_alarm(
             key=ALARM,
             severity="critical",
-            what=f"{why}. Nothing is collected, charged or paid back by itself until you have looked at your bank's and your"
-            f" gateways' lists for what went since, have booked it, and clear this: coulance alarms clear {ALARM}",
+            what=f"{why}. Nothing is collected, charged or paid back by itself until you have looked at your bank's and"
+            f" your gateways' lists for what went since, have booked it, and clear this: coulance alarms clear {ALARM}",
             at=at,
         )
     return True
@@ -59,7 +59,7 @@ def _pays_back(cursor: CursorWrapper) -> bool:
     if cursor.fetchone() != (True,):
         return False
     cursor.execute("SELECT EXISTS (SELECT 1 FROM payments_payback WHERE state IN ('asked', 'approved', 'filed'))")
-    return cursor.fetchone() == (True,)
+    return bool(cursor.fetchone() == (True,))
 
 
 def is_resting() -> bool:

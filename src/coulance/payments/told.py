@@ -113,6 +113,12 @@ def refunds_of(*, payment: int) -> list[AskedRefund]:
     return _asked("payment_id = %s ORDER BY id", [payment])
 
 
+def refund_asked(*, refund: int) -> AskedRefund | None:
+    """What a gateway was asked of a refund of ours; none for one that went another way."""
+    rows = _asked("refund_id = %s", [refund])
+    return rows[0] if rows else None
+
+
 def refunds_open() -> list[AskedRefund]:
     """Refunds whose answer was never read."""
     return _asked("state = 'made' ORDER BY id", [])

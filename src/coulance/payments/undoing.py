@@ -11,7 +11,7 @@ from django.db import connection
 
 from coulance.customers import queries as customers
 from coulance.ledger import operations as ledger
-from coulance.payments import booking, queries, reclaiming
+from coulance.payments import booking, payback_rows, queries, reclaiming
 from coulance.payments.errors import UnableToFindPaymentError, UnableToReverseError
 from coulance.platform import audit
 from coulance_core.kernel import require_aware
@@ -188,6 +188,7 @@ def reverse_refund(*, refund: int, kind: ReversalKind, on: date, actor: str, rea
     if on < refunded_on:
         raise UnableToReverseError(f"refund {refund} was paid on {refunded_on}: it isn't undone before, on {on}")
     _undo_reclaim(refund, on, kind, why, at)
+    payback_rows.refund_undone(refund=refund, on=on, why=why, at=at)
     _mark("UPDATE payments_refund SET", refund, on, kind, why, at)
     ledger.reverse_entry(source=booking.refund_source(refund), effective_on=on, at=at)
     audit.record(
@@ -233,6 +234,9 @@ def reverse_opening(*, opening: int, on: date, actor: str, reason: str, at: date
         raise UnableToReverseError(f"{number} (opening/{opening}) reclaims refund {refund}: reverse the refund")
     if uses:
         raise UnableToReverseError(f"{number} (opening/{opening}): {uses} allocations go to it: reverse them first")
+    item = next((one for one in queries.items(account=account) if one.ref == f"opening/{opening}"), None)
+    if item is not None and item.held is not None:
+        raise UnableToReverseError(f"{number} (opening/{opening}) is contested: decide that first")
     if on < taken_on:
         raise UnableToReverseError(f"{number} was taken over on {taken_on}: it isn't undone before, on {on}")
     _mark("UPDATE payments_opening_item SET", opening, on, ReversalKind.MISTAKE, why, at)

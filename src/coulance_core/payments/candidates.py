@@ -33,6 +33,8 @@ class CandidateIndex:
     """Refs of items by the end-to-end id that we gave for them."""
     earlier: Iterable[EarlierReceipt] = ()
     refunds: Iterable[Refund] = ()
+    gone: Iterable[Refund] = ()
+    """Refunds that left, and may be sent back."""
     names: Mapping[int, str] = field(default_factory=dict)
     collections: Iterable[Expected] = ()
     payouts: Iterable[ExpectedPayout] = ()
@@ -48,6 +50,7 @@ class CandidateIndex:
     _finder: NumberFinder = field(init=False, default_factory=NumberFinder)
     _earlier: dict[tuple[str, str, int], list[EarlierReceipt]] = field(init=False, default_factory=dict)
     _refunds: dict[tuple[str, str, int], list[Refund]] = field(init=False, default_factory=dict)
+    _gone: dict[tuple[str, str, int], list[Refund]] = field(init=False, default_factory=dict)
     _expected: dict[str, Expected] = field(init=False, default_factory=dict)
     _payouts: dict[tuple[str, int], list[ExpectedPayout]] = field(init=False, default_factory=dict)
 
@@ -61,10 +64,11 @@ class CandidateIndex:
             self._expected[expected.end_to_end_id] = expected
         for payout in self.payouts:
             self._payouts.setdefault((payout.amount.currency, payout.amount.minor), []).append(payout)
-        for refund in self.refunds:
-            for kind, key in (("e2e", refund.end_to_end_id), ("iban", refund.iban)):
-                if key:
-                    self._refunds.setdefault((kind, key, refund.amount.minor), []).append(refund)
+        for found, into in ((self.refunds, self._refunds), (self.gone, self._gone)):
+            for refund in found:
+                for kind, key in (("e2e", refund.end_to_end_id), ("iban", refund.iban)):
+                    if key:
+                        into.setdefault((kind, key, refund.amount.minor), []).append(refund)
         for account, name in self.names.items():
             if plain := plain_name(name):
                 self._by_name.setdefault(plain, {})[account] = None
@@ -114,9 +118,10 @@ class CandidateIndex:
                 if key[2] == size:
                     found[:] = [one for one in found if one.receipt != decision.receipt]
         if decision.refund is not None:
-            for key, left_over in self._refunds.items():
-                if key[2] == size:
-                    left_over[:] = [one for one in left_over if one.refund != decision.refund]
+            for kept in (self._refunds, self._gone):
+                for key, left_over in kept.items():
+                    if key[2] == size:
+                        left_over[:] = [one for one in left_over if one.refund != decision.refund]
         done = set(decision.collections)
         if done:
             self._expected = {key: one for key, one in self._expected.items() if one.collection not in done}
@@ -196,6 +201,11 @@ class CandidateIndex:
     def refund_by(self, kind: str, key: str, amount: Money) -> list[Refund]:
         """Refunds of that amount by end-to-end id ("e2e") or IBAN ("iban")."""
         found = self._refunds.get((kind, key, amount.minor), []) if key else []
+        return [one for one in found if one.amount.currency == amount.currency]
+
+    def gone_by(self, kind: str, key: str, amount: Money) -> list[Refund]:
+        """Refunds of that amount that left, by end-to-end id ("e2e") or IBAN ("iban")."""
+        found = self._gone.get((kind, key, amount.minor), []) if key else []
         return [one for one in found if one.amount.currency == amount.currency]
 
 

@@ -23,6 +23,8 @@ class Rule(StrEnum):
     """The reference by which an account fills its prepaid balance."""
     REFUND = "refund"
     """It is a refund of ours leaving."""
+    SENT_BACK = "sent_back"
+    """A refund of ours that its payee's bank sent back."""
     OUTGOING = "outgoing"
     """Money out that nothing here knows of: not a customer's."""
     REFERENCE = "reference"
@@ -58,6 +60,8 @@ class Outcome(StrEnum):
     """Book a receipt of each collection named: the entry is the sum of their batch."""
     REVERSE = "reverse"
     """Undo the receipt named."""
+    SENT_BACK = "sent_back"
+    """Undo the refund named: its money is here again."""
     SET_ASIDE = "set_aside"
     """It moves nothing here; the rule says why."""
     SUGGEST = "suggest"
@@ -99,6 +103,12 @@ class Expected:
     end_to_end_id: str
     batch: str
     refs: tuple[str, ...]
+    refused: bool = False
+    """The bank said that it won't; what it credits in spite of that counts."""
+    tops_up: bool = False
+    """It is for the prepaid balance, not for debts."""
+    settles_on_balance: bool = False
+    """Of one for the balance: it goes there as soon as it is credited."""
 
 
 @dataclass(frozen=True, slots=True)

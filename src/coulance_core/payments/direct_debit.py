@@ -13,7 +13,6 @@ A day of interbank business is a TARGET day: no Saturday, Sunday, 1 January, Goo
 26 December.
 """
 
-from collections.abc import Collection as Many
 from dataclasses import dataclass
 from datetime import date, timedelta
 from enum import StrEnum
@@ -86,8 +85,12 @@ class ReturnReason:
 
 _REASONS = (
     ("AC01", "the account number is wrong", AfterReturn.STOP),
+    ("AC02", "the debtor's account number is wrong", AfterReturn.STOP),
+    ("AC03", "the creditor's account number is wrong", AfterReturn.ASK),
     ("AC04", "the account is closed", AfterReturn.STOP),
+    ("AC05", "the debtor's account is closed", AfterReturn.STOP),
     ("AC06", "the account is blocked", AfterReturn.STOP),
+    ("AC07", "the creditor's account is closed", AfterReturn.ASK),
     ("AC13", "a consumer's account can't be debited by B2B", AfterReturn.STOP),
     ("AG01", "direct debit is not allowed on this account", AfterReturn.STOP),
     ("AG02", "the sequence type is wrong", AfterReturn.ASK),
@@ -96,6 +99,9 @@ _REASONS = (
     ("BE05", "the bank does not know the creditor id", AfterReturn.ASK),
     ("CNOR", "the creditor's bank is not registered", AfterReturn.ASK),
     ("DNOR", "the debtor's bank is not registered", AfterReturn.ASK),
+    ("DT01", "the day is wrong", AfterReturn.ASK),
+    ("DUPL", "the bank takes the file for a double", AfterReturn.ASK),
+    ("ED05", "the settlement failed", AfterReturn.RETRY),
     ("FF01", "the file was wrong", AfterReturn.ASK),
     ("MD01", "there is no valid mandate", AfterReturn.STOP),
     ("MD02", "something of the mandate is missing or wrong", AfterReturn.ASK),
@@ -103,6 +109,7 @@ _REASONS = (
     ("MD07", "the debtor has died", AfterReturn.STOP),
     ("MS02", "the debtor refuses it", AfterReturn.ASK),
     ("MS03", "the bank gives no reason", AfterReturn.RETRY),
+    ("NARR", "the bank says why in words, or not at all", AfterReturn.ASK),
     ("RC01", "the bank's code is wrong", AfterReturn.ASK),
     ("RR01", "regulation forbids it", AfterReturn.ASK),
     ("SL01", "the debtor told their bank to let no such collection through", AfterReturn.STOP),
@@ -119,6 +126,23 @@ def return_reason(said: str) -> ReturnReason:
     """
     code = said.strip()[:4].upper()
     return _BY_CODE.get(code, ReturnReason(code, "for a reason that is not in the table", AfterReturn.ASK))
+
+
+TOO_LATE = "TM01"
+"""The one fault of a whole file that trying again another day mends by itself."""
+
+
+def after_refusal(code: str, *, whole_file: bool) -> AfterReturn:
+    """What a refusal asks for. One of a whole file or batch is never the debtors' doing: no mandate ends by it.
+
+    >>> [after_refusal(code, whole_file=True).value for code in ("AC01", "AM04", "TM01")]
+    ['ask', 'ask', 'retry']
+    >>> after_refusal("AC04", whole_file=False).value
+    'stop'
+    """
+    if whole_file:
+        return AfterReturn.RETRY if return_reason(code).code == TOO_LATE else AfterReturn.ASK
+    return return_reason(code).after
 
 
 def easter(year: int) -> date:
@@ -261,10 +285,10 @@ def unusable(
     return Unusable.LAPSED if on >= lapses_on(signed_on=signed_on, last_used_on=last_used_on) else None
 
 
-def may_retry(reason: ReturnReason, *, attempt: int, retries: int, barred: Many[str] = ()) -> bool:
-    """Whether a returned collection is tried again: its reason lets it, and terms do, so many times after the first.
+def may_retry(after: AfterReturn, *, attempt: int, retries: int) -> bool:
+    """Whether a collection that came back is tried again: its reason lets it, and terms do, so many times.
 
-    >>> may_retry(return_reason("AM04"), attempt=1, retries=2), may_retry(return_reason("AM04"), attempt=3, retries=2)
+    >>> may_retry(AfterReturn.RETRY, attempt=1, retries=2), may_retry(AfterReturn.RETRY, attempt=3, retries=2)
     (True, False)
     """
-    return reason.after is AfterReturn.RETRY and attempt <= retries and reason.code not in barred
+    return after is AfterReturn.RETRY and attempt <= retries

@@ -65,8 +65,17 @@ def _set_aside(entry: BankEntry, rule: Rule, why: str) -> Decision:
 def _collected(entry: BankEntry, index: CandidateIndex) -> Decision | None:
     """A collection of ours that the bank credits: one by its id, or a batch as the sum of those that are in it."""
     if entry.batch_count > 1:
-        own = index.batch(entry.batch)
-        if not own or sum(one.amount.minor for one in own) != entry.amount.minor:
+        # Some banks credit all and take back what they refused; others credit what they took.
+        every = index.batch(entry.batch)
+        own = next(
+            (
+                some
+                for some in (every, [one for one in every if not one.refused])
+                if some and sum(one.amount.minor for one in some) == entry.amount.minor
+            ),
+            None,
+        )
+        if own is None:
             return None
         built = _told(entry, f"payments.match.{Rule.COLLECTION}").fact("batch", f"“{entry.batch}”")
         built.note(f"the sum of {len(own)} collections of ours")
@@ -78,7 +87,14 @@ def _collected(entry: BankEntry, index: CandidateIndex) -> Decision | None:
     built = _told(entry, f"payments.match.{Rule.COLLECTION}").note("a collection of ours, by its end-to-end id")
     numbers = tuple(index.item(ref).number for ref in one.refs)
     return Decision(
-        Outcome.MATCH, built.freeze(), Rule.COLLECTION, one.account, one.refs, numbers, collections=(one.collection,)
+        Outcome.MATCH,
+        built.freeze(),
+        Rule.COLLECTION,
+        one.account,
+        one.refs,
+        numbers,
+        collections=(one.collection,),
+        prepaid=one.settles_on_balance,
     )
 
 
@@ -341,7 +357,19 @@ def _pays_back(entry: BankEntry, index: CandidateIndex) -> Decision | None:
 
 
 def _came_back_in(entry: BankEntry, index: CandidateIndex) -> Decision:
-    """Money that came back in: a refund that could not be paid out, say. A person says what it undoes."""
+    """Money that came back in: a refund that could not be paid out, by its id or as the only one; else a person."""
+    for kind, key in (("e2e", entry.end_to_end_id), ("iban", entry.counterparty_iban)):
+        found = index.gone_by(kind, key, entry.amount)
+        if len(found) == 1:
+            made = _told(entry, f"payments.match.{Rule.SENT_BACK}").fact("refund", str(found[0].refund))
+            return Decision(
+                Outcome.SENT_BACK,
+                made.freeze(),
+                Rule.SENT_BACK,
+                found[0].account,
+                refund=found[0].refund,
+                flags=(Flag.RETURN,),
+            )
     built = _told(entry, "payments.match.queue").note("money of ours came back: see which refund it was")
     accounts = index.accounts_of(entry.counterparty_iban)
     suggestions = tuple(Suggestion(account, (), (), 60, ("its IBAN is known",)) for account in accounts)

@@ -16,8 +16,10 @@ from coulance.console.paging import PER_PAGE, number_asked, page
 from coulance.customers import queries as customers
 from coulance.flows import bank_import
 from coulance.flows import bank_queue as queue
+from coulance.flows.rails import bank_answers
 from coulance.integrations.bank.errors import UnableToReadBankFileError
 from coulance.integrations.bank.reading import read_bank_file
+from coulance.integrations.bank.status_report import is_status_report_file, read_status_report
 from coulance.payments import bank
 from coulance.payments.errors import PaymentsError
 from coulance.platform import clock
@@ -74,23 +76,28 @@ def bank_import_file(request: HttpRequest) -> HttpResponse:
     """
     form = form_of(request)
     report = None
+    answers: list[bank_answers.ReportDone] = []
     sure = request.POST.get("step") == "do"
     if request.method == "POST":
         try:
             reason = reason_of(request) if sure else ""
             files = [_read(file) for file in request.FILES.getlist("files")]
             if not files:
-                raise UnableToActError(_("Choose a file: MT940, camt.053 or camt.054."))
-            actor = who(request)
-            report = bank_import.import_statements(files=files, apply=sure, actor=actor, at=clock.now())
+                raise UnableToActError(_("Choose a file: MT940, camt.053, camt.054 or pain.002."))
+            actor, at = who(request), clock.now()
+            statements = [file for file in files if isinstance(file, bank_import.GivenFile)]
+            reports = [file for file in files if isinstance(file, bank_answers.GivenReport)]
+            answers = bank_answers.read_reports(files=reports, apply=sure, actor=actor, at=at)
+            report = bank_import.import_statements(files=statements, apply=sure, actor=actor, at=at)
             form.more["reason"] = reason
         except (*FAULTS, UnableToReadBankFileError, bank_import.UnableToImportStatementsError) as fault:
             form.fault = str(fault)
     values = {"here": "bank", "form": form, "report": report, "applied": sure and report is not None}
+    values["answers"] = answers
     return render(request, "console/bank_import.html", values, status=form.status)
 
 
-def _read(file: "UploadedFile[bytes]") -> bank_import.GivenFile:
+def _read(file: "UploadedFile[bytes]") -> bank_import.GivenFile | bank_answers.GivenReport:
     name = PurePosixPath(str(file.name).replace("\\", "/")).name[:120] or "file"
     if (file.size or 0) > LARGEST:
         raise UnableToActError(
@@ -100,6 +107,9 @@ def _read(file: "UploadedFile[bytes]") -> bank_import.GivenFile:
         path = Path(folder) / "statements"
         path.write_bytes(file.read())
         try:
+            if is_status_report_file(path):
+                found, content = read_status_report(path)
+                return bank_answers.GivenReport(name, content, found)
             return bank_import.GivenFile(name, read_bank_file(path))
         except UnableToReadBankFileError as fault:
             raise UnableToActError(str(fault).replace("statements", name, 1)) from None

@@ -14,7 +14,7 @@ from django.db import transaction
 from coulance.catalog import queries as catalog
 from coulance.customers import queries as customers
 from coulance.flows import payments as money
-from coulance.flows.rails import wording
+from coulance.flows.rails import returns_wording, wording
 from coulance.flows.rails.alone import alone
 from coulance.flows.rails.telling import people_of, tell, told_at
 from coulance.ledger import operations as ledger
@@ -33,6 +33,7 @@ from coulance_core.payments import OpenItem, Scheme
 from coulance_core.payments.direct_debit import (
     AfterReturn,
     CollectionState,
+    after_refusal,
     collect_on,
     may_retry,
     return_reason,
@@ -325,12 +326,14 @@ def cancel(*, collection: int, on: date, actor: str, reason: str, at: datetime) 
         return collecting.cancel_collection(row=row, on=on, actor=actor, reason=reason, at=at)
 
 
-def refuse(*, end_to_end_id: str, code: str, on: date, actor: str, reason: str, at: datetime) -> CollectionRow:
+def refuse(
+    *, end_to_end_id: str, code: str, on: date, actor: str, reason: str, at: datetime, whole_file: bool = False
+) -> CollectionRow:
     """Note that the bank refused a collection before its day (it said so in pain.002, or by letter)."""
     with transaction.atomic():
         row = collections.collection(end_to_end_id=end_to_end_id)
         done = collecting.bank_refused(row=row, code=code, on=on, actor=actor, reason=reason, at=at)
-        after_return(done, on=on, actor=actor, at=at)
+        after_return(done, on=on, actor=actor, at=at, whole_file=whole_file)
     return done
 
 
@@ -374,16 +377,21 @@ def _again(row: CollectionRow, *, on: date, actor: str, at: datetime, not_before
     return _announce(mandate, items, day, whole, actor, at, row)
 
 
-def after_return(row: CollectionRow, *, on: date, actor: str, at: datetime) -> None:
-    """What follows a collection that came back: another try, the end of the mandate, or a person; its people hear."""
+def after_return(row: CollectionRow, *, on: date, actor: str, at: datetime, whole_file: bool = False) -> None:
+    """What follows a collection that came back or was refused: another try, the end of the mandate, or a person.
+
+    Its people hear of it in plain words. `whole_file`: the bank refused the file or a batch of it, which is not the
+    customers' doing: no mandate ends by it.
+    """
     whole = catalog.catalog()
     terms = whole.payments
     meant = return_reason(row.return_code)
+    after = after_refusal(row.return_code, whole_file=whole_file)
     again: CollectionRow | None = None
     ended = False
-    if may_retry(meant, attempt=row.attempt, retries=terms.retries):
+    if may_retry(after, attempt=row.attempt, retries=terms.retries):
         again = _again(row, on=on, actor=actor, at=at, not_before=on + timedelta(days=terms.retry_after))
-    elif meant.after is AfterReturn.STOP:
+    elif after is AfterReturn.STOP:
         mandate = mandates.mandate(mandate=row.mandate)
         if mandate.withdrawn_on is None:
             end_mandate(
@@ -394,9 +402,10 @@ def after_return(row: CollectionRow, *, on: date, actor: str, at: datetime) -> N
                 at=at,
             )
             ended = True
+    refused = row.state is CollectionState.REFUSED
     (account,) = customers.accounts([row.account])
     emit(
-        event="collection.returned",
+        event="collection.refused" if refused else "collection.returned",
         data={
             "account": account.external_id,
             "collection": row.end_to_end_id,
@@ -406,20 +415,22 @@ def after_return(row: CollectionRow, *, on: date, actor: str, at: datetime) -> N
             "means": meant.means,
             "again_on": None if again is None else again.collect_on.isoformat(),
             "mandate_ended": ended,
-            "agreed_fee": None if terms.return_fee is None else terms.return_fee.decimal(),
+            "agreed_fee": None if refused or terms.return_fee is None else terms.return_fee.decimal(),
         },
         at=at,
     )
     tell(
-        key=f"collection/{row.id}/returned",
+        key=f"collection/{row.id}/{'refused' if refused else 'returned'}",
         account=row.account,
         about=f"collection/{row.id}",
         at=at,
         actor=actor,
-        write=lambda language, name: wording.returned(
+        write=lambda language, name: returns_wording.came_back(
             amount=row.amount,
-            on=on,
-            why=meant.code,
+            on=row.collect_on if refused else on,
+            code=meant.code,
+            refused=refused,
+            ours=whole_file,
             again=None if again is None else again.collect_on,
             ended=ended,
             seller=whole.provider,

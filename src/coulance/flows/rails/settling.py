@@ -3,14 +3,16 @@
 from collections.abc import Sequence
 from datetime import date, datetime
 
+from coulance.catalog import queries as catalog
 from coulance.flows import payments as money
 from coulance.flows.rails import direct_debit
 from coulance.payments import collecting, collections, mandates
 from coulance.payments.bank import EntryRow
 from coulance.payments.errors import UnableToCollectError
 from coulance.payments.operations import NewReceipt
+from coulance_core.catalog.paying import TopUpCounts
 from coulance_core.payments import Choice, Method
-from coulance_core.payments.direct_debit import CollectionState
+from coulance_core.payments.direct_debit import CollectionState, return_reason
 
 _COMING = frozenset((CollectionState.HANDED, CollectionState.REFUSED))
 """Where a collection stands that a bank may still credit."""
@@ -34,6 +36,7 @@ def batch_credited(*, row: EntryRow, collections: Sequence[int], actor: str, at:
     for one in found:
         if one.state not in _COMING:
             raise UnableToCollectError(f"collection {one.end_to_end_id} of the batch is {one.state.value} already")
+    at_once = catalog.payment_terms().top_up_counts is TopUpCounts.COLLECTED
     by = {one.id: one for one in mandates.mandates(accounts={one.account for one in found})}
     booked = money.book_payments(
         receipts=[
@@ -48,6 +51,8 @@ def batch_credited(*, row: EntryRow, collections: Sequence[int], actor: str, at:
                 payer_name=by[one.mandate].holder,
                 payer_iban=by[one.mandate].iban,
                 choice=tuple(Choice(ref) for ref, _ in one.parts),
+                beyond_choice=not one.tops_up,
+                prepaid=one.tops_up and at_once,
             )
             for one in found
         ],
@@ -65,5 +70,8 @@ def returned(*, receipt: int, code: str, on: date, actor: str, at: datetime) -> 
         row = collections.collection(receipt=receipt)
     except UnableToCollectError:
         return
+    # Refused, credited in spite of that, and taken back for the same reason: its people heard of that.
+    heard = bool(row.return_code) and row.return_code == return_reason(code).code
     done = collecting.came_back(row=row, code=code, on=on, actor=actor, at=at)
-    direct_debit.after_return(done, on=on, actor=actor, at=at)
+    if not heard:
+        direct_debit.after_return(done, on=on, actor=actor, at=at)

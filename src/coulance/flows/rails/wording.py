@@ -14,11 +14,13 @@ from coulance_core.kernel import Money
 from coulance_core.payments import Scheme
 
 
-def _money(amount: Money, language: str) -> str:
+def money_text(amount: Money, language: str) -> str:
+    """An amount as a language writes it."""
     return Words.of(language).money(amount.decimal(), amount.currency)
 
 
-def _written(language: str, subject: str, parts: Sequence[str]) -> Written:
+def written(language: str, subject: str, parts: Sequence[str]) -> Written:
+    """A mail of these paragraphs; empty ones are left out."""
     return Written(language, subject, "\n\n".join(part for part in parts if part) + "\n", "")
 
 
@@ -68,15 +70,15 @@ def announcement(
         said = {
             "name": name,
             "seller": seller.name,
-            "amount": _money(total, own),
+            "amount": money_text(total, own),
             "day": Words.of(own).day(on),
             "iban": mandate.shown_iban,
             "mandate": mandate.reference,
             "id": creditor_id,
             "link": link,
         }
-        lines = "\n".join(f"  {number}  {_money(amount, own)}" for number, amount in items)
-        return _written(
+        lines = "\n".join(f"  {number}  {money_text(amount, own)}" for number, amount in items)
+        return written(
             own,
             _("%(seller)s collects %(amount)s on %(day)s") % said,
             [
@@ -88,42 +90,6 @@ def announcement(
                 _("Is something wrong? Tell us, or contest a line, before that day; or end the mandate: %(link)s")
                 % said,
                 _("Your bank pays it back if you ask within eight weeks.") if mandate.scheme is Scheme.CORE else "",
-                seller.name,
-            ],
-        )
-
-
-def returned(
-    *,
-    amount: Money,
-    on: date,
-    why: str,
-    again: date | None,
-    ended: bool,
-    seller: ProviderTerms,
-    language: str,
-    name: str,
-) -> Written:
-    """A collection that came back: that it is owed again, why by the bank's word, and what follows."""
-    own = language_of(language)
-    with translation.override(own):
-        said = {
-            "name": name,
-            "seller": seller.name,
-            "amount": _money(amount, own),
-            "day": Words.of(own).day(on),
-            "again": Words.of(own).day(again),
-            "code": why,
-        }
-        return _written(
-            own,
-            _("Your payment of %(amount)s to %(seller)s came back") % said,
-            [
-                _("Hello %(name)s,") % said if name else "",
-                _("On %(day)s your bank returned our collection of %(amount)s (%(code)s). It is open again.") % said,
-                _("We try once more on %(again)s, and will tell you ahead.") % said if again else "",
-                _("Your mandate has ended: please pay by transfer, or sign a new one.") if ended else "",
-                _("You can pay it at once in the portal.") if not again else "",
                 seller.name,
             ],
         )
@@ -146,18 +112,18 @@ def charge_ahead(
         said = {
             "name": name,
             "seller": seller.name,
-            "amount": _money(total, own),
+            "amount": money_text(total, own),
             "day": Words.of(own).day(on),
             "method": label,
             "link": link,
         }
-        return _written(
+        return written(
             own,
             _("%(seller)s charges %(amount)s on %(day)s") % said,
             [
                 _("Hello %(name)s,") % said if name else "",
                 _("As you agreed, we charge %(amount)s to %(method)s on %(day)s:") % said,
-                "\n".join(f"  {number}  {_money(amount, own)}" for number, amount in items),
+                "\n".join(f"  {number}  {money_text(amount, own)}" for number, amount in items),
                 _("You can stop this at any time before: %(link)s") % said,
                 seller.name,
             ],
@@ -173,12 +139,12 @@ def charge_failed(
         said = {
             "name": name,
             "seller": seller.name,
-            "amount": _money(amount, own),
+            "amount": money_text(amount, own),
             "method": label,
             "why": why,
             "link": link,
         }
-        return _written(
+        return written(
             own,
             _("We could not charge %(amount)s") % said,
             [
@@ -210,9 +176,11 @@ def auto_pay_text(
             _("%(seller)s charges each invoice to %(method)s when it is due, and tells you %(days)s days ahead.") % said
         ]
         if most_each is not None:
-            parts.append(_("Never more than %(amount)s at once.") % {"amount": _money(most_each, own)})
+            parts.append(_("Never more than %(amount)s at once.") % {"amount": money_text(most_each, own)})
         if most_a_month is not None:
-            parts.append(_("Never more than %(amount)s in a calendar month.") % {"amount": _money(most_a_month, own)})
+            parts.append(
+                _("Never more than %(amount)s in a calendar month.") % {"amount": money_text(most_a_month, own)}
+            )
         parts.append(_("You may stop this at any time."))
         return " ".join(parts)
 
@@ -226,9 +194,9 @@ def top_up_text(
         said = {
             "seller": seller.name,
             "method": label,
-            "below": _money(below, own),
-            "by": _money(amount, own),
-            "month": _money(most_a_month, own),
+            "below": money_text(below, own),
+            "by": money_text(amount, own),
+            "month": money_text(most_a_month, own),
         }
         return (
             _(

@@ -91,8 +91,26 @@ def refunds_expected(*, since: date) -> list[Refund]:
     ]
 
 
-def collections_expected() -> list[Expected]:
-    """Collections that the bank may credit: handed over and not credited yet, and refused ones, in spite of that."""
+def refunds_gone(*, since: date) -> list[Refund]:
+    """Refunds by bank since that day that left (an entry showed it, or their file went), and may be sent back."""
+    return [
+        Refund(number, account, Money(amount, code), iban, key)
+        for number, account, amount, code, iban, key in fetch(
+            "SELECT f.id, f.account_id, f.amount, f.currency, f.iban, f.source_key FROM payments_refund f"
+            " WHERE f.method = 'bank' AND f.reversed_on IS NULL AND f.refunded_on >= %s AND (EXISTS ("
+            "  SELECT 1 FROM payments_bank_entry e WHERE e.match->>'refund' = f.id::text) OR EXISTS ("
+            "  SELECT 1 FROM payments_payback p WHERE p.refund_id = f.id AND p.state IN ('handed', 'paid')))"
+            " ORDER BY f.refunded_on, f.id",
+            [since],
+        )
+    ]
+
+
+def collections_expected(*, balance_at_once: bool = False) -> list[Expected]:
+    """Collections that the bank may credit: handed over and not credited yet, and refused ones, in spite of that.
+
+    `balance_at_once`: one that fills a balance goes there as soon as it is credited.
+    """
     return [
         Expected(
             number,
@@ -101,9 +119,13 @@ def collections_expected() -> list[Expected]:
             e2e,
             f"{reference}-{SEQUENCE_CODES[MandateSequence(sequence)]}-{on:%m%d}",
             tuple(refs),
+            state == "refused",
+            purpose == "top_up",
+            purpose == "top_up" and balance_at_once,
         )
-        for number, account, amount, code, e2e, reference, sequence, on, refs in fetch(
+        for number, account, amount, code, e2e, reference, sequence, on, state, purpose, refs in fetch(
             "SELECT d.id, d.account_id, d.amount, d.currency, d.end_to_end_id, r.reference, d.sequence, d.collect_on,"
+            " d.state, d.purpose,"
             " ARRAY(SELECT coalesce('document/' || c.document_id, 'opening/' || c.opening_id) FROM payments_claim c"
             "  WHERE c.collection_id = d.id ORDER BY c.id)"
             " FROM payments_collection d JOIN payments_collection_run r ON r.id = d.run_id"
