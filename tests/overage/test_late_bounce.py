@@ -29,7 +29,7 @@ def _warned(world: World) -> None:
     became(EvidenceKind.ACCEPTED, "2026-10-08T12:02")
 
 
-def _came_back(when: str, known: str) -> None:
+def came_back(when: str, known: str) -> None:
     found = outcomes.known([row.id for row in messages.messages() if row.key == "warn:1"])
     evidence.record(
         [outcomes.piece(one, EvidenceKind.BOUNCED, at=at(when), source="report") for one in found], at=at(known)
@@ -45,7 +45,7 @@ def test_a_bounce_that_is_read_after_the_bill_is_credited_by_itself(world: World
           overage s1 10-01..11-01 200 GB at 0.1: 20.00
         """
     )
-    _came_back("2026-10-09T09:00", "2026-11-10T08:00")  # within 72 hours: it had never arrived
+    came_back("2026-10-09T09:00", "2026-11-10T08:00")  # within 72 hours: it had never arrived
     assert queries.warning_voided(accounts=[account_id()], since="2026-01") == {
         account_id(): {"2026-10": frozenset({"s1/out"})}
     }
@@ -62,7 +62,7 @@ def test_a_bounce_that_is_read_after_the_bill_is_credited_by_itself(world: World
 def test_a_bounce_days_later_credits_only_what_was_used_after_it(world: World) -> None:
     _warned(world)
     world.close("2026-10")
-    _came_back("2026-10-20T13:00", "2026-11-10T08:00")  # it had arrived, and counted until then
+    came_back("2026-10-20T13:00", "2026-11-10T08:00")  # it had arrived, and counted until then
     world.close("2026-11")
     (row,) = queries.settlements(account=account_id(), period_name="2026-10")
     assert row.billable == 100  # the samples of the 11th to the 20th
@@ -71,7 +71,7 @@ def test_a_bounce_days_later_credits_only_what_was_used_after_it(world: World) -
 
 def test_later_news_never_makes_a_settled_period_dearer(world: World) -> None:
     _warned(world)
-    _came_back("2026-10-09T09:00", "2026-10-09T09:00")
+    came_back("2026-10-09T09:00", "2026-10-09T09:00")
     world.close("2026-10")
     assert world.papers(kinds="V") == ""
     # Somebody answers in December, and the mail bounces once more: nothing is settled again, and nothing is charged.

@@ -40,4 +40,7 @@ def release(document: int, reason: str) -> None:
         from coulance.platform import clock
 
         done = settling.release(document=document, reason=reason, actor=actor(), at=clock.now())
-        click.echo(f"issued as {', '.join(done.numbers)}")
+        if done.numbers:
+            click.echo(f"issued as {', '.join(done.numbers)}")
+        else:
+            click.echo("nothing was left to issue, by what is known now: see coulance overage waiting --settled")

@@ -13,8 +13,9 @@ from django.db import connection, transaction
 
 from coulance.invoicing.errors import UnableToFindDocumentError, UnableToNumberError
 from coulance.invoicing.numbering import issue_documents
-from coulance.invoicing.writing import discard, pack, unpack
+from coulance.invoicing.writing import discard, pack, rewrite_draft, unpack
 from coulance_core.catalog.provider import NumberSeries
+from coulance_core.invoicing import DocumentDraft
 from coulance_core.kernel import Money, require_aware
 
 
@@ -162,6 +163,31 @@ def issue_held(*, document: int, on: date, series: dict[str, NumberSeries], at: 
         cursor.execute("SELECT number FROM invoicing_document WHERE id = %s", [document])
         number: str = cursor.fetchone()[0]
     return number
+
+
+def lower_held(*, document: int, account: int, lowered: DocumentDraft) -> None:
+    """Rewrite a draft that waits as `lowered`, which has its lines and more: the same document, and less to pay.
+
+    In the caller's transaction, with the wait locked.
+    """
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT d.gross, b.snapshot FROM invoicing_document d"
+            " JOIN invoicing_document_body b ON b.document_id = d.id"
+            " WHERE d.id = %s AND d.account_id = %s AND d.state = 'draft' FOR UPDATE OF d",
+            [document, account],
+        )
+        row = cursor.fetchone()
+        if row is None:
+            raise UnableToFindDocumentError(f"there is no draft {document}")
+        if lowered.totals.gross.minor >= row[0]:
+            raise UnableToSettleHeldError(f"draft {document} would come to no less")
+        usage = unpack(bytes(row[1]), None)["usage"]
+        rewrite_draft(document=document, draft=lowered, usage=usage)
+        cursor.execute(
+            "UPDATE invoicing_held SET gross = %s WHERE document_id = %s AND ended_at IS NULL",
+            [lowered.totals.gross.minor, document],
+        )
 
 
 def replace_held(*, document: int) -> tuple[int | None, str]:

@@ -24,6 +24,7 @@ from coulance.invoicing.holding import (
     hold_documents,
     issue_held,
     lock_held,
+    lower_held,
     mark_told,
     replace_held,
 )
@@ -80,6 +81,7 @@ __all__ = [
     "issue_documents",
     "issue_held",
     "lock_held",
+    "lower_held",
     "mark_sent",
     "mark_told",
     "next_chunk",

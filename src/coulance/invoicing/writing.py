@@ -143,6 +143,28 @@ def write_drafts(*, run: int | None, drafts: Sequence[NewDocument], purpose: str
     return list(ids)
 
 
+def rewrite_draft(*, document: int, draft: DocumentDraft, usage: Sequence[Mapping[str, Any]]) -> None:
+    """Write a draft anew that got more lines; those that it has are the first of them, and stay as they are."""
+    with refusals_named(), connection.cursor() as cursor:
+        cursor.execute("SELECT count(*) FROM invoicing_document_line WHERE document_id = %s", [document])
+        (there,) = cursor.fetchone() or (0,)
+        snapshot = snapshot_of(draft, usage=usage)
+        cursor.execute("DELETE FROM invoicing_document_tax WHERE document_id = %s", [document])
+        cursor.execute("DELETE FROM invoicing_document_body WHERE document_id = %s", [document])
+        new = list(zip(draft.lines, snapshot["lines"], strict=True))[there:]
+        copy_lines(
+            table="invoicing_document_line", columns=_LINE, lines=[_line(document, line, shown) for line, shown in new]
+        )
+        taxes = list(map(_tax, repeat(document), draft.tax, snapshot["tax"]))
+        copy_lines(table="invoicing_document_tax", columns=_TAX_ROW, lines=taxes)
+        copy_lines(table="invoicing_document_body", columns=_BODY, lines=[_body(document, draft, snapshot)])
+        totals = draft.totals
+        cursor.execute(
+            "UPDATE invoicing_document SET net = %s, tax = %s, gross = %s WHERE id = %s AND state = 'draft'",
+            [totals.net.minor, totals.tax.minor, totals.gross.minor, document],
+        )
+
+
 _DOCUMENT = (
     "id",
     "kind",
@@ -262,7 +284,7 @@ def _invoice_ids(numbers: Iterable[str]) -> dict[str, int]:
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT number, id FROM invoicing_document WHERE number = ANY(%s)"
-            " AND kind IN ('base_invoice', 'overage_invoice')",
+            " AND kind IN ('base_invoice', 'overage_invoice', 'fee_invoice', 'interest_invoice')",
             [wanted],
         )
         return dict(cursor.fetchall())

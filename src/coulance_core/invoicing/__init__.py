@@ -23,6 +23,7 @@ from coulance_core.invoicing.documents import (
     Totals,
     may_become,
 )
+from coulance_core.invoicing.lowering import Lowering, lowered
 from coulance_core.invoicing.numbering import Block, next_block, series_year, sql_format, statement_number, write
 from coulance_core.invoicing.postings import carry_entry, carry_journal, entry_for, journal
 from coulance_core.invoicing.snapshot import SCHEMA, SCHEMA_NAME, SnapshotError, check, snapshot_of
@@ -49,6 +50,7 @@ __all__ = [
     "DraftLine",
     "Issued",
     "IssuedNote",
+    "Lowering",
     "NationalRate",
     "NationalTax",
     "Seller",
@@ -68,6 +70,7 @@ __all__ = [
     "decide_tax",
     "entry_for",
     "journal",
+    "lowered",
     "may_become",
     "next_block",
     "series_year",

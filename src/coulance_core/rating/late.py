@@ -83,9 +83,8 @@ def rate_late(
     rule = "rating.late.increase" if more else "rating.late.decrease"
     explanation = sheet.freeze(rule, terms)
     first, after = period.dates(zone)
-    words = (
-        f"{name}, {'late usage' if more else 'less usage than billed'} in {first.isoformat()} to {after.isoformat()}"
-    )
+    what = "late usage" if more else "less usage than billed" if used != billed.used else "less to charge than billed"
+    words = f"{name}, {what} in {first.isoformat()} to {after.isoformat()}"
     line = PricedLine(
         LineKind.LATE_USAGE if more else LineKind.CREDIT,
         charge,

@@ -68,6 +68,8 @@ def release(request: HttpRequest) -> HttpResponse:
 
         def act() -> Done:
             done = settling.release(document=document, reason=reason, actor=who(request), at=clock.now())
+            if not done.numbers:
+                return Done("/overage/waiting", _("Nothing was left to issue, by what is known now."))
             return Done("/overage/waiting", _("Issued as %(numbers)s.") % {"numbers": ", ".join(done.numbers)})
 
         return once(request, act)

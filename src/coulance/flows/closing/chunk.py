@@ -130,7 +130,7 @@ def _draft_group(
         [service.id for row in group for service in row.services], through=period, billing_day=billing_day, zone=zone
     )
     for row in group:
-        own = [_facts(service, billed.get(service.id, ()), still.get(service.id, ())) for service in row.services]
+        own = [facts_of(service, billed.get(service.id, ()), still.get(service.id, ())) for service in row.services]
         try:
             parts = [
                 (service, wanted(run.catalog, fact, period, zone))
@@ -209,7 +209,8 @@ def _counters_disagree(group: Sequence[AccountForClose], proof: Proof) -> dict[i
     return out
 
 
-def _facts(service: ServiceForClose, billed: Sequence[BilledSpan], still: Days) -> ServiceFacts:
+def facts_of(service: ServiceForClose, billed: Sequence[BilledSpan], still: Days) -> ServiceFacts:
+    """A service as core closes it; `billed` are the days of its base fee, and `still` those it stood still."""
     return ServiceFacts(
         ServiceRef(service.external_id, service.name, service.id),
         service.spans(),

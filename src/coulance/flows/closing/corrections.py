@@ -21,6 +21,7 @@ from coulance_core.invoicing import (
     CreditType,
     DocumentDraft,
     Issued,
+    Lowering,
     ServiceRef,
     credit_note,
 )
@@ -43,7 +44,7 @@ class _Give:
     span: BilledSpan | None = None
 
 
-class _Invoices:
+class Invoices:
     """Invoices as they stand while this run's own notes on them pile up.
 
     Amounts to give back are prices as the provider states them, with tax where theirs include it; a credit note wants
@@ -53,7 +54,12 @@ class _Invoices:
     def __init__(self, prices: PriceBasis, rounding: Rounding) -> None:
         self._gross, self._rounding = prices is PriceBasis.GROSS, rounding
         self._issued: dict[str, tuple[Issued, date]] = {}
+        """By number; a draft's is empty."""
         self._promised: dict[tuple[str, int], int] = {}
+
+    def know(self, draft: Issued, tax_point: date) -> None:
+        """A draft that is about to be issued, with the number that it has: none."""
+        self._issued[draft.number] = draft, tax_point
 
     def _of(self, number: str) -> tuple[Issued, date]:
         if number not in self._issued:
@@ -134,7 +140,7 @@ def credit_notes(
     Also lines below zero for what no invoice has billed yet, because it was carried forward: they lower what `waits`.
     What was given back before, by hand, is found on neither, and is not given back again.
     """
-    invoices = _Invoices(run.provider.prices, run.provider.rounding)
+    invoices = Invoices(run.provider.prices, run.provider.rounding)
     gives: list[_Give] = []
     waiting: list[BillLine] = []
     known = history.base_lines(services=[ref.id for ref, _ in base if ref.id is not None]) if base else []
@@ -207,3 +213,30 @@ def _notes(gives: Sequence[_Give]) -> list[list[_Give]]:
         else:
             notes.append([give])
     return notes
+
+
+def lowerings(run: Closing, draft: Issued, tax_point: date, decreases: Sequence[Decrease]) -> list[Lowering]:
+    """What these decreases take off a draft that is not issued yet, each as a line of its own; no more than it has."""
+    invoices = Invoices(run.provider.prices, run.provider.rounding)
+    invoices.know(draft, tax_point)
+    taken: dict[int, Lowering] = {}
+    for decrease in decreases:
+        row, period = decrease.settled, decrease.period
+        lines = [
+            (draft.number, one.no)
+            for one in draft.lines
+            if one.net.minor > 0
+            and period.start <= one.period.start
+            and one.period.end <= period.end
+            and (one.service.id if one.service else None) == row.service
+            and (one.pool == row.pool if row.pool else one.charge == row.charge)
+        ]
+        shares, _ = invoices.take(lines, decrease.amount)
+        for share in shares:
+            net = Money(share.amount, draft.currency)
+            before = taken.get(share.line)
+            taken[share.line] = Lowering(
+                share.line, net if before is None else before.net + net, decrease.line.description,
+                decrease.line.explanation,
+            )  # fmt: skip
+    return [taken[no] for no in sorted(taken)]

@@ -16,6 +16,7 @@ from coulance.invoicing import history
 from coulance.invoicing import queries as invoicing
 from coulance.invoicing.queries import SettledRow
 from coulance.invoicing.writing import NewFigure
+from coulance.overage import queries as overage
 from coulance.overage.operations import NewSettlement
 from coulance.services.queries import AccountForClose
 from coulance.usage import queries as usage
@@ -53,6 +54,13 @@ class Late:
     decreases: list["Decrease"] = field(default_factory=list)
     overage: list[NewSettlement] = field(default_factory=list)
 
+    def add(self, other: "Late") -> None:
+        """Put another period's to it."""
+        self.lines += other.lines
+        self.figures += other.figures
+        self.decreases += other.decreases
+        self.overage += other.overage
+
 
 @dataclass(frozen=True, slots=True)
 class Decrease:
@@ -87,7 +95,7 @@ def late_usage(
     names = sorted({name for own in settled.values() for name in own})
     periods = {name: _named(run, name, group[0].account.billing_day, zone) for name in names}
     moved = _moved(run, [by_id[account] for account in settled], marks, periods, zone)
-    # Nothing was used anew where only a notice turned out to be void: such a period can only come to less.
+    # Nothing was used anew where only a notice turned out to be void: no charge of such a period can come to more.
     bounced = voided(list(by_id.values()), settled, since=f"{year:04d}-{month:02d}")
     out: dict[int, Late] = {}
     for name in names:
@@ -99,12 +107,52 @@ def late_usage(
         for figure in invoicing.settled_figures(accounts=list(changed), period_name=name) if changed else ():
             figures.setdefault(figure.account, []).append(figure)
         for account, touched in changed.items():
-            late = out.setdefault(account, Late())
-            lines = len(late.lines)
+            late = Late()
             _again(run, by_id[account], facts[account], figures[account], touched, name, periods[name], zone, late)
             if account in only_void:
-                del late.lines[lines:]
-    return {account: late for account, late in out.items() if late.figures}
+                late = only_less(late, account=account, period_name=name)
+            out.setdefault(account, Late()).add(late)
+    return {account: late for account, late in out.items() if late.figures or late.overage}
+
+
+def settled_again(
+    run: Closing, row: AccountForClose, facts: Sequence[ServiceFacts], *, period: Period, zone: ZoneInfo
+) -> Late:
+    """What a settled period of an account comes to less, by all that is known now; what comes to more is left out.
+
+    Its figures keep the mark of what was known of samples: more use is found by the next close, as ever.
+    """
+    found = invoicing.settled_figures(accounts=[row.account.id], period_name=run.name)
+    late = Late()
+    _again(run, row, facts, found, {service.id for service in row.services}, run.name, period, zone, late)
+    late = only_less(late, account=row.account.id, period_name=run.name)
+    known = {(one.service, one.pool, one.charge): one.watermark for one in found}
+    late.figures = [replace(one, watermark=known[one.service, one.pool, one.charge]) for one in late.figures]
+    return late
+
+
+def only_less(late: Late, *, account: int, period_name: str) -> Late:
+    """Of a period that was settled again only what came to less. What came to more stays as its paper says: that bill
+    was lawful, and no use is new; a limit that one allowance no longer needs is not another's."""
+    lower = {(one.settled.service, one.settled.pool, one.settled.charge) for one in late.decreases}
+    before = {one.meter: one for one in overage.settlements(account=account, period_name=period_name)}
+    kept = []
+    for one in late.overage:
+        was = before.get(one.meter.key)
+        if was is None or one.billable <= was.billable:
+            kept.append(one)
+        else:  # looked at, and left as it was
+            kept.append(
+                replace(
+                    one, metered=was.metered, included=was.included, overage=was.overage, billable=was.billable,
+                    absorbed=was.absorbed, cost=was.cost, on_budget=was.on_budget, facts=was.facts,
+                )
+            )  # fmt: skip
+    return Late(
+        figures=[one for one in late.figures if (one.service, one.pool, one.charge) in lower],
+        decreases=late.decreases,
+        overage=kept,
+    )
 
 
 def _named(run: Closing, name: str, billing_day: int, zone: ZoneInfo) -> Period:

@@ -6,6 +6,7 @@ once: the second is told that it was settled before.
 
 import logging
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -15,7 +16,7 @@ from django.utils.translation import gettext as _
 
 from coulance.flows import letters
 from coulance.flows.sending import queueing
-from coulance.flows.settling_first import waiting
+from coulance.flows.settling_first import rejudging, waiting
 from coulance.flows.settling_first.waiting import Waiting
 from coulance.flows.settling_first.ways import Chosen, UnableToChooseError, Way, issue, source_of, ways
 from coulance.invoicing import holding
@@ -88,6 +89,7 @@ def choose(
     """
     require_aware(at)
     actor = f"contact:{contact}"
+    _by_what_is_known_now(document, account, at)
     if not may_choose(next((one for one in letters.people_of(account) if one.ref == contact), None)):
         with translation.override(language):
             raise UnableToChooseError(_("Only the owner, a contact for billing or one who may incur cost can choose."))
@@ -115,6 +117,27 @@ def choose(
         )
 
 
+def _by_what_is_known_now(document: int, account: int, at: datetime) -> None:
+    """Before anybody chooses it is judged again, in a transaction of its own: whoever saw more is shown less first."""
+    row = next(iter(holding.held(document=document)), None)
+    if row is not None and row.account == account:
+        with suppress(invoicing.UnableToSettleHeldError):
+            rejudging.rejudge(document=document, at=at)
+
+
+def look_again(*, at: datetime) -> int:
+    """Lower what waits and rests on a warning that came back; how many. One that fails raises an alarm."""
+    done = 0
+    for document in rejudging.whose_warning_came_back():
+        try:
+            done += rejudging.rejudge(document=document, at=at) is not None
+        except invoicing.UnableToSettleHeldError:
+            continue  # settled by somebody else in this moment
+        except Exception as error:
+            _stuck(document, "judged again", error, at)
+    return done
+
+
 def release(*, document: int, reason: str, actor: str, at: datetime) -> Settled:
     """Issue it now, without waiting. Raises `UnableToReleaseError`."""
     if not reason.strip():
@@ -135,22 +158,30 @@ def issue_lapsed(*, at: datetime) -> list[Settled]:
             except UnableToReleaseError:
                 failed.add(row.document)  # settled by somebody else in this moment
             except Exception as error:
-                _log.exception("document %s waits and can't be issued", row.document)
                 failed.add(row.document)
-                alarms.raise_alarm(
-                    key=f"settle-first-stuck:{row.document}",
-                    severity="critical",
-                    what=f"The overage invoice {row.document} waited and can't be issued: {error}",
-                    at=at,
-                )
+                _stuck(row.document, "issued", error, at)
     return out
 
 
+def _stuck(document: int, done: str, error: Exception, at: datetime) -> None:
+    _log.exception("document %s waits and can't be %s", document, done)
+    alarms.raise_alarm(
+        key=f"settle-first-stuck:{document}",
+        severity="critical",
+        what=f"The overage invoice {document} waited and can't be {done}: {error}",
+        at=at,
+    )
+
+
 def _issue(document: int, way: str, actor: str, reason: str, at: datetime) -> Settled:
+    """As it is by what is known now: less than it was asked for, or nothing at all, and never more."""
     try:
-        invoicing.lock_held(document=document)
+        found = rejudging.rejudge(document=document, at=at)
     except invoicing.UnableToSettleHeldError as fault:
         raise UnableToReleaseError(str(fault)) from fault
+    if found is not None and found.gone:
+        _clear_alarms(document, at)
+        return Settled(rejudging.NOTHING, ())
     of = waiting.one(document=document)
     if of is None or of.snapshot is None:
         raise UnableToReleaseError(f"document {document} is not there any more")
@@ -169,10 +200,14 @@ def _end(of: Waiting, way: str, made: Sequence[str], by: Chosen, *, detail: dict
         reason=by.reason,
         detail={"way": way, "issued": list(numbers), **(detail or {})},
     )
-    for name in ("unasked", "stuck"):
-        alarms.clear_alarm(key=f"settle-first-{name}:{of.row.document}", at=by.at)
+    _clear_alarms(of.row.document, by.at)
     _send(of, numbers, by)
     return Settled(way, numbers)
+
+
+def _clear_alarms(document: int, at: datetime) -> None:
+    for name in ("unasked", "stuck"):
+        alarms.clear_alarm(key=f"settle-first-{name}:{document}", at=at)
 
 
 def _send(of: Waiting, numbers: tuple[str, ...], by: Chosen) -> None:

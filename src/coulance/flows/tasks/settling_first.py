@@ -8,9 +8,10 @@ from coulance.platform import clock
 @app.periodic(cron="*/5 * * * *", periodic_id="settling_first")
 @app.task(queueing_lock="flows.settling_first", lock="flows.settling_first")
 def look(timestamp: int) -> None:  # noqa: ARG001 - periodic
-    """Ask, and issue what lapsed."""
+    """Ask, lower what rests on a warning that came back, and issue what lapsed."""
     from coulance.flows.settling_first import asking, settling
 
     now = clock.now()
     asking.ask_all(at=now)
+    settling.look_again(at=now)
     settling.issue_lapsed(at=now)

@@ -117,6 +117,7 @@ def _shown(found: Offered, at: datetime) -> dict[str, object]:
         "settled": row.ended_at is not None,
         "made": row.made,
         "lines": lines,
+        "notes": snapshot["notes"] if snapshot is not None else [],
         "ways": [
             {
                 "key": way.key,
