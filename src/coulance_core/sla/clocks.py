@@ -243,7 +243,7 @@ def _course(
         if course is not None and course.due < changed:
             break
         passed.append(priority)
-        target = terms.targets.get((run.promise, priority))
+        target = terms.target_of(run.promise, priority)
         if target is None:
             course = None
             continue

@@ -90,8 +90,8 @@ class Target:
 class ResponseTerms:
     """The response part of a contract, of one version.
 
-    `targets` by (promise, priority); what is not in it is not promised. `calendars` by priority, `calendar` for the
-    others: a P1 desk may be open 7 x 24 and the rest 5 x 8. `warn_share` is how much of a target may be gone before
+    `targets` by (promise, priority); one of no priority ("") is for every priority that has none of its own, and what
+    is not in it is not promised. `calendars` by priority, `calendar` for the others: a P1 desk may be open 7 x 24 and the rest 5 x 8. `warn_share` is how much of a target may be gone before
     those who can still prevent a breach are warned.
     """
 
@@ -106,6 +106,10 @@ class ResponseTerms:
     def __post_init__(self) -> None:
         if not 0 < self.warn_share < 1:
             raise ValueError(f"warn_share is {self.warn_share}: expected a share of the target, between 0 and 1")
+
+    def target_of(self, promise: Promise, priority: str) -> Target | None:
+        """What is promised to a priority; None: nothing."""
+        return self.targets.get((promise, priority), self.targets.get((promise, "")))
 
     def calendar_of(self, priority: str) -> Calendar:
         """The calendar by which a priority's time counts."""

@@ -241,3 +241,17 @@ def test_what_can_not_be_promised() -> None:
         replace(TERMS, warn_share=Fraction(1))
     assert str(Target(Span.SECONDS, 5400)) == "1 h 30 min"
     assert Window.parse("09:00-17:00").end == 17 * 3600
+
+
+@pytest.mark.parametrize(
+    ("priority", "due"),
+    [("p1", "20 09:15"), ("2 normal", "20 11:00"), ("", "20 11:00")],
+)
+def test_a_target_of_no_priority_is_for_every_priority_without_its_own(priority: str, due: str) -> None:
+    targets = {
+        (Promise.FIRST_RESPONSE, "p1"): Target(Span.SECONDS, 900),
+        (Promise.FIRST_RESPONSE, ""): Target(Span.SECONDS, 2 * 3600),
+    }
+    told = [Event(when("20 09:00"), 0, EventKind.OPENED, priority)]
+    found = clocks(told, replace(TERMS, targets=targets), when("20 09:01"))
+    assert [shown(c).partition("due ")[2] for c in found] == [due]
