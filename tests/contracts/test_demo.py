@@ -19,3 +19,6 @@ def test_two_contracts_of_one_price(desk: Desk) -> None:
     assert "we are expected to lose on it" in said[0]
     assert "the customer is expected to pay too much" in said[1]
     assert "in 100% of years" not in said[2]
+    assert "first answer promised by Mon 31 Aug 13:00: missed" in said[3]
+    assert "'A form gives an error': first answer promised by" in said[4]
+    assert "running" in said[4]
