@@ -21,7 +21,7 @@ from coulance.flows.contracts.ticketing import Incoming
 from coulance.integrations.demo.story import ACTOR
 from coulance_core.contracts.renewal import months_later
 from coulance_core.contracts.terms import Work
-from coulance_core.sla.clocks import EventKind, State
+from coulance_core.sla.clocks import EventKind
 from coulance_core.sla.intervals import instant
 
 TERMS = "care"
@@ -61,13 +61,12 @@ def _desk(at: datetime) -> list[str]:
     """What became of the first customer's tickets: each promise that was broken, and one that runs."""
     (row,) = queries.contracts(keys=[f"{STORIES[0][0]}-care"])
     said = []
-    for one in tickets.standing(tickets.tickets(contracts=[row.id]), at):
-        for clock in one.clocks:
+    for one in reversed(tickets.standing(tickets.tickets(contracts=[row.id]), at)):
+        for clock in one.breached or one.at_risk[:1]:
             due = f"{instant(clock.due).astimezone(ZoneInfo(row.zone)):%a %d %b %H:%M}"
             with translation.override("en"):
                 what = f"{wording.promise(clock.promise)} promised by {due}: {wording.state(clock.state)}"
-            if clock.breached or clock.state is State.RUNNING:
-                said.append(f"ticket {one.ticket.number} of {STORIES[0][1]}, {one.ticket.subject!r}: {what}")
+            said.append(f"ticket {one.ticket.number} of {STORIES[0][1]}, {one.ticket.subject!r}: {what}")
     return said
 
 
