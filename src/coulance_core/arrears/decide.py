@@ -46,21 +46,18 @@ def may_execute(
 ) -> Refusal | None:
     """Judge one intent again, at the write, from facts read anew: None, or why not after all.
 
-    It must still be decided as it was: the same step, for the same debts and service, and of a charge the same amount.
+    It must still be decided as it was: the same step, for the same debts and service, and about the same amount, so
+    that no letter asks for what was paid meanwhile.
     """
     decision = decide(policy, facts, at, law=law)
     for one in decision.intents:
-        if one.key == intent.key and (one.amount == intent.amount or not _charges(intent)):
+        if one.key == intent.key and one.amount == intent.amount:
             return None
     mine = set(intent.debts)
     for held in decision.held_up:
         if held.step == intent.step and held.service in ("", intent.service) and mine & set(held.debts):
             return held.refusal
     return Refusal(Refused.NOT_ASKED, f"{intent.step} isn't to be done as it was decided: judge the account again")
-
-
-def _charges(intent: Intent) -> bool:
-    return intent.act in (Act.CHARGE_COSTS, Act.CHARGE_INTEREST)
 
 
 class _Outcome:

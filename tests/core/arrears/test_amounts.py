@@ -30,3 +30,14 @@ def test_no_more_is_acted_for_than_is_owed_beside_all_that_comes(sums: list[int]
     j = Judging(SHORT, replace(known, in_flight=flights, credit=(eur(here),)), at(day(5)), None)
     assert sum(s.net for s in j.standing.values()) == max(sum(sums) - flying - here, 0)
     assert sum(s.owed for s in j.standing.values()) == max(sum(sums) - here, 0)
+
+
+def test_what_has_had_its_day_is_not_on_its_way_any_more_and_what_is_owed_is_no_credit() -> None:
+    """For the account as a whole too; and credit below zero, which nobody should tell, makes no debt larger."""
+    known = facts(debt("a", 10_000))
+    flight = InFlight("f", eur(4_000), at(day(0)), day(6))
+    for on, there in ((6, 4_000), (7, 0)):
+        j = Judging(SHORT, replace(known, in_flight=(flight,), credit=(eur(-500),)), at(day(on)), None)
+        assert [(s.in_flight, s.covered, s.net, s.owed) for s in j.standing.values()] == [
+            (there, 0, 10_000 - there, 10_000)
+        ]

@@ -375,6 +375,10 @@ def test_an_intent_is_judged_again_when_it_is_carried_out() -> None:
     again = may_execute(SHORT, host.facts, intent, THROTTLE)
     assert again is not None
     assert again.code is Refused.NOT_ASKED
+    part = replace(known, debts=(replace(debt(), open=eur(2000)),))
+    less = may_execute(SHORT, part, intent, THROTTLE)  # about 50.00, of which 20.00 is left
+    assert less is not None
+    assert less.code is Refused.NOT_ASKED
     paid = replace(known, debts=(replace(debt(), open=eur(0)),))
     gone = may_execute(SHORT, paid, intent, THROTTLE)
     assert gone is not None
