@@ -8,7 +8,8 @@ import pytest
 from click.testing import CliRunner
 
 from coulance.cli import sla as commands
-from coulance.flows.promises import outlook
+from coulance.cli import sla_common
+from coulance.flows.promises import claims, outlook
 from coulance.platform import clock
 from tests.closing.world import World
 from tests.sla.office import SLA, Office, instant
@@ -36,7 +37,7 @@ parts = [{ part = "gold" }, { part = "net", availability = "99.6 %" }]
 
 @pytest.fixture
 def run(world: World, monkeypatch: pytest.MonkeyPatch) -> Any:
-    monkeypatch.setattr(commands, "working_database", nullcontext)
+    monkeypatch.setattr(sla_common, "working_database", nullcontext)
     monkeypatch.setattr(clock, "now", lambda: instant("2026-11-04T06:00"))
 
     def typed(line: str, *, fails: bool = False) -> str:
@@ -97,5 +98,5 @@ def test_what_is_at_risk_now(world: World) -> None:
     (risk,) = outlook.at_risk(at=at + timedelta(minutes=1))
     assert (risk.service, risk.terms, risk.down_now) == ("web", "gold@2026-10-01", True)
     assert risk.downtime >= 20 * 60_000_000
-    assert not outlook.claims(year=2026, month=10, at=at)
+    assert not claims.claims(year=2026, month=10, at=at)
     assert date(2026, 10, 5) == at.date()

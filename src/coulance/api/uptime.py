@@ -83,6 +83,21 @@ class SeenGiven(Given):
     looks: Annotated[list[LookGiven], Field(max_length=20_000)]
 
 
+class SlotGiven(Given):
+    """What was counted of something, by the sender's name for it, in the slot that begins at an instant."""
+
+    name: Name
+    at: Instant
+    requests: Annotated[int, Field(ge=0, lt=2**53)]
+    errors: Annotated[int, Field(ge=0, lt=2**53)]
+
+
+class SlotsGiven(Given):
+    """What a source counted."""
+
+    slots: Annotated[list[SlotGiven], Field(max_length=20_000)]
+
+
 class OutageShown(Shown):
     """An outage that counts."""
 
@@ -92,7 +107,7 @@ class OutageShown(Shown):
 
 
 class Period(Shown):
-    """What a service's period came to."""
+    """What a service's period came to; `so_far`: it isn't over, and this is what is owed already."""
 
     service: str
     period: str
@@ -101,6 +116,7 @@ class Period(Shown):
     downtime_s: int
     unknown_s: int
     credited: Money
+    so_far: bool
     outages: list[OutageShown]
 
 
@@ -145,6 +161,19 @@ def _agent(request: HttpRequest) -> str:
 def post_uptime_looks(request: HttpRequest, given: SeenGiven, source: Source = "main") -> dict[str, Any]:
     """Names are those of checks of kind `outside` (coulance sla check add --kind outside)."""
     return _bring(request, f"api:{source}", [Seen(one.name, one.at, one.up) for one in given.looks])
+
+
+@operation(router, "POST", "/requests", scope="uptime:write", summary="Send requests and errors that were counted",
+           response=Brought)  # fmt: skip
+def post_uptime_requests(request: HttpRequest, given: SlotsGiven, source: Source = "main") -> dict[str, Any]:
+    """Names are those of checks of kind `requests`, whose slots begin every so many seconds from midnight UTC. The same
+    slot again changes nothing; of several counts of it the fullest counts."""
+    rows = [(one.name, one.at, one.requests, one.errors) for one in given.slots]
+    try:
+        done = intake.bring_counts(source=f"api:{source}", counted=rows, at=clock.now(), actor=actor_of(request))
+    except UnableToTakeLooksError as error:
+        raise Problem(422, "not-as-expected", str(error), where="slots") from error
+    return {"accepted": done.accepted, "doubles": done.doubles, "unknown": list(done.unknown)}
 
 
 @operation(router, "POST", "/kuma", scope="uptime:write", summary="A webhook of Uptime Kuma", response=Brought)
@@ -196,6 +225,7 @@ def list_uptime(
                 "downtime_s": row.downtime // 1_000_000,
                 "unknown_s": row.unknown // 1_000_000,
                 "credited": money(row.amount),
+                "so_far": row.so_far,
                 "outages": [dict(one) for one in row.outages],
             }
             for row in rows

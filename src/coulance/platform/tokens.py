@@ -45,6 +45,7 @@ SCOPES: dict[str, str] = {
     "audit:read": "read the audit log",
     "probe": "hand over what a probe agent saw (made by: coulance sla agent add)",
     "uptime:write": "send what other monitoring saw of services: heartbeats, checks, histories",
+    "uptime:hook": "send what other monitoring saw by an address that carries the token (/hooks/uptime), and no more",
     "uptime:read": "read outages, measures and credits of uptime",
     "metrics": "read the metrics of the instance (/metrics)",
 }

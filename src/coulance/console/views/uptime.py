@@ -10,7 +10,7 @@ from django.views.decorators.http import require_GET, require_POST
 
 from coulance.console.access import operators_only, who
 from coulance.console.acts import Done, UnableToActError, new_token, once, reason_of
-from coulance.flows.promises import outlook, wording
+from coulance.flows.promises import claims, outlook, wording
 from coulance.platform import clock
 from coulance.platform.roles import Permission
 from coulance.services import queries as services
@@ -73,7 +73,7 @@ def _shown(request: HttpRequest, fault: str) -> HttpResponse:
             if row.amount.minor
         ],
         "causes": [(words.get(cause, cause), count) for cause, count in sorted(causes.items())],
-        "claims": outlook.claims(year=last.year, month=last.month, at=at),
+        "claims": claims.claims(year=last.year, month=last.month, at=at),
         "token": new_token(),
     }
     return render(request, "console/uptime.html", values, status=422 if fault else 200)

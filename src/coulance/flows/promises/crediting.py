@@ -22,6 +22,7 @@ from coulance.flows import payments as money
 from coulance.flows.promises import fees, measuring, telling, terms, wording
 from coulance.flows.promises.measuring import Measured
 from coulance.flows.promises.terms import Promised
+from coulance.flows.rails import paying_back
 from coulance.invoicing import crediting as notes
 from coulance.invoicing import history
 from coulance.invoicing.errors import InvoicingError
@@ -386,11 +387,21 @@ def _as_preferred(owner: AccountRow, way: Pays, surplus: Money, at: datetime, ac
     )
     if way is Pays.WALLET:
         payments.allocate_receipt(receipt=freed.receipt, on=on, actor=actor, reason=why, at=at, prepaid=surplus)
+    elif surplus.currency == "EUR":
+        # In the queue of what goes back: approved as the provider says, filed, confirmed by the bank.
+        paying_back.ask(
+            receipt=freed.receipt,
+            amount=surplus,
+            reason=f"{why}: they asked for money",
+            actor=actor,
+            at=at,
+            source_key=f"sla/{freed.receipt}",
+        )
     else:
         alarms.raise_alarm(
             key=f"sla-pay-back/{freed.receipt}",
             severity="warning",
-            what=f"pay {surplus} back to {owner.external_id} for downtime: they asked for money. Book it with: "
-            f"coulance payment refund {freed.receipt}",
+            what=f"pay {surplus} back to {owner.external_id} for downtime: they asked for money, and SEPA pays euros."
+            f" Book it with: coulance payment refund {freed.receipt}",
             at=at,
         )

@@ -28,13 +28,15 @@ from coulance_core.kernel import Explanation, Money, Period
 from coulance_core.sla import composite
 from coulance_core.sla.credits import Charges, Credit, credit
 from coulance_core.sla.downtime import Downtime, Exclusion, Facts, Maintenance, Outage, downtime
-from coulance_core.sla.evidence import Samples, Verdict, judge
+from coulance_core.sla.evidence import Quorum, Samples, Verdict, judge
 from coulance_core.sla.intervals import EMPTY, Instants, Spans, at_least, instant, micros
 from coulance_core.sla.terms import ErrorTiers, Whole
 from coulance_core.sla.terms_file import Promise
 
 COUNTED = "requests"
 """The kind of checks whose source counts requests, and says of no instant whether it was up."""
+ANYBODY = Quorum(180_000_000)
+"""How services without a promise are judged: anybody's failure counts."""
 _FOR_EVER = 2**60
 _SETTLES = 10 * 60 * 1_000_000
 """Looks are on their way for some minutes; what is younger isn't unknown yet."""

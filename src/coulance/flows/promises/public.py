@@ -9,7 +9,7 @@ from coulance.flows.promises import measuring, terms
 from coulance.services import queries as services
 from coulance.sla import queries as sla
 from coulance_core.kernel import Period
-from coulance_core.sla.evidence import Bound, Quorum
+from coulance_core.sla.evidence import Bound
 from coulance_core.sla.intervals import EMPTY, micros
 from coulance_core.sla.terms import Multiple, UptimeTerms
 from coulance_core.sla.terms_file import Promise
@@ -62,6 +62,8 @@ def _one(
     down = measuring.down_now(service, known, promise, period, at)
     seen = EMPTY
     for check in known.checks.get(service, ()):
+        if check.kind == measuring.COUNTED:
+            continue
         unknown = measuring.verdict_of(check, known.streams.get(check.id, ()), promise, start, now).unknown
         seen = seen | (measuring.whole(start, now) - unknown)
     said = {(e.since, e.until): e.words for e in known.entries.get(service, ()) if e.says == "outage"}
@@ -86,6 +88,6 @@ _PLAIN = Promise(
     "plain",
     date.min,
     UptimeTerms("plain", Fraction(100), (Multiple(Fraction(1)),), bound=Bound.STEP),
-    Quorum(180_000_000),
+    measuring.ANYBODY,
 )
 """How services without a promise are judged: anybody's failure counts, silence doesn't."""

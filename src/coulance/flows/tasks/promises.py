@@ -23,13 +23,31 @@ def gather(timestamp: int) -> None:  # noqa: ARG001 - periodic
 @app.periodic(cron="40 4 * * *", periodic_id="sla_credit")
 @app.task(queueing_lock="flows.promises.credit", lock="flows.promises.credit")
 def credit(timestamp: int) -> None:  # noqa: ARG001 - periodic
-    """Credit what the last three months' evidence shows above what was credited, and pay what waits."""
+    """Credit what the last three months' evidence shows above what was credited, and pay what waits; what is over of
+    this one, for terms that say so; and remind of claims upstream."""
     from coulance.catalog.queries import UnableToFindCatalogError
-    from coulance.flows.promises import crediting
+    from coulance.flows.promises import claims, crediting, incidents
 
     try:
         report = crediting.credit_again(at=clock.now(), actor="worker")
+        report.add(incidents.credit_incidents(at=clock.now(), actor="worker", all_of_it=True))
+    except UnableToFindCatalogError:
+        return
+    claims.remind(at=clock.now())
+    for service, amount in report.credited:
+        _log.info("%s: %s credited", service, amount)
+
+
+@app.periodic(cron="*/10 * * * *", periodic_id="sla_incidents")
+@app.task(queueing_lock="flows.promises.incidents", lock="flows.promises.credit")
+def credit_incidents(timestamp: int) -> None:  # noqa: ARG001 - periodic
+    """Credit outages that are over, for terms that credit on the incident."""
+    from coulance.catalog.queries import UnableToFindCatalogError
+    from coulance.flows.promises import incidents
+
+    try:
+        report = incidents.credit_incidents(at=clock.now(), actor="worker")
     except UnableToFindCatalogError:
         return
     for service, amount in report.credited:
-        _log.info("%s: %s credited", service, amount)
+        _log.info("%s: %s credited on the incident", service, amount)

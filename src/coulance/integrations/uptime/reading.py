@@ -10,6 +10,8 @@ from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
+from prometheus_client.parser import text_string_to_metric_families
+
 MOST = 200_000
 
 
@@ -18,11 +20,21 @@ class UnableToReadUptimeError(ValueError):
 
 
 class Seen(NamedTuple):
-    """What a source saw: its name for it, when (aware), whether it was up."""
+    """What a source saw: its name for it, when (aware), whether it was up; `also` is another name it has for it."""
 
     name: str
     at: datetime
     up: bool
+    also: str = ""
+
+
+class Counted(NamedTuple):
+    """What a source counted of something by its name, in the slot that begins at an instant (aware)."""
+
+    name: str
+    at: datetime
+    requests: int
+    errors: int
 
 
 def kuma(body: Any) -> list[Seen]:
@@ -46,16 +58,46 @@ def kuma(body: Any) -> list[Seen]:
 
 
 def pingdom(body: Any) -> list[Seen]:
-    """A Pingdom webhook: `{"check_name": ..., "current_state": "UP"|"DOWN", "state_changed_timestamp": ...}`."""
+    """A webhook of Pingdom: `check_name` and `check_id`, `current_state`, `state_changed_timestamp` (seconds).
+
+    Of uptime checks the states are UP and DOWN, of transaction checks SUCCESS and FAILING; what isn't sure yet
+    (UNCONFIRMED_DOWN), unknown or paused says nothing. A check is known by its name, or by its number, which stays when
+    somebody renames it.
+    """
     if not isinstance(body, Mapping) or not isinstance(body.get("check_name"), str):
         raise UnableToReadUptimeError("check_name: expected as Pingdom sends it")
     state = body.get("current_state")
-    if state not in ("UP", "DOWN"):
-        if state in ("UNCONFIRMED_DOWN", "UNKNOWN", "PAUSED", "SUCCESS", "FAILING"):
-            return []
-        raise UnableToReadUptimeError(f"current_state is {state!r}: expected UP or DOWN")
+    if state not in _PINGDOM:
+        raise UnableToReadUptimeError(f"current_state is {state!r}: expected {', '.join(_PINGDOM)}")
+    up = _PINGDOM[state]
+    if up is None:
+        return []
     at = instant(body.get("state_changed_timestamp"), "state_changed_timestamp")
-    return [Seen(body["check_name"], at, state == "UP")]
+    number = body.get("check_id")
+    return [Seen(body["check_name"], at, up, str(number) if type(number) is int else "")]
+
+
+_PINGDOM = {
+    "UP": True, "SUCCESS": True, "DOWN": False, "FAILING": False, "UNCONFIRMED_DOWN": None, "UNKNOWN": None,
+    "PAUSED": None,
+}  # fmt: skip
+
+
+def kuma_metrics(text: str, at: datetime) -> list[Seen]:
+    """The page `/metrics` of Uptime Kuma, as asked for at an instant: `monitor_status{monitor_name="Shop",...} 1`."""
+    out: list[Seen] = []
+    try:
+        for family in text_string_to_metric_families(text):
+            out += [
+                Seen(one.labels.get("monitor_name", ""), at, one.value == 1)
+                for one in family.samples
+                if one.name == "monitor_status" and one.value in (0, 1)  # neither pending nor maintenance
+            ]
+    except ValueError as error:
+        raise UnableToReadUptimeError(f"this is no page of metrics: {str(error)[:200]}") from error
+    if not out and "monitor_status" not in text:
+        raise UnableToReadUptimeError("monitor_status: expected as Uptime Kuma's /metrics has it")
+    return out
 
 
 def generic(body: Any) -> list[Seen]:
@@ -102,6 +144,59 @@ def table(text: str) -> list[Seen]:
             raise UnableToReadUptimeError(f"line {rows.line_num}: up is {row['up']!r}: expected 1 or 0")
         out.append(Seen(row["name"], instant(row["at"], f"line {rows.line_num}: at"), words[said]))
     return out
+
+
+def counted(requests: Any, errors: Any, label: str, step: int) -> list[Counted]:
+    """Two answers of Prometheus' `query_range`, of requests and of errors, in steps as long as a slot: a value at an
+    instant is of the slot that ends there, as `increase(...[5m])` counts it.
+
+    Prometheus extrapolates: counts are rounded to whole ones, and errors are never more than requests. Where it says
+    nothing of errors, there were none.
+    """
+    of: dict[tuple[str, int], dict[str, int]] = {}
+    for what, body in (("requests", requests), ("errors", errors)):
+        for name, at, value in _values(body, label):
+            slot = of.setdefault((name, round(at) - step), {})
+            slot[what] = round(value)
+    return [
+        Counted(name, datetime.fromtimestamp(at, UTC), slot["requests"], min(slot.get("errors", 0), slot["requests"]))
+        for (name, at), slot in sorted(of.items())
+        if "requests" in slot
+    ]
+
+
+def _values(body: Any, label: str) -> Iterable[tuple[str, float, float]]:
+    data = body.get("data") if isinstance(body, Mapping) else None
+    if not isinstance(data, Mapping) or body.get("status") != "success":
+        raise UnableToReadUptimeError(f"Prometheus answered {str(body)[:200]}")
+    for n, series in enumerate(data.get("result", [])):
+        name = series.get("metric", {}).get(label)
+        if not isinstance(name, str):
+            raise UnableToReadUptimeError(f"data.result[{n}] has no label {label!r}: sum by ({label}) (...)")
+        for at, value in series.get("values") or [series["value"]]:
+            number = float(value)
+            if number != number or not 0 <= number < 2**53:  # NaN is what a division by nothing gives
+                raise UnableToReadUptimeError(f"data.result[{n}] is {value!r} at {at}: expected a count")
+            yield name, float(at), number
+
+
+def counted_table(text: str) -> list[Counted]:
+    """CSV with the columns name, at, requests and errors; `at` is where the slot begins."""
+    rows = csv.DictReader(io.StringIO(text.removeprefix("\ufeff")))
+    out = []
+    for row in rows:
+        where = f"line {rows.line_num}"
+        given = [(row[column] or "").strip() for column in ("requests", "errors")]
+        if not row["name"] or not all(one.isdecimal() for one in given):
+            raise UnableToReadUptimeError(f"{where}: expected a name, and whole numbers of requests and errors")
+        out.append(Counted(row["name"], instant(row["at"], f"{where}: at"), int(given[0]), int(given[1])))
+    return out
+
+
+def counts(text: str) -> bool:
+    """Whether a CSV counts requests, by its first line."""
+    head = next(csv.reader(io.StringIO(text.removeprefix("\ufeff"))), [])
+    return {"name", "at", "requests", "errors"} <= set(head)
 
 
 def upptime(name: str, commits: Iterable[tuple[datetime, str]]) -> list[Seen]:
