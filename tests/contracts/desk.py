@@ -1,5 +1,6 @@
 """A service desk, one sentence at a time: contracts, cards, work, leave, tickets."""
 
+import hashlib
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
@@ -12,7 +13,7 @@ from coulance.contracts.ticketing import NewEvent
 from coulance.contracts.working import NewWork
 from coulance.customers import operations as customers
 from coulance.customers import queries as customer_rows
-from coulance.flows.contracts import asking, billing, changing, running, ticketing
+from coulance.flows.contracts import asking, billing, changing, mailing, running, ticketing
 from coulance.flows.contracts.ticketing import Incoming
 from coulance.notices import queries as sent
 from coulance_core.contracts.hours import From
@@ -58,6 +59,14 @@ kind = "retainer"
 price = "400.00 EUR"
 rate = "90.00 EUR"
 retainer = { hours = "5 h", rollover = "carry", carry_most = "2 h" }
+
+[contracts.mail]
+address = "help@host.example"
+hosts = ["mx.host.example"]
+authenticated_by = "mx.host.example"
+agents = ["anna@host.example"]
+priority = "normal"
+most_new = 3
 
 [[contracts.response]]
 name = "gold"
@@ -149,6 +158,15 @@ class Desk:
         facts: dict[str, Any] = {"email": "boss@acme.example", **given}
         told = Incoming("zammad", number, f"Help {number}", events[0][1], priority, events=rows, **facts)
         return ticketing.receive(told, actor="worker", at=max(at for _, at in events)).ticket
+
+    def mails(self, text: str = "It is down.", *headers: str, sender: str = "boss@acme.example", at: datetime = MAY,
+              id_: str = "", subject: str = "Down", to: str = "help@host.example") -> mailing.Taken:  # fmt: skip
+        """A mail to the desk, that comes now."""
+        head = [*headers, f"From: {sender}", f"To: {to}", f"Subject: {subject}"]
+        head.append(
+            f"Message-ID: <{id_ or hashlib.sha256(f'{text}{headers}{at}'.encode()).hexdigest()[:20]}@x.example>"
+        )
+        return mailing.take(raw=("\n".join(head) + "\n\n" + text).encode(), source="pipe", at=at)
 
     def runs(self, at: datetime) -> running.Round:
         """The daily round, with nothing that fails."""

@@ -69,7 +69,7 @@ def demo(ctx: click.Context, no_serve: bool, data: Path | None, port: int, worke
     serves(f"http://127.0.0.1:{port}")  # every mail of the story leads there
     # The demo is a world of its own: it never touches a database that the environment happens to name.
     # Nor does it mail anybody.
-    for name in ("DATABASE_URL", "COULANCE_MAIL", "COULANCE_BOUNCES"):
+    for name in ("DATABASE_URL", "COULANCE_MAIL", "COULANCE_BOUNCES", "COULANCE_TICKET_MAIL"):
         os.environ.pop(name, None)
     show = Show()
     from coulance.cli.session import working_database

@@ -2,6 +2,8 @@
 
 [[contracts.terms]]       # what a kind of contract says: fee, hours, cover, rate, renewal
 [[contracts.response]]    # how soon tickets are answered and solved, and what a miss costs
+[contracts.mail]          # how mail to the desk is taken
+[contracts.worth]         # how what recurs is valued
 """
 
 from collections.abc import Iterable, Mapping
@@ -10,6 +12,7 @@ from datetime import date
 from typing import Any
 
 from coulance_core.catalog.faults import Fault
+from coulance_core.contracts.mail_terms import read_mail
 from coulance_core.contracts.terms_file import ServiceTerms, parse_terms, read_contracts
 from coulance_core.sla.response_file import Responses, parse_responses, read_responses
 
@@ -20,6 +23,7 @@ def judge(data: Mapping[str, Any]) -> Iterable[Fault]:
     responses, more = read_responses(data)
     yield from faults
     yield from more
+    yield from read_mail(data)[1]
     known = {one.name for one in responses}
     for n, row in enumerate(data.get("terms", [])):
         name = row.get("response", "") if isinstance(row, dict) else ""

@@ -203,6 +203,12 @@ def delivery_of(*, header_id: str = "", provider_ref: str = "") -> int | None:
     return found.order_by("-id").values_list("id", flat=True).first()
 
 
+def about_of(*, header_id: str) -> str:
+    """What the message was about of which a delivery has this Message-ID; "" for none of ours."""
+    found = Delivery.objects.filter(header_id=f"<{header_id.strip().strip('<>')}>").order_by("-id")
+    return found.values_list("message__about", flat=True).first() or ""
+
+
 def deliveries_of(*, key: str) -> list[int]:
     """The deliveries of a message, without the provider's own copies."""
     found = Delivery.objects.filter(message__key=key, copy=False).order_by("id")

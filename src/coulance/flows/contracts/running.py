@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from django.db import transaction
 
 from coulance.contracts import operations, queries, tickets
-from coulance.flows.contracts import billing, earning, penalties, telling
+from coulance.flows.contracts import billing, earning, mailing, penalties, telling
 from coulance.platform import alarms
 
 _log = logging.getLogger(__name__)
@@ -42,6 +42,7 @@ def run(*, at: datetime, actor: str = "worker") -> Round:
             )  # fmt: skip
         else:
             alarms.clear_alarm(key=alarm, at=at)
+    mailing.forget(at=at)
     return done
 
 

@@ -12,7 +12,7 @@ from coulance.contracts.hours import hours, warnings
 from coulance.contracts.queries import ContractRow, CreditRow, LeaveRow
 from coulance.contracts.tickets import TicketRow
 from coulance.flows import letters
-from coulance.flows.contracts import links, wording
+from coulance.flows.contracts import links, tags, wording
 from coulance.flows.letters import Letter
 from coulance.flows.sending.wording import language_of
 from coulance.invoicing.documents.words import Words
@@ -84,15 +84,34 @@ def invite_review(contract: ContractRow, *, at: datetime) -> int:
     )  # fmt: skip
 
 
+def received(ticket: TicketRow, *, desk: str, at: datetime) -> int:
+    """Tell who opened a ticket by mail that we have it, once, with the mark that their answers find it by."""
+
+    def letter(person: Person, words: Words) -> Letter:  # noqa: ARG001 - as the others
+        return wording.of_received(
+            ticket, tag=tags.tag(ticket.id), answers=tags.address(desk, ticket.id), name=person.name,
+            link=f"{letters.base()}/my/tickets",
+        )  # fmt: skip
+
+    return _tell(
+        ticket.account, f"ticket/{ticket.id}/received", MessageKind.OPERATIONS, letter, at=at,
+        about=f"ticket/{ticket.id}", to=_own(ticket)[:1],
+    )  # fmt: skip
+
+
+def _own(ticket: TicketRow) -> list[Person]:
+    """Who wrote it, of the customer's people."""
+    named = ticket.contact.casefold()
+    people = [p for p in letters.people_of(ticket.account) if p.address]
+    return [p for p in people if named and named in (p.ref.casefold(), p.address.casefold())]
+
+
 def ask_opinion(ticket: TicketRow, *, at: datetime) -> int:
     """Ask how a solved case went, once, by one link."""
     solved = ticket.solved_at
     if solved is None or not solved <= at <= solved + ASKS_FOR:
         return 0
-    people = [p for p in letters.people_of(ticket.account) if p.address]
-    own = [
-        p for p in people if ticket.contact and ticket.contact.casefold() in (p.ref.casefold(), p.address.casefold())
-    ]
+    own = _own(ticket)
     if not own:
         return 0
 

@@ -5,6 +5,7 @@ from datetime import date
 from django.utils.translation import gettext as _
 
 from coulance.contracts.queries import ContractRow, CreditRow, LeaveRow, hours_text
+from coulance.contracts.tickets import TicketRow
 from coulance.flows.contracts.fairness import Judged
 from coulance.flows.letters import Letter
 from coulance.invoicing.documents.words import Words
@@ -191,6 +192,21 @@ def of_review(contract: ContractRow, ends: date, notice_by: date, *, name: str, 
             _("Before that we would like to look with you at what you used and paid, and whether it still fits."),
         ],
         button=_("See your contract"),
+        link=link,
+    )
+
+
+def of_received(ticket: TicketRow, *, tag: str, answers: str, name: str, link: str) -> Letter:
+    """We have your mail; answer to this one."""
+    return Letter(
+        subject=f"[#{tag}] {ticket.subject}"[:300],
+        name=name,
+        paragraphs=[
+            _("We have your mail. It is ticket %(number)s; a person reads it.") % {"number": ticket.number},
+            _("If you write about it again, leave the mark in the subject as it is, or write to %(address)s.")
+            % {"address": answers},
+        ],
+        button=_("See your tickets"),
         link=link,
     )
 
