@@ -186,10 +186,12 @@ class _Builder(PriceBuilder):
         if not isinstance(record, Record) or not record.whole:
             return None
         values = dict(record.values)
-        for key in ("exposure", "reachable_above", "approval_above", "budget", "hold_above"):
+        for key in ("exposure", "reachable_above", "approval_above", "budget"):
             if key in values:
                 amount, named = values[key]
                 values[key] = Money.of(amount, named)
+        if "hold_above" in values:
+            values["hold_above"] = tuple(Money.of(amount, named) for amount, named in values["hold_above"])
         if "warn_at" in values:
             values["warn_at"] = tuple(values["warn_at"])
         if "quiet" in values:
@@ -233,7 +235,7 @@ class _Builder(PriceBuilder):
         if not isinstance(record, Record) or not record.whole:
             return None
         values = dict(record.values)
-        for key in ("return_fee", "top_up_least", "top_up_most"):
+        for key in ("return_fee", "top_up_least", "top_up_most", "payback_two_above"):
             if key in values:
                 values[key] = Money.of(*values[key])
         if "gateways" in values:
