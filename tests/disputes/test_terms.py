@@ -1,4 +1,4 @@
-"""The provider's own terms of disputes, through the real file: pinned to a case, heard by everybody, and who decides."""
+"""The provider's own terms of disputes, through the real file: pinned to a case, heard by all, and who decides."""
 
 from datetime import timedelta
 from pathlib import Path

@@ -20,10 +20,9 @@ from coulance.customers import queries as customers
 from coulance.disputes import queries
 from coulance.disputes.errors import DisputesError, UnableToFindCaseError, UnableToOpenError
 from coulance.disputes.provider_table import PROGRAM
-from coulance.flows.disputing import acting, deciding, opening, working
+from coulance.flows.disputing import acting, debts, deciding, opening, working
 from coulance.flows.disputing.deciding import Choice
-from coulance.invoicing import queries as documents
-from coulance.invoicing.errors import InvoicingError, UnableToFindDocumentError
+from coulance.invoicing.errors import InvoicingError
 from coulance.platform import clock
 from coulance_core.disputes import Contest, Grounds, Outcome, State, StepKind, Way
 from coulance_core.kernel import Money as Amount
@@ -76,9 +75,12 @@ class Case(Shown):
 
 
 class PartGiven(Given):
-    """A line that is contested: whole, or one of an amount before tax, a quantity, or days (both included)."""
+    """A line that is contested: whole, or one of an amount before tax, a quantity, or days (both included).
 
-    line: Annotated[int, Field(ge=1, le=100_000)]
+    Line 0 is the whole of a bill that was taken over from another system: its amounts are with tax.
+    """
+
+    line: Annotated[int, Field(ge=0, le=100_000)]
     amount: Decimals | None = None
     quantity: Decimals | None = None
     first_day: Day | None = None
@@ -87,7 +89,7 @@ class PartGiven(Given):
 
 
 class CaseGiven(Given):
-    """A case to open on an invoice, for its customer."""
+    """A case to open on an invoice, or on a bill that was taken over, for its customer."""
 
     number: Annotated[Text, Field(max_length=140, examples=["V2026-000001"])]
     lines: Annotated[list[PartGiven], Field(min_length=1, max_length=500)]
@@ -95,6 +97,7 @@ class CaseGiven(Given):
     reason: Words
     new_fact: Annotated[Text, Field(max_length=4000, description="Where it was contested before.")] = ""
     contact: Annotated[Text, Field(max_length=100, description="Whom it is opened for.")] = ""
+    account: Annotated[Text, Field(max_length=100, description="Whose it is, where bills share a number.")] = ""
 
 
 class SaidGiven(Given):
@@ -105,9 +108,9 @@ class SaidGiven(Given):
 
 
 class CreditGiven(Given):
-    """So much of a line, before tax."""
+    """So much of a line, before tax; of line 0, a bill that was taken over, with tax."""
 
-    line: Annotated[int, Field(ge=1, le=100_000)]
+    line: Annotated[int, Field(ge=0, le=100_000)]
     amount: Decimals
 
 
@@ -187,15 +190,15 @@ def list_cases(
            response={201: Case}, refusals=[404, 409])  # fmt: skip
 def open_case(request: HttpRequest, given: CaseGiven) -> Any:
     """What is contested is held at once; the rest of the invoice stays to be paid."""
+    found = debts.named(given.number, account=account_row(given.account).id if given.account else None)
+    if found is None:
+        raise Problem(404, "not-there", f"there is no one bill {given.number!r}", where="body.number")
+    (account,) = customers.accounts([found.account])
     try:
-        row = documents.document(number=given.number).row
-    except UnableToFindDocumentError as fault:
-        raise Problem(404, "not-there", f"there is no document {given.number!r}", where="body.number") from fault
-    (account,) = customers.accounts([row.account])
-    try:
-        contests = [_contest(one, row.gross.currency, ZoneInfo(account.zone)) for one in given.lines]
+        contests = [_contest(one, found.currency, ZoneInfo(account.zone)) for one in given.lines]
         made = opening.open_dispute(
-            document=row.id,
+            document=found.document,
+            opening=found.opening,
             contests=contests,
             grounds=given.grounds,
             reason=given.reason,

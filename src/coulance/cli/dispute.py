@@ -82,26 +82,32 @@ def show(case: int, explain: bool) -> None:
 @click.argument("number")
 @click.option(
     "--line", "lines", multiple=True, required=True,
-    help="A line: 2, or a part of it: 2=amount:50.00, 2=quantity:500, 2=days:2026-10-01..2026-10-15 (both included).",
+    help="A line: 2, or a part of it: 2=amount:50.00, 2=quantity:500, 2=days:2026-10-01..2026-10-15 (both included)."
+    " 0, or 0=amount:50.00 with tax, is a bill that was taken over from another system.",
 )  # fmt: skip
 @click.option("--grounds", type=GROUNDS, required=True, help="What is wrong.")
 @click.option("--reason", required=True, help="What the customer says.")
 @click.option("--new-fact", default="", help="What is new, where it was contested before.")
 @click.option("--contact", default="", help="Whom it is opened for, by external id.")
-def open_(number: str, lines: tuple[str, ...], grounds: str, reason: str, new_fact: str, contact: str) -> None:
-    """Open a case on an invoice, for a customer who called or wrote."""
+@click.option("--account", default="", help="Whose bill it is, where several from before have that number.")
+def open_(
+    number: str, lines: tuple[str, ...], grounds: str, reason: str, new_fact: str, contact: str, account: str
+) -> None:
+    """Open a case on an invoice, or a bill that was taken over, for a customer who called or wrote."""
     with working_database():
         from coulance.customers import queries as customers
-        from coulance.flows.disputing import acting, opening
-        from coulance.invoicing import queries
+        from coulance.flows.disputing import acting, debts, opening
         from coulance.platform import clock
         from coulance_core.disputes import Grounds
 
-        row = queries.document(number=number).row
-        (account,) = customers.accounts([row.account])
+        found = debts.named(number, account=customers.account(account).id if account else None)
+        if found is None:
+            raise click.ClickException(f"there is no bill {number}, or several from before have that number: --account")
+        (owner,) = customers.accounts([found.account])
         made = opening.open_dispute(
-            document=row.id,
-            contests=[_contest(line, row.gross.currency, account.zone) for line in lines],
+            document=found.document,
+            opening=found.opening,
+            contests=[_contest(line, found.currency, owner.zone) for line in lines],
             grounds=Grounds(grounds),
             reason=reason,
             new_fact=new_fact,

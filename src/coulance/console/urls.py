@@ -62,6 +62,7 @@ urlpatterns: list[URLPattern] = [
     path("documents/<int:document>/debit", debit.take_credit_back, name="debit"),
     path("documents/<int:document>/e-invoice/<str:form>", documents.document_einvoice, name="document-einvoice"),
     path("documents/<int:document>/contest", disputes.dispute_open, name="dispute-open"),
+    path("debts/<int:opening>/contest", disputes.dispute_open_debt, name="dispute-open-debt"),
     path("uptime", uptime.page, name="uptime"),
     path("uptime/reports/<int:case>", uptime.decide, name="uptime-decide"),
     path("disputes", disputes.dispute_list, name="disputes"),

@@ -15,10 +15,15 @@ _CLOSING = [kind.value for kind in StepKind if kind.closes]
 
 
 class Case(models.Model):
-    """What an account contests of one invoice. `net`, `tax` and `gross` are the contested part; `gross` is held."""
+    """What an account contests of one debt. `net`, `tax` and `gross` are the contested part; `gross` is held.
+
+    The debt is an invoice of ours (`document`), or one that was taken over (`opening`): that has no lines here and no
+    tax of its own, so its contested part is all `net`.
+    """
 
     account = models.ForeignKey("customers.Account", on_delete=models.PROTECT, related_name="+")
-    document = models.ForeignKey("invoicing.Document", on_delete=models.PROTECT, related_name="+")
+    document = models.ForeignKey("invoicing.Document", on_delete=models.PROTECT, related_name="+", null=True)
+    opening = models.ForeignKey("payments.OpeningItem", on_delete=models.PROTECT, related_name="+", null=True)
     number = models.CharField(max_length=140)
     """The invoice's number, as people name it."""
     currency = models.CharField(max_length=3)
@@ -44,6 +49,11 @@ class Case(models.Model):
             models.CheckConstraint(
                 condition=Q(net__gt=0, tax__gte=0, gross=F("net") + F("tax")), name="case_amounts_add_up"
             ),
+            models.CheckConstraint(
+                condition=Q(document__isnull=False, opening__isnull=True)
+                | Q(document__isnull=True, opening__isnull=False, tax=0),
+                name="case_of_one_debt",
+            ),
             models.CheckConstraint(condition=Q(currency__regex=r"^[A-Z]{3}$"), name="case_currency"),
             models.CheckConstraint(condition=~Q(reason="") & ~Q(opened_by=""), name="case_says_why"),
             models.CheckConstraint(
@@ -56,7 +66,10 @@ class Case(models.Model):
 
 
 class Part(models.Model):
-    """What of one line is contested: named by `way`, and what that comes to before tax, with the arithmetic."""
+    """What of one line is contested: named by `way`, and what that comes to before tax, with the arithmetic.
+
+    Of a debt that was taken over there is one, on line 0: the debt as a whole, tax included.
+    """
 
     case = models.ForeignKey(Case, on_delete=models.PROTECT, related_name="+", db_index=False)
     line_no = models.PositiveIntegerField()

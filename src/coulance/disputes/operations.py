@@ -60,7 +60,8 @@ def hold_source(case: int) -> str:
 def open_case(
     *,
     account: int,
-    document: int,
+    document: int | None = None,
+    opening: int | None = None,
     number: str,
     contested: Contested,
     grounds: Grounds,
@@ -73,9 +74,10 @@ def open_case(
     at: datetime,
     case: int | None = None,
 ) -> int:
-    """Open a case on an issued invoice and hold what it contests; gives its id (`case`, when it was reserved).
+    """Open a case on an issued invoice, or on a debt that was taken over, and hold what it contests; gives its id
+    (`case`, when it was reserved).
 
-    Whether it may be opened, and what it comes to, is the caller's to judge under the invoice's lock; the database
+    Whether it may be opened, and what it comes to, is the caller's to judge under the debt's lock; the database
     refuses a second open case on a line, whoever asks. Raises `UnableToOpenError`.
     """
     _transaction()
@@ -87,6 +89,7 @@ def open_case(
         pk=case,
         account_id=account,
         document_id=document,
+        opening_id=opening,
         number=number,
         currency=contested.gross.currency,
         net=contested.net.minor,
@@ -118,7 +121,7 @@ def open_case(
         kind=HoldKind.DISPUTE,
         amount=contested.gross,
         source=hold_source(row.pk),
-        about=f"document/{document}",
+        about=queries.case(row.pk, at=at).ref,
         at=at,
     )
     detail = {"number": number, "held": str(contested.gross), "lines": [one.contest.line for one in contested.lines]}

@@ -9,6 +9,8 @@ from datetime import date, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from django.db.models import Q
+
 from coulance.disputes import models
 from coulance.disputes.errors import UnableToFindCaseError
 from coulance.notices import queries as notices
@@ -79,11 +81,15 @@ class FileRow:
 
 @dataclass(frozen=True, slots=True)
 class CaseRow:
-    """A case and where it stands: see `Clock`. `gross` is what is held while it is open."""
+    """A case and where it stands: see `Clock`. `gross` is what is held while it is open.
+
+    It is on an invoice (`document`), or on a debt that was taken over (`opening`).
+    """
 
     id: int
     account: int
-    document: int
+    document: int | None
+    opening: int | None
     number: str
     net: Money
     tax: Money
@@ -102,7 +108,7 @@ class CaseRow:
     @property
     def ref(self) -> str:
         """The debt, as payments refers to it."""
-        return f"document/{self.document}"
+        return _ref(self.document, self.opening)
 
     @property
     def state(self) -> State:
@@ -144,10 +150,10 @@ def holds(*, accounts: Iterable[int] | None = None, closed: bool = False) -> tup
     if not closed:
         rows = rows.filter(closed_at__isnull=True)
     return tuple(
-        Hold(f"document/{document}", account, Money(gross, code), opened, until, case)
-        for case, account, document, gross, code, opened, until in rows.order_by("opened_at", "id").values_list(
-            "id", "account_id", "document_id", "gross", "currency", "opened_at", "closed_at"
-        )
+        Hold(_ref(document, opening), account, Money(gross, code), opened, until, case)
+        for case, account, document, opening, gross, code, opened, until in rows.order_by(
+            "opened_at", "id"
+        ).values_list("id", "account_id", "document_id", "opening_id", "gross", "currency", "opened_at", "closed_at")
     )
 
 
@@ -179,22 +185,30 @@ def cases(
     *,
     at: datetime,
     accounts: Iterable[int] | None = None,
-    documents: Iterable[int] | None = None,
+    refs: Iterable[str] | None = None,
     closed: bool = True,
     before: int | None = None,
     limit: int = 1000,
 ) -> tuple[CaseRow, ...]:
-    """Cases, the newest first: of these accounts or invoices; without `closed` only open ones; below id `before`."""
+    """Cases, the newest first: of these accounts, or debts (as payments refers to them); without `closed` only open
+    ones; below id `before`."""
     rows = models.Case.objects.all()
     if accounts is not None:
         rows = rows.filter(account__in=sorted(set(accounts)))
-    if documents is not None:
-        rows = rows.filter(document__in=sorted(set(documents)))
+    if refs is not None:
+        wanted = set(refs)
+        rows = rows.filter(Q(document__in=_ids(wanted, "document")) | Q(opening__in=_ids(wanted, "opening")))
     if not closed:
         rows = rows.filter(closed_at__isnull=True)
     if before is not None:
         rows = rows.filter(pk__lt=before)
     return tuple(_cases(list(rows.order_by("-id")[:limit]), at))
+
+
+def numbers(*, ref: str) -> tuple[int, ...]:
+    """The numbers of all cases on a debt, the oldest first."""
+    rows = models.Case.objects.filter(Q(document__in=_ids([ref], "document")) | Q(opening__in=_ids([ref], "opening")))
+    return tuple(rows.order_by("id").values_list("id", flat=True))
 
 
 def queue(*, at: datetime) -> tuple[CaseRow, ...]:
@@ -226,15 +240,23 @@ def files(case: int) -> tuple[FileRow, ...]:
     )
 
 
-def earlier(*, document: int, at: datetime) -> tuple[Earlier, ...]:
-    """Cases on an invoice so far, the oldest first, as core judges whether another may be opened."""
-    found = cases(documents=[document], at=at)[::-1]
+def earlier(*, ref: str, at: datetime) -> tuple[Earlier, ...]:
+    """Cases on a debt so far, the oldest first, as core judges whether another may be opened."""
+    found = cases(refs=[ref], at=at)[::-1]
     lines: dict[int, set[int]] = {}
     for case_, no in models.Part.objects.filter(case__in=[row.id for row in found]).values_list("case_id", "line_no"):
         lines.setdefault(case_, set()).add(no)
     return tuple(
         Earlier(row.id, frozenset(lines.get(row.id, ())), row.state, row.reason, row.new_fact) for row in found
     )
+
+
+def _ref(document: int | None, opening: int | None) -> str:
+    return f"opening/{opening}" if document is None else f"document/{document}"
+
+
+def _ids(refs: Iterable[str], kind: str) -> list[int]:
+    return sorted(int(ref.partition("/")[2]) for ref in refs if ref.startswith(f"{kind}/"))
 
 
 def policy_json(policy: Policy) -> dict[str, Any]:
@@ -292,6 +314,7 @@ def _case(row: models.Case, found: Sequence[models.Step], at: datetime) -> CaseR
         id=row.pk,
         account=row.account_id,
         document=row.document_id,
+        opening=row.opening_id,
         number=row.number,
         net=Money(row.net, row.currency),
         tax=Money(row.tax, row.currency),

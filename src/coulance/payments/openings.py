@@ -25,6 +25,25 @@ class OpeningRow:
 
 
 @dataclass(frozen=True, slots=True)
+class StandingDebt:
+    """A debt that was taken over and stands: `open` is what was open of it then, whatever was paid since.
+
+    `account` is its database id. `reclaims`: it is of a refund that the bank took back, not of another system.
+    """
+
+    id: int
+    account: int
+    number: str
+    kind: ItemKind
+    issued_on: date
+    due_on: date
+    taken_on: date
+    gross: Money
+    open: Money
+    reclaims: bool
+
+
+@dataclass(frozen=True, slots=True)
 class OpeningBalance:
     """A prepaid balance as it was taken over."""
 
@@ -60,6 +79,23 @@ def items(*, source: str) -> list[OpeningRow]:
         OpeningRow(key, account, number, ItemKind(kind), issued, due, Money(gross, code), Money(left, code))
         for key, account, number, kind, issued, due, gross, left, code in rows
     ]
+
+
+def debt(*, opening: int, lock: bool = False) -> StandingDebt | None:
+    """A debt that was taken over and stands; locked, in a transaction, against others who act on it. None for none."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT id, account_id, number, kind, issued_on, due_on, taken_on, gross, open, currency, refund_id"
+            " FROM payments_opening_item WHERE id = %s AND open > 0 AND reversed_on IS NULL"
+            + (" FOR NO KEY UPDATE" if lock else ""),
+            [opening],
+        )
+        row = cursor.fetchone()
+    if row is None:
+        return None
+    number, account, name, kind, issued, due, taken, gross, left, code, refund = row
+    whole, open_ = Money(gross, code), Money(left, code)
+    return StandingDebt(number, account, name, ItemKind(kind), issued, due, taken, whole, open_, refund is not None)
 
 
 def balances(*, source: str) -> list[OpeningBalance]:

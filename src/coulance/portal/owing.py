@@ -193,7 +193,6 @@ def _debt(one: Any, says: Words, money: Any) -> dict[str, Any]:
         about.append(_("We don't know that this bill reached you, so it isn't due yet."))
     return {
         "ref": one.debt,
-        "document": int(one.debt.removeprefix("document/")) if one.debt.startswith("document/") else 0,
         "number": one.number,
         "kind": kinds[one.kind],
         "due": says.day(one.due_on) if one.due_on is not None else "",

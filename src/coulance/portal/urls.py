@@ -26,6 +26,7 @@ urlpatterns: list[URLPattern] = [
     path("my/arrears", owing.page, name="portal-owing"),
     path("contest/<str:token>", disputes.by_link, name="contest-link"),
     path("my/documents/<int:document>/contest", disputes.contest, name="portal-contest"),
+    path("my/debts/<int:opening>/contest", disputes.contest_debt, name="portal-contest-debt"),
     path("status", status.page, name="status"),
     path("status.json", status.as_json, name="status-json"),
     path("status.rss", status.as_rss, name="status-rss"),

@@ -1,7 +1,7 @@
 """Disputes: what is contested of a bill and held, whose turn it is, and what a decision credits. Pure."""
 
 from coulance_core.disputes.clock import Clock, clock, stopped_days
-from coulance_core.disputes.contesting import Contested, ContestedLine, contested, worth
+from coulance_core.disputes.contesting import BY_WHOLE, Contested, ContestedLine, Debt, contested, worth
 from coulance_core.disputes.deciding import CREDIT_TYPE, Decision, decide
 from coulance_core.disputes.opening import Earlier, OpenRefusal, may_open
 from coulance_core.disputes.policy_file import parse_policy
@@ -23,12 +23,14 @@ from coulance_core.disputes.terms import (
 )
 
 __all__ = [
+    "BY_WHOLE",
     "CREDIT_TYPE",
     "MAY_FOLLOW",
     "Clock",
     "Contest",
     "Contested",
     "ContestedLine",
+    "Debt",
     "DecideRefusal",
     "Decider",
     "Decision",

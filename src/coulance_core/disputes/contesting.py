@@ -9,6 +9,26 @@ from coulance_core.invoicing import CreditError, CreditRequest, CreditType, Draf
 from coulance_core.kernel import Explanation, Money, Rounding, currency
 from coulance_core.kernel.rounding import show
 
+BY_WHOLE = 0
+"""The line number of a debt as a whole, where it has no lines here."""
+
+
+@dataclass(frozen=True, slots=True)
+class Debt:
+    """A debt that has no lines here: its invoice was issued by another system, with its lines and its tax.
+
+    It is contested as line 0, tax included: whole, or an amount of it. `left` is what was taken over of it, less what
+    was given back since.
+    """
+
+    number: str
+    left: Money
+
+    @property
+    def currency(self) -> str:
+        """Of its amounts."""
+        return self.left.currency
+
 
 @dataclass(frozen=True, slots=True)
 class ContestedLine:
@@ -29,13 +49,17 @@ class Contested:
     gross: Money
 
 
-def contested(invoice: Issued, contests: Sequence[Contest], *, rounding: Rounding = Rounding.HALF_UP) -> Contested:
+def contested(
+    invoice: Issued | Debt, contests: Sequence[Contest], *, rounding: Rounding = Rounding.HALF_UP
+) -> Contested:
     """What these contests come to. What earlier credit notes took is no longer there to contest.
 
     Raises `DisputeError` for no contest, a line twice, an unknown line, or one of which nothing is left or contested.
     """
     if not contests:
         raise DisputeError("say what is contested: a line of the invoice, or a part of one")
+    if isinstance(invoice, Debt):
+        return _contested_debt(invoice, contests)
     by_no = {line.no: line for line in invoice.lines}
     seen: set[int] = set()
     lines: list[ContestedLine] = []
@@ -52,6 +76,37 @@ def contested(invoice: Issued, contests: Sequence[Contest], *, rounding: Roundin
         lines.append(one)
     net, tax, gross = worth(invoice, [CreditRequest(one.contest.line, one.net) for one in lines])
     return Contested(tuple(lines), net, tax, gross)
+
+
+def _contested_debt(debt: Debt, contests: Sequence[Contest]) -> Contested:
+    if len(contests) > 1 or contests[0].line != BY_WHOLE:
+        raise DisputeError(f"{debt.number} has no lines here: contest it as a whole (line 0), or an amount of it")
+    (contest,) = contests
+    code, left = debt.currency, debt.left
+    if contest.way not in (Way.WHOLE, Way.AMOUNT):
+        raise DisputeError(f"{debt.number} has no quantity and no days here: contest it whole, or an amount of it")
+    if left.minor <= 0:
+        raise DisputeError(f"nothing is left of {debt.number} to contest")
+    why = Explanation.build(f"disputes.debt_{contest.way.value}")
+    why.fact("left of it", left.amount, code, f"{debt.number}, tax included")
+    named = "left of it"
+    if contest.way is Way.AMOUNT:
+        assert contest.amount is not None
+        if contest.amount.currency != code or not 0 < contest.amount.minor <= left.minor:
+            raise DisputeError(f"{debt.number} has {left} left to contest, not {contest.amount}")
+        why.fact("named", contest.amount.amount, code)
+        named = "named"
+    if contest.accepted is not None:
+        if contest.accepted.currency != code or contest.accepted.minor < 0:
+            raise DisputeError(f"{debt.number}: what is accepted is an amount in {code}, zero or more")
+        why.fact("accepted", contest.accepted.amount, code, "the customer's word")
+        why.step("not accepted", "subtract", named, "accepted", unit=code)
+        named = "not accepted"
+    why.step("contested", "min", named, "left of it", unit=code)
+    gross = Money.of(why.number("contested"), code)
+    if gross.minor <= 0:
+        raise DisputeError(f"{debt.number}: nothing of it is contested; all that was named is accepted")
+    return Contested((ContestedLine(contest, gross, why.freeze()),), gross, Money(0, code), gross)
 
 
 def worth(invoice: Issued, requests: Sequence[CreditRequest]) -> tuple[Money, Money, Money]:

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
-from coulance_core.disputes.contesting import worth
+from coulance_core.disputes.contesting import BY_WHOLE, Debt, worth
 from coulance_core.disputes.terms import DisputeError, Outcome
 from coulance_core.invoicing import CreditRequest, CreditType, Issued
 from coulance_core.kernel import Explanation, Money, Rounding, currency
@@ -37,7 +37,7 @@ CREDIT_TYPE: Mapping[Outcome, CreditType] = {
 
 
 def decide(
-    invoice: Issued,
+    invoice: Issued | Debt,
     parts: Sequence[tuple[int, Money]],
     outcome: Outcome,
     *,
@@ -48,18 +48,18 @@ def decide(
     """What `outcome` credits of the contested `parts` (line, amount before tax) of an invoice as it is now.
 
     `part` and `goodwill` take `amounts` by line; `shared` takes a `share` between 0 and 1, or amounts. What other
-    credit notes took since isn't given twice. A plan change credits by its own way: nothing here. Raises
-    `DisputeError`.
+    credit notes took since isn't given twice. A plan change credits by its own way: nothing here. Of a debt without
+    lines all amounts are with tax, and its tax is the system's that issued it. Raises `DisputeError`.
     """
     code = invoice.currency
     contested = {line: net.minor for line, net in parts}
-    left = {line.no: max(invoice.left(line), 0) for line in invoice.lines}
+    left, codes, room = _left(invoice)
+    if not contested.keys() <= left.keys():
+        raise DisputeError(f"{invoice.number} has not all lines that are contested: {sorted(contested)}")
     wanted = _wanted(contested, outcome, share, amounts, code, rounding)
     why = Explanation.build(f"disputes.{outcome.value}")
     requests: list[CreditRequest] = []
     given: list[str] = []
-    room = _room(invoice)
-    codes = {line.no: line.tax_code for line in invoice.lines}
     for no, minor in sorted(contested.items()):
         why.fact(f"contested of line {no}", Money(minor, code).amount, code, f"{invoice.number} line {no}")
         why.fact(f"left of line {no}", Money(min(left[no], room[codes[no]]), code).amount, code, "after credit notes")
@@ -81,7 +81,11 @@ def decide(
             room[codes[no]] -= credit.minor
     why.step("credit", "add", *given, unit=code)
     zero = Money(0, code)
-    net, tax, gross = worth(invoice, requests) if requests else (zero, zero, zero)
+    net = tax = gross = zero
+    if requests and isinstance(invoice, Debt):
+        net = gross = _sum(requests, code)
+    elif requests and isinstance(invoice, Issued):
+        net, tax, gross = worth(invoice, requests)
     stands = Money(sum(contested.values()), code) - net
     kind = CREDIT_TYPE.get(outcome, CreditType.CORRECTION)
     return Decision(outcome, tuple(requests), kind, net, tax, gross, stands, why.freeze())
@@ -122,8 +126,21 @@ def _wanted(
     return {no: one.minor for no, one in amounts.items()}
 
 
-def _room(invoice: Issued) -> dict[str, int]:
+def _sum(requests: Sequence[CreditRequest], code: str) -> Money:
+    """What requests that name their amounts come to."""
+    return sum((one.net for one in requests if one.net is not None), Money(0, code))
+
+
+def _left(invoice: Issued | Debt) -> tuple[Mapping[int, int], Mapping[int, str], dict[str, int]]:
+    """What is left of each line, its tax code, and what is left under each code, discounts included."""
+    if isinstance(invoice, Debt):
+        whole = max(invoice.left.minor, 0)
+        return {BY_WHOLE: whole}, {BY_WHOLE: ""}, {"": whole}
     room: dict[str, int] = {}
     for line in invoice.lines:
         room[line.tax_code] = room.get(line.tax_code, 0) + invoice.left(line)
-    return {key: max(value, 0) for key, value in room.items()}
+    return (
+        {line.no: max(invoice.left(line), 0) for line in invoice.lines},
+        {line.no: line.tax_code for line in invoice.lines},
+        {key: max(value, 0) for key, value in room.items()},
+    )

@@ -74,7 +74,7 @@ def _row(case: CaseRow, names: dict[int, Any], at: Any) -> Row:
         [
             Cell(str(case.id), href=f"/disputes/{case.id}"),
             Cell(account.name, href=f"/accounts/{quote(account.external_id, safe='')}"),
-            Cell(case.number, href=f"/documents/{case.document}", small=_grounds()[case.grounds]),
+            Cell(case.number, href=_bill_page(case.document, case.account), small=_grounds()[case.grounds]),
             Cell(_money(case.gross), num=True),
             Cell(_states()[case.state], tag=tag, small=_outcomes()[case.outcome] if case.outcome else ""),
             Cell(f"{due:%-d %b %Y %H:%M}" if due else "", small=_("late") if late else ""),
@@ -157,6 +157,7 @@ def dispute_decide(request: HttpRequest, case: int) -> HttpResponse:
         "here": "disputes",
         "case": found,
         "contested": _money(found.gross),
+        "taken_over": found.document is None,
         "parts": [(part, _money(part.net), form.values[f"amount-{part.line}"]) for part in parts],
         "outcomes": [
             (one.value, words) for one, words in _outcomes().items() if one is not Outcome.PLAN_CHANGE or plans
@@ -184,9 +185,20 @@ def dispute_decide(request: HttpRequest, case: int) -> HttpResponse:
 @require_http_methods(["GET", "POST"])
 def dispute_open(request: HttpRequest, document: int) -> HttpResponse:
     """Open a case for a customer who called or wrote."""
+    return _open(request, document=document)
+
+
+@operators_only(Permission.SUPPORT)
+@require_http_methods(["GET", "POST"])
+def dispute_open_debt(request: HttpRequest, opening: int) -> HttpResponse:
+    """The same on a debt that was taken over from another system."""
+    return _open(request, debt=opening)
+
+
+def _open(request: HttpRequest, *, document: int | None = None, debt: int | None = None) -> HttpResponse:
     actor, at = acting.operator(who(request)), clock.now()
     try:
-        of = opening.contestable(document=document, actor=actor, at=at)
+        of = opening.contestable(document=document, opening=debt, actor=actor, at=at)
     except DisputesError as fault:
         raise Http404(str(fault)) from fault
     free = [line for line in of.lines if line.can_be]
@@ -201,6 +213,7 @@ def dispute_open(request: HttpRequest, document: int) -> HttpResponse:
             def act() -> Done:
                 made = opening.open_dispute(
                     document=document,
+                    opening=debt,
                     contests=contests,
                     grounds=Grounds(form.values["grounds"]),
                     reason=reason,
@@ -216,13 +229,15 @@ def dispute_open(request: HttpRequest, document: int) -> HttpResponse:
             form.fault = str(fault)
     values = {
         "here": "disputes",
-        "row": of.document,
+        "number": of.bill.number,
+        "back": _bill_page(of.bill.document, of.bill.account),
+        "before_tax": document is not None,
         "lines": [
             (one, _money(one.left), f"line-{one.no}" in request.POST, form.values[f"amount-{one.no}"]) for one in free
         ],
         "again": any(one.state.is_closed for one in of.earlier),
         "grounds": [(one.value, words) for one, words in _grounds().items()],
-        "contacts": customers.contacts([of.document.account]),
+        "contacts": customers.contacts([of.bill.account]),
         "form": form,
     }
     return render(request, "console/dispute_open.html", values, status=form.status)
@@ -255,6 +270,8 @@ def _page(request: HttpRequest, case: int, fault: str = "") -> HttpResponse:
         "here": "disputes",
         "case": found,
         "account": account,
+        "bill": _bill_page(found.document, found.account),
+        "taken_over": found.document is None,
         "state": _states()[found.state],
         "grounds": _grounds()[found.grounds],
         "figures": [
@@ -297,6 +314,14 @@ def _found(case: int) -> CaseRow:
         return rows.case(case, at=clock.now())
     except UnableToFindCaseError as fault:
         raise Http404(str(fault)) from fault
+
+
+def _bill_page(document: int | None, account: int) -> str:
+    """Where a bill is seen: its own page, or its customer's, where another system made it."""
+    if document is not None:
+        return f"/documents/{document}"
+    (row,) = customers.accounts([account])
+    return f"/accounts/{quote(row.external_id, safe='')}#money"
 
 
 def _role(request: HttpRequest) -> str:

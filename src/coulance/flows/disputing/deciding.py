@@ -17,14 +17,14 @@ from coulance.flows.arrears.looking import look_soon
 from coulance.flows.crediting import give_credit_note
 from coulance.flows.disputing import acting, telling
 from coulance.flows.disputing.acting import Actor
+from coulance.flows.disputing.debts import bill_of, give_back
 from coulance.flows.disputing.working import settle_after, to_pay
 from coulance.flows.goodwill import KINDS, UnableToGrantError, grant_goodwill
 from coulance.flows.retroactive import OfferedService, UnableToOfferError, accept_plan, plan_offers
 from coulance.invoicing import operations as invoicing
 from coulance.invoicing import queries as documents
-from coulance.invoicing.crediting import creditable
 from coulance.platform import webhooks
-from coulance_core.disputes import Decision, DisputeError, Outcome, StepKind, decide
+from coulance_core.disputes import Debt, Decision, DisputeError, Outcome, StepKind, decide
 from coulance_core.invoicing import Issued
 from coulance_core.kernel import Money
 from coulance_core.overage.goodwill import By, Cause, Grant
@@ -99,7 +99,7 @@ def decide_case(*, case: int, choice: Choice, reason: str, actor: Actor, at: dat
         if refusal is not None:
             raise UnableToStepError(refusal.message)
         notes, invoice, decision = _credit(now, choice, reason, actor, at)
-        gross = _gross(notes, now)
+        gross = _gross(notes, now) if now.document is not None or decision is None else decision.gross
         detail = {
             "credit_notes": notes,
             "invoice": invoice or "",
@@ -130,6 +130,8 @@ def decide_case(*, case: int, choice: Choice, reason: str, actor: Actor, at: dat
 
 def plans_for(case: CaseRow) -> tuple[OfferedService, ...]:
     """The larger plans that could take the place of what is contested; none where that can't be."""
+    if case.document is None:
+        return ()
     try:
         return tuple(one for one in plan_offers(number=case.number) if one.offers)
     except (UnableToOfferError, invoicing.UnableToCreditError):
@@ -139,8 +141,10 @@ def plans_for(case: CaseRow) -> tuple[OfferedService, ...]:
 def _credit(
     case: CaseRow, choice: Choice, reason: str, actor: Actor, at: datetime
 ) -> tuple[list[str], str | None, Decision | None]:
-    _, invoice, _ = creditable(case.number)
+    invoice = bill_of(case).of
     if choice.outcome is Outcome.PLAN_CHANGE:
+        if isinstance(invoice, Debt):
+            raise UnableToStepError(f"{case.number} was taken over: it has no plan here that could have been larger")
         return _plan_change(case, invoice, choice, reason, actor, at)
     parts = [(part.line, part.net) for part in cases.parts(case.id)]
     try:
@@ -156,6 +160,9 @@ def _credit(
         raise UnableToStepError(str(error)) from error
     if not decision.requests:
         return [], None, decision
+    if isinstance(invoice, Debt):
+        given = give_back(case, decision.gross, actor=actor.name, reason=f"Case {case.id}: {reason.strip()}", at=at)
+        return [given], None, decision
     kinds = {line.no: line.kind for line in invoice.lines}
     if choice.outcome is Outcome.GOODWILL and all(kinds[one.line] in KINDS for one in decision.requests):
         return _goodwill(case, decision, reason, actor, at), None, decision

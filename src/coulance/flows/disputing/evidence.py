@@ -12,14 +12,17 @@ from django.utils.translation import gettext as _
 
 from coulance.disputes import queries as cases
 from coulance.disputes.queries import CaseRow, FileRow, PartRow
+from coulance.flows.disputing.debts import item_of
 from coulance.invoicing import queries as invoicing
 from coulance.invoicing.documents.view import view
 from coulance.invoicing.documents.words import Words
 from coulance.notices import queries as sent
 from coulance.overage import queries as overage
+from coulance.overage.queries import WarningRow
 from coulance.overage.reading import ConsentRow
 from coulance.payments import statements
 from coulance.services import queries as services
+from coulance_core.disputes import BY_WHOLE
 from coulance_core.kernel import Explanation, Money
 from coulance_core.payments import BalancedRow
 
@@ -67,12 +70,50 @@ class Evidence:
 
 
 def evidence_of(case: CaseRow, *, language: str, at: datetime, pictures: bool = True) -> Evidence:
-    """What both sides see of a case, in a language."""
+    """What both sides see of a case, in a language. A debt that was taken over has no lines, use or warnings here."""
+    words = Words.of(language)
+    files, earlier = cases.files(case.id), tuple(
+        one for one in cases.cases(accounts=[case.account], at=at, limit=50) if one.id != case.id
+    )  # fmt: skip
+    statement = statements.account_statement(
+        account=case.account,
+        currency=case.gross.currency,
+        start=max((case.opened_at - _LOOK_BACK).date(), date(1990, 1, 1)),
+        end=at.date() + timedelta(days=1),
+    )
+    paid = tuple(statement.rows[-50:])
+    if case.document is None:
+        lines = tuple(_whole(case, part, words) for part in cases.parts(case.id))
+        return Evidence(lines, (), (), (), tuple(overage.consents(account=case.account)), paid, earlier, files)
     stored = invoicing.document_by_id(document=case.document)
     shown = view({**stored.snapshot, "language": language}, pictures=pictures)
-    parts = {part.line: part for part in cases.parts(case.id)}
-    words = Words.of(language)
-    lines = tuple(
+    lines = _lines(stored.snapshot, {part.line: part for part in cases.parts(case.id)}, words)
+    contested = {line.service for line in lines}
+    own = [
+        one.id
+        for found in services.accounts_for_close([case.account])
+        for one in found.services
+        if one.name in contested
+    ]
+    consents = tuple(
+        one
+        for one in overage.consents(account=case.account)
+        if one.period_name in ("", stored.row.period_name) and (one.service is None or one.service in own)
+    )
+    return Evidence(
+        lines,
+        tuple(shown["pictures"]),
+        tuple(shown["use"]),
+        tuple(_warned(row, at) for row in overage.warnings(account=case.account, period_name=stored.row.period_name)),
+        consents,
+        paid,
+        earlier,
+        files,
+    )
+
+
+def _lines(snapshot: Mapping[str, Any], parts: Mapping[int, PartRow], words: Words) -> tuple[ContestedLine, ...]:
+    return tuple(
         ContestedLine(
             no,
             line["description"],
@@ -83,50 +124,30 @@ def evidence_of(case: CaseRow, *, language: str, at: datetime, pictures: bool = 
             named(parts[no], line.get("unit", ""), words),
             line.get("plan_version", ""),
         )
-        for no, line in enumerate(stored.snapshot["lines"], 1)
+        for no, line in enumerate(snapshot["lines"], 1)
         if no in parts
     )
-    contested = {line.service for line in lines}
-    own = [
-        one.id
-        for found in services.accounts_for_close([case.account])
-        for one in found.services
-        if one.name in contested
-    ]
-    warned = []
-    for row in overage.warnings(account=case.account, period_name=stored.row.period_name):
-        judged = sent.judgement(row.message, at=at) if row.message else None
-        warned.append(
-            Warned(
-                row.meter,
-                row.threshold,
-                row.at,
-                judged.rung.name.lower().replace("_", " ") if judged else "",
-                judged.delivered if judged else None,
-                judged.reached if judged else None,
-            )
-        )
-    consents = tuple(
-        one
-        for one in overage.consents(account=case.account)
-        if one.period_name in ("", stored.row.period_name) and (one.service is None or one.service in own)
-    )
-    statement = statements.account_statement(
-        account=case.account,
-        currency=case.gross.currency,
-        start=max((case.opened_at - _LOOK_BACK).date(), date(1990, 1, 1)),
-        end=at.date() + timedelta(days=1),
-    )
-    others = tuple(one for one in cases.cases(accounts=[case.account], at=at, limit=50) if one.id != case.id)
-    return Evidence(
-        lines,
-        tuple(shown["pictures"]),
-        tuple(shown["use"]),
-        tuple(warned),
-        consents,
-        tuple(statement.rows[-50:]),
-        others,
-        cases.files(case.id),
+
+
+def _whole(case: CaseRow, part: PartRow, words: Words) -> ContestedLine:
+    """A debt that was taken over: what is known of it here is what was open of it then."""
+    item = item_of(case.account, case.ref)
+    why = Explanation.build("disputes.taken_over")
+    gross = case.gross if item is None else item.gross
+    why.fact("issued", gross.amount, gross.currency, f"{case.number}, by the system before this one")
+    said = _("%(number)s as a whole, tax included") % {"number": case.number}
+    return ContestedLine(part.line, said, "", gross.decimal(), why.freeze(), part, named(part, "", words), "")
+
+
+def _warned(row: WarningRow, at: datetime) -> Warned:
+    judged = sent.judgement(row.message, at=at) if row.message else None
+    return Warned(
+        row.meter,
+        row.threshold,
+        row.at,
+        judged.rung.name.lower().replace("_", " ") if judged else "",
+        judged.delivered if judged else None,
+        judged.reached if judged else None,
     )
 
 
@@ -135,7 +156,8 @@ def named(part: PartRow, unit: str, words: Words) -> str:
     given = part.named
     said = [_("all of it")] if not set(given) - {"accepted"} else []
     if "amount" in given:
-        said.append(_("%(amount)s before tax") % {"amount": _money(given["amount"], words)})
+        before_tax = _("%(amount)s before tax") if part.line != BY_WHOLE else _("%(amount)s, tax included")
+        said.append(before_tax % {"amount": _money(given["amount"], words)})
     if "quantity" in given:
         said.append(words.amount_of(given["quantity"], unit))
     if "from" in given:

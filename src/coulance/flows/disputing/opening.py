@@ -1,32 +1,31 @@
 """Opening a case: what could be contested of an invoice, what naming it comes to, and doing it in one transaction."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import UTC, date, datetime, time, timedelta
 from fractions import Fraction
 from zoneinfo import ZoneInfo
 
 from django.db import transaction
+from django.utils.translation import gettext as _
 
 from coulance.catalog import queries as catalogs
 from coulance.customers import queries as customers
 from coulance.disputes import operations as disputes
 from coulance.disputes import queries as cases
-from coulance.disputes.errors import UnableToFindCaseError, UnableToOpenError
+from coulance.disputes.errors import UnableToOpenError
 from coulance.disputes.files import Upload, checked
 from coulance.disputes.queries import CaseRow
 from coulance.flows.arrears.looking import look_soon
 from coulance.flows.disputing import acting, telling
 from coulance.flows.disputing.acting import Actor
-from coulance.invoicing import operations as invoicing
-from coulance.invoicing import queries as documents
-from coulance.invoicing.crediting import creditable
-from coulance.invoicing.queries import DocumentRow
-from coulance.payments import queries as payments
+from coulance.flows.disputing.debts import Bill, bill, item_of
 from coulance.platform import webhooks
 from coulance_core.disputes import (
+    BY_WHOLE,
     Contest,
     Contested,
+    Debt,
     DisputeError,
     Grounds,
     OpenRefusal,
@@ -64,9 +63,12 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class Contestable:
-    """An invoice that can be contested, with its lines. `open` is what is to be paid of it now, held or not."""
+    """A debt that can be contested, with its lines. `open` is what is to be paid of it now, held or not.
 
-    document: DocumentRow
+    What was taken over from another system has one line here, number 0: itself, tax included.
+    """
+
+    bill: Bill
     lines: tuple[Line, ...]
     open: Money
     held: Money
@@ -99,16 +101,40 @@ class Opened:
     decide_by: datetime
 
 
-def contestable(*, document: int, actor: Actor, at: datetime) -> Contestable:
-    """An invoice as it can be contested. Raises `UnableToFindCaseError` for another account's, or what isn't there.
+def contestable(*, document: int | None = None, opening: int | None = None, actor: Actor, at: datetime) -> Contestable:
+    """An invoice, or a debt that was taken over, as it can be contested.
 
-    Raises `UnableToOpenError` for what is no invoice.
+    Raises `UnableToFindCaseError` for another account's, or what isn't there; `UnableToOpenError` for what is no debt.
     """
     with transaction.atomic():
-        row, invoice = _invoice(document, actor)
-        earlier = cases.cases(documents=[document], at=at)
+        found = bill(document=document, opening=opening, actor=actor)
+        earlier = cases.cases(refs=[found.ref], at=at)
     busy = {part.line: case.id for case in earlier if not case.state.is_closed for part in cases.parts(case.id)}
-    (buyer,) = customers.accounts([row.account])
+    open_, held = _open(found)
+    lines = _lines(found, found.of, busy) if isinstance(found.of, Issued) else [_itself(found, found.of, busy)]
+    return Contestable(found, tuple(lines), open_, held, earlier, acting.policy().grounds)
+
+
+def _itself(of: Bill, debt: Debt, busy: Mapping[int, int]) -> Line:
+    """A debt without lines, as its only line."""
+    start = datetime.combine(of.issued_on, time(), UTC)
+    return Line(
+        no=BY_WHOLE,
+        description=_("%(number)s as a whole, tax included") % {"number": of.number},
+        service="",
+        net=of.gross,
+        left=max(debt.left, Money(0, debt.currency)),
+        quantity=Fraction(1),
+        unit="1",
+        period=Period(start, start + timedelta(days=1)),
+        first_day=of.issued_on,
+        last_day=of.issued_on,
+        case=busy.get(BY_WHOLE),
+    )
+
+
+def _lines(of: Bill, invoice: Issued, busy: Mapping[int, int]) -> list[Line]:
+    (buyer,) = customers.accounts([of.account])
     lines = []
     for line in invoice.lines:
         first, after = line.period.dates(ZoneInfo(buyer.zone))
@@ -127,20 +153,22 @@ def contestable(*, document: int, actor: Actor, at: datetime) -> Contestable:
                 busy.get(line.no),
             )
         )
-    open_, held = _open(row)
-    return Contestable(row, tuple(lines), open_, held, earlier, acting.policy().grounds)
+    return lines
 
 
-def preview(*, document: int, contests: Sequence[Contest], actor: Actor) -> Preview:
+def preview(
+    *, document: int | None = None, opening: int | None = None, contests: Sequence[Contest], actor: Actor
+) -> Preview:
     """What these contests would come to. Raises `UnableToOpenError`, `UnableToFindCaseError`."""
     with transaction.atomic():
-        row, invoice = _invoice(document, actor)
-        return _preview(row, _contested(invoice, contests))
+        found = bill(document=document, opening=opening, actor=actor)
+        return _preview(found, _contested(found, contests))
 
 
 def open_dispute(
     *,
-    document: int,
+    document: int | None = None,
+    opening: int | None = None,
     contests: Sequence[Contest],
     grounds: Grounds,
     reason: str,
@@ -150,7 +178,8 @@ def open_dispute(
     contact: str = "",
     files: Sequence[Upload] = (),
 ) -> Opened:
-    """Contest lines of an issued invoice: the case is opened, its amount held, everybody told; or nothing happens.
+    """Contest lines of an issued invoice, or a debt that was taken over (as line 0): the case is opened,
+    its amount held, everybody told; or nothing happens.
 
     `contact` is whom an operator opens it for. Raises `UnableToOpenError` (with core's refusal, where a rule refused),
     `UnableToKeepFileError`, `UnableToFindCaseError`.
@@ -158,36 +187,36 @@ def open_dispute(
     kept = [checked(one) for one in files]
     policy = acting.policy()
     with transaction.atomic():
-        row, invoice = _invoice(document, actor)  # its row queues whoever else contests it
+        of = bill(document=document, opening=opening, actor=actor)  # its row queues whoever else contests it
         today = at.astimezone(catalogs.catalog().provider.zone_info).date()
         refusal = may_open(
             lines=[one.line for one in contests],
             reason=reason,
             new_fact=new_fact,
-            issued_on=row.issued_on,
+            issued_on=of.since,
             on=today,
-            earlier=cases.earlier(document=document, at=at),
+            earlier=cases.earlier(ref=of.ref, at=at),
             policy=policy,
             by_customer=actor.is_customer,
         )
         if refusal is not None:
             raise UnableToOpenError(refusal.message, refusal)
-        found = _contested(invoice, contests)
-        made = _preview(row, found)
-        assert row.number is not None
+        found = _contested(of, contests)
+        made = _preview(of, found)
         case = disputes.reserve()
         disputes.open_case(
             case=case,
-            account=row.account,
-            document=document,
-            number=row.number,
+            account=of.account,
+            document=of.document,
+            opening=of.opening,
+            number=of.number,
             contested=found,
             grounds=grounds,
             reason=reason,
             new_fact=new_fact,
             contact=actor.contact or contact,
             policy=policy,
-            messages=telling.keys(case, 1, row.account, actor.contact or contact),
+            messages=telling.keys(case, 1, of.account, actor.contact or contact),
             by=actor.name,
             at=at,
         )
@@ -196,57 +225,35 @@ def open_dispute(
         now = cases.case(case, at=at)
         telling.tell(now, now.steps[0], at=at, stays=made.stays, due_on=made.due_on)
         webhooks.emit(event="dispute.opened", data=telling.told(now), at=at)
-        look_soon([row.account])
+        look_soon([of.account])
     assert now.clock.due_at is not None
     return Opened(case, made, now.clock.due_at)
 
 
-def already(error: UnableToOpenError, *, document: int, at: datetime) -> CaseRow | None:
+def already(error: UnableToOpenError, *, ref: str, at: datetime) -> CaseRow | None:
     """The open case that stood in the way, when that is what refused."""
     if error.refusal is None or error.refusal.code is not OpenRefusal.OPEN_ALREADY:
         return None
-    return next((one for one in cases.cases(documents=[document], at=at) if not one.state.is_closed), None)
+    return next((one for one in cases.cases(refs=[ref], at=at) if not one.state.is_closed), None)
 
 
-def issued(document: int, actor: Actor) -> DocumentRow:
-    """An issued document that this actor may see. Raises `UnableToFindCaseError`."""
+def _contested(of: Bill, contests: Sequence[Contest]) -> Contested:
     try:
-        row = documents.row_of(document=document)
-    except invoicing.UnableToFindDocumentError as error:
-        raise UnableToFindCaseError(f"there is no document {document}") from error
-    if row.number is None or (actor.account is not None and row.account != actor.account):
-        raise UnableToFindCaseError(f"there is no document {document}")
-    return row
-
-
-def _invoice(document: int, actor: Actor) -> tuple[DocumentRow, Issued]:
-    row = issued(document, actor)
-    assert row.number is not None
-    try:
-        _, invoice, _ = creditable(row.number)
-    except invoicing.UnableToCreditError as error:
-        raise UnableToOpenError(f"{row.number} is no invoice: only invoices are contested") from error
-    return row, invoice
-
-
-def _contested(invoice: Issued, contests: Sequence[Contest]) -> Contested:
-    try:
-        return contested(invoice, contests, rounding=catalogs.catalog().provider.rounding)
+        return contested(of.of, contests, rounding=catalogs.catalog().provider.rounding)
     except DisputeError as error:
         raise UnableToOpenError(str(error)) from error
 
 
-def _open(row: DocumentRow) -> tuple[Money, Money]:
-    """What is open of an invoice, and what of that is held; zero when it is paid, or credit."""
-    zero = Money(0, row.gross.currency)
-    for item in payments.items(account=row.account):
-        if item.ref == f"document/{row.id}":
-            return max(item.open, zero), zero if item.held is None else item.held
-    return zero, zero
+def _open(of: Bill) -> tuple[Money, Money]:
+    """What is open of a debt, and what of that is held; zero when it is paid, or credit."""
+    zero, item = Money(0, of.gross.currency), item_of(of.account, of.ref)
+    if item is None:
+        return zero, zero
+    return max(item.open, zero), zero if item.held is None else item.held
 
 
-def _preview(row: DocumentRow, found: Contested) -> Preview:
-    open_, held_before = _open(row)
+def _preview(of: Bill, found: Contested) -> Preview:
+    open_, held_before = _open(of)
     free = open_ - held_before
     held = min(found.gross, free)
-    return Preview(found, held, free - held, row.due_on)
+    return Preview(found, held, free - held, of.due_on)

@@ -55,7 +55,8 @@ def tell(
     told = 0
     for person in _people(case.account, case.contact):
         language = language_of(person.language)
-        token = links.make(links.Holder(case.account, person.ref, case.document, case.id), until=at + LINK_LASTS)
+        holder = links.Holder(case.account, person.ref, case.document, case.id, case.opening)
+        token = links.make(holder, until=at + LINK_LASTS)
         mail = wording.of_step(
             case, step, name=person.name, link=f"{letters.base()}/contest/{token}", language=language,
             stays=stays, due_on=due_on,

@@ -18,10 +18,9 @@ from coulance.disputes.queries import CaseRow
 from coulance.flows.arrears.looking import look_soon
 from coulance.flows.disputing import acting, telling
 from coulance.flows.disputing.acting import Actor
-from coulance.flows.disputing.opening import issued
+from coulance.flows.disputing.debts import bill_of, item_of
 from coulance.invoicing import queries as documents
 from coulance.payments import operations as paying
-from coulance.payments import queries as payments
 from coulance.platform import alarms, webhooks
 from coulance_core.disputes import State, StepKind
 from coulance_core.kernel import Money
@@ -169,22 +168,21 @@ def watch(*, at: datetime) -> int:
 
 
 def to_pay(case: CaseRow) -> tuple[Money, date]:
-    """What is to be paid of a case's invoice now, beside what is held, and by when it was due."""
-    row = documents.row_of(document=case.document)
-    zero = Money(0, case.gross.currency)
-    for item in payments.items(account=case.account):
-        if item.ref == case.ref:
-            return max(item.payable, zero), row.due_on
-    return zero, row.due_on
+    """What is to be paid of a case's debt now, beside what is held, and by when it was due."""
+    item, zero = item_of(case.account, case.ref), Money(0, case.gross.currency)
+    if item is not None:
+        return max(item.payable, zero), item.due_on
+    # Taken over, and that was undone since: nothing is to be paid of it.
+    due_on = case.opened_at.date() if case.document is None else documents.row_of(document=case.document).due_on
+    return zero, due_on
 
 
 def settle_after(case: CaseRow, *, actor: Actor, at: datetime) -> None:
     """Money of the customer on hand pays what is no longer held, so that nobody is reminded of it."""
     today = at.astimezone(catalogs.catalog().provider.zone_info).date()
-    issued_on = issued(case.document, WORKER).issued_on
     paying.settle(
         account=case.account,
-        on=max(today, issued_on),
+        on=max(today, bill_of(case).since),
         actor=actor.name,
         reason=f"case {case.id} on {case.number} is closed",
         at=at,

@@ -260,8 +260,7 @@ def _contract(claim: Claim) -> dict[str, Any]:
 
 
 def _disputes(claim: Claim, at: datetime) -> dict[str, Any]:
-    numbers = [int(one.item.ref.split("/")[1]) for one in claim.debts if _is_document(one.item.ref)]
-    found = disputes.cases(at=at, documents=numbers, limit=200)[::-1] if numbers else ()
+    found = disputes.cases(at=at, refs=[one.item.ref for one in claim.debts], limit=200)[::-1]
     return {
         "cases": [
             {

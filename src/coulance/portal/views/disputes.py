@@ -38,7 +38,14 @@ LINK_LASTS = timedelta(days=365)
 @require_http_methods(["GET", "HEAD", "POST"])
 def contest(request: HttpRequest, document: int, *, me: Me) -> HttpResponse:
     """The form to contest an invoice, or a part of it."""
-    return _contest(request, document, _actor(me), lambda case: f"/my/cases/{case}", here="documents")
+    return _contest(request, _actor(me), lambda case: f"/my/cases/{case}", here="documents", document=document)
+
+
+@customers_only
+@require_http_methods(["GET", "HEAD", "POST"])
+def contest_debt(request: HttpRequest, opening: int, *, me: Me) -> HttpResponse:
+    """The same of a debt that was taken over from another system."""
+    return _contest(request, _actor(me), lambda case: f"/my/cases/{case}", here="documents", debt=opening)
 
 
 @customers_only
@@ -97,16 +104,17 @@ def by_link(request: HttpRequest, token: str) -> HttpResponse:
         status = 410 if fault.expired else 404
         gone = words(request) | {"expired": fault.expired}
         return safe(render(request, "portal/answer_gone.html", gone, status=status))
-    actor = acting.customer(account=holder.account, contact=holder.contact, link=f"document/{holder.document}")
+    of = f"opening/{holder.opening}" if holder.document is None else f"document/{holder.document}"
+    actor = acting.customer(account=holder.account, contact=holder.contact, link=of)
     with translation.override(access.language(request, language)):
         if holder.case:
             return safe(_case(request, holder.case, actor, here="", whole=False, name=name))
 
         def opened(number: int) -> str:
-            mine = Holder(holder.account, holder.contact, holder.document, number)
+            mine = Holder(holder.account, holder.contact, holder.document, number, holder.opening)
             return f"/contest/{links.make(mine, until=clock.now() + LINK_LASTS)}"
 
-        return safe(_contest(request, holder.document, actor, opened, here=""))
+        return safe(_contest(request, actor, opened, here="", document=holder.document, debt=holder.opening))
 
 
 def _reader(holder: Holder) -> tuple[str, str]:
@@ -126,10 +134,18 @@ def _actor(me: Me) -> Actor:
     return acting.customer(account=me.account.id, contact=me.contact.external_id)
 
 
-def _contest(request: HttpRequest, document: int, actor: Actor, opened: Any, *, here: str) -> HttpResponse:
+def _contest(
+    request: HttpRequest,
+    actor: Actor,
+    opened: Any,
+    *,
+    here: str,
+    document: int | None = None,
+    debt: int | None = None,
+) -> HttpResponse:
     at = clock.now()
     try:
-        of = opening.contestable(document=document, actor=actor, at=at)
+        of = opening.contestable(document=document, opening=debt, actor=actor, at=at)
     except (UnableToFindCaseError, UnableToOpenError) as error:
         raise Http404 from error
     fault = ""
@@ -138,10 +154,11 @@ def _contest(request: HttpRequest, document: int, actor: Actor, opened: Any, *, 
         return HttpResponseRedirect(opened(running.id))  # the button was pressed twice
     if request.method == "POST":
         try:
-            (account,) = customers.accounts([of.document.account])
+            (account,) = customers.accounts([of.bill.account])
             asked = contesting.asked(request, of, zone=account.zone)
             made = opening.open_dispute(
                 document=document,
+                opening=debt,
                 contests=asked.contests,
                 grounds=asked.grounds,
                 reason=asked.reason,
@@ -152,7 +169,7 @@ def _contest(request: HttpRequest, document: int, actor: Actor, opened: Any, *, 
             )
             return HttpResponseRedirect(opened(made.case))
         except UnableToOpenError as error:
-            running = opening.already(error, document=document, at=at)
+            running = opening.already(error, ref=of.bill.ref, at=at)
             if running is not None:  # somebody else was first
                 return HttpResponseRedirect(opened(running.id))
             fault = contesting.said(error)
@@ -176,7 +193,9 @@ def _contest(request: HttpRequest, document: int, actor: Actor, opened: Any, *, 
         words(request)
         | {
             "here": here,
-            "row": of.document,
+            "number": of.bill.number,
+            "back": f"/my/documents/{document}" if document is not None else "/my/documents",
+            "before_tax": document is not None,
             "lines": lines,
             "open": _said(of.open, says),
             "held": _said(of.held, says) if of.held.minor else "",

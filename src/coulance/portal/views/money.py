@@ -15,6 +15,7 @@ from coulance.invoicing.documents.view import view as document_view
 from coulance.invoicing.documents.words import Words
 from coulance.invoicing.errors import UnableToFindDocumentError
 from coulance.invoicing.holding import HeldRow
+from coulance.payments import queries as payments
 from coulance.payments import statements
 from coulance.payments.documents.view import view as statement_view
 from coulance.payments.pdf import render_statement
@@ -45,7 +46,18 @@ def documents(request: HttpRequest, *, me: Me) -> HttpResponse:
         {"id": row.document, "month": says.month(row.period_name), "amount": _money(says, row)}
         for row in holding.held(account=me.account.id)
     ]
-    return render(request, "portal/documents.html", words(request) | {"here": "documents", "rows": rows, "held": held})
+    taken = [
+        {
+            "number": item.number,
+            "amount": says.money(item.open.decimal(), item.open.currency),
+            "day": says.day(item.issued_on),
+            "contest": f"/my/debts/{item.ref.removeprefix('opening/')}/contest",
+        }
+        for item in payments.open_items(accounts=[me.account.id]).get(me.account.id, ())
+        if item.ref.startswith("opening/") and item.open.minor > 0
+    ]
+    shown = {"here": "documents", "rows": rows, "held": held, "taken": taken}
+    return render(request, "portal/documents.html", words(request) | shown)
 
 
 def _money(says: Words, row: HeldRow) -> str:
