@@ -189,7 +189,7 @@ def test_the_same_looks_again_are_known_and_a_clock_ahead_is_put_right(world: Wo
 
 COLUMNS = (
     'service_id, account_id, period_name, start, "end", no, terms_version, terms, downtime, unknown, availability,'
-    " outages, fee, amount, currency, explanation, at"
+    " outages, fee, amount, currency, explanation, so_far, at"
 )
 
 

@@ -228,13 +228,19 @@ def _said(entries: Iterable[EntryRow], at: datetime) -> _Said:
 
 
 def _over(facts: Facts, horizon: int) -> Facts:
-    """Only the outages that are over by an instant, and no silence."""
+    """Only the outages that are over by an instant, and no silence. What ended in silence may go on: it isn't over."""
     outages = []
     for outage in facts.outages:
         over = outage.spans.end <= horizon
+        if not outage.key.startswith(_SAID):
+            over &= ~(facts.unknown - facts.shown_up).covers(outage.spans.end)
         if over.any():
             outages.append(replace(outage, spans=Spans(outage.spans.start[over], outage.spans.end[over])))
     return replace(facts, outages=tuple(outages), unknown=EMPTY)
+
+
+_SAID = ("entry ", "wrongful ")
+"""Keys of outages that somebody said the end of."""
 
 
 def _together(one: Promised, known: Evidence, at: datetime, horizon: int | None) -> Facts:
