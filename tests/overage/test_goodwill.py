@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from django.db import connection
 
+from coulance.flows.crediting import reverse_credit_note
 from coulance.flows.goodwill import UnableToGrantError, grant_goodwill, propose_goodwill
 from coulance.overage import ways_out
 from coulance.platform import audit
@@ -123,6 +124,18 @@ def test_a_budget_begins_anew_each_month(folder: Path) -> None:
         give(Grant(By.AMOUNT, Money(1, "EUR")))
     assert give(Grant(By.AMOUNT, Money(1, "EUR")), actor="operator:bert").left == Money(9999, "EUR")
     assert give(Grant(By.AMOUNT, Money(1, "EUR")), at=NOW.replace(month=8)).left == Money(9998, "EUR")
+
+
+def test_what_is_taken_back_is_given_back_to_the_budget(folder: Path) -> None:
+    fair_world(folder, (3000,))
+    first = give(Grant(By.AMOUNT, Money(9000, "EUR")))
+    give(Grant(By.AMOUNT, Money(1000, "EUR")))
+    reverse_credit_note(number=first.credit_note, reason="the wrong customer", actor="operator:bert", at=NOW)
+    assert [row.taken_back for row in ways_out.goodwill()] == [False, True]
+    assert ways_out.goodwill_spent(actor="operator:anna", month="2026-07", currency="EUR") == Money(1000, "EUR")
+    with pytest.raises(UnableToGrantError, match=r"90\.00 EUR of 100\.00 EUR"):
+        give(Grant(By.AMOUNT, Money(9001, "EUR")))
+    assert give(Grant(By.AMOUNT, Money(9000, "EUR"))).credit_note != first.credit_note
 
 
 def test_a_record_stays(folder: Path) -> None:

@@ -8,15 +8,15 @@ from typing import Any
 import pytest
 from django.test import Client
 
-from coulance.flows import advising, campaigning
+from coulance.flows import advice, advising, campaigning
 from coulance.flows.overage_control import rounds
 from coulance.notices import queries as sent
 from coulance.overage import campaigns, ways_out
 from coulance.overage import queries as overage
 from coulance.overage.errors import UnableToRecordError
-from coulance.platform import clock
+from coulance.platform import alarms, clock
 from coulance.services import queries as services
-from tests.overage.fair import ALWAYS, TABLES, months
+from tests.overage.fair import ALWAYS, TABLES
 from tests.overage_control.town import Town
 
 HOUR = timedelta(hours=1)
@@ -114,17 +114,43 @@ def test_a_provisional_limit_that_nobody_confirms_lapses(provider: Town) -> None
 
 
 def test_repeat_payers_are_told_of_a_cheaper_plan_unasked_but_not_each_month(
-    db: Any, store_here: Path, tmp_path: Path
+    db: Any, store_here: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """One customer's failure holds up no other's: it is shown, and they are told by the next run."""
     town = Town(tmp_path)
     tables = TABLES.replace("[advice]\n", "[advice]\nmail = true\n")
     town.provider(extra='email = "hulp@polder.example"\n', rest=tables)
-    town.customer().service("vps-1", "vps-s", "2026-01-01", meter="traffic")
-    months(town, "vps-1", ALWAYS)
+    town.customer()
+    names = ("vps-1", "vps-2", "vps-3")
+    for name in names:
+        town.service(name, "vps-s", "2026-01-01", meter="traffic")
+    for month, quantity in enumerate(ALWAYS, 1):
+        for name in names:
+            town.use(name, {f"2026-{month:02}-15": quantity})
+        town.close(f"2026-{month:02}")
     at = town.at("2026-07-05T09:00")
-    done = advising.tell_repeat_payers(at=at, actor="worker")
-    assert done.told == ("vps-1",)
-    (mail,) = [one for one in town.mails() if one.key.startswith("advice/")]
+    compared, written = advice._compared, advising.written
+
+    def unmeasured(account: Any, service: Any, *rest: Any) -> Any:
+        if service.external_id == "vps-1":
+            raise KeyError("a plan nobody thought of")
+        return compared(account, service, *rest)
+
+    def unwritten(found: Any, **more: Any) -> Any:
+        if found.service.external_id == "vps-2":
+            raise ValueError("no words for it")
+        return written(found, **more)
+
+    with monkeypatch.context() as broken:
+        broken.setattr(advice, "_compared", unmeasured)
+        broken.setattr(advising, "written", unwritten)
+        done = advising.tell_repeat_payers(at=at, actor="worker")
+    assert (done.told, [service for service, _ in done.left_out]) == (("vps-3",), ["vps-1", "vps-2"])
+    assert {one.key for one in alarms.open_alarms()} == {"advice-failed:vps-1", "advice-failed:vps-2"}
+    done = advising.tell_repeat_payers(at=at + timedelta(hours=1), actor="worker")
+    assert done.told == ("vps-1", "vps-2")
+    assert alarms.open_alarms() == []
+    (mail,) = [one for one in town.mails() if one.key.startswith(f"advice/{services.service('vps-1').id}/")]
     words = sent.text_of(message=mail.message)
     assert words is not None
     assert words.subject == "A cheaper plan for VPS-1"

@@ -1,19 +1,26 @@
 """An overage invoice that waits for its customer: what is asked, what each choice issues, and what silence does."""
 
+from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
+from django.db import connection
 from django.test import override_settings
+from django.test.utils import CaptureQueriesContext
 
-from coulance.flows.settling_first import asking, settling
+from coulance.catalog import queries as catalogs
+from coulance.flows.settling_first import asking, settling, waiting
 from coulance.flows.settling_first.waiting import Waiting
 from coulance.flows.settling_first.ways import Chosen, UnableToChooseError, Way, issue, sources
 from coulance.invoicing import check, holding
 from coulance.invoicing import queries as documents
+from coulance.invoicing.crediting import as_if_issued
 from coulance.ledger import check as ledger_check
 from coulance.overage import ways_out
+from coulance_core.invoicing import DocumentKind, Lowering, lowered
+from coulance_core.kernel import Explanation, Money
 from tests.closing.world import World
 from tests.overage.fair import ALWAYS
 from tests.settling_first.waiting_room import CLOSED, choose, held, link, paper, waiting_world
@@ -154,10 +161,42 @@ def test_a_habit_is_not_shared_and_below_the_amount_nothing_waits(db: Any, store
     assert "share" not in [way.key for way in found.ways]
 
 
-def test_below_the_amount_nothing_waits(db: Any, store_here: Path, tmp_path: Path) -> None:
-    waiting_world(tmp_path, more='\n[overage]\nhold_above = "242.00 EUR"\n')
+def test_each_currency_has_its_own_amount(room: World) -> None:
+    catalog = catalogs.catalog()
+    _, draft, _ = as_if_issued(held().document)
+
+    def waits(*above: str) -> bool:
+        terms = replace(catalog.overage, hold_above=tuple(Money.of(*one.split()) for one in above))
+        made = lowered(
+            draft, [Lowering(1, Money.of("1.00", "EUR"), "-", Explanation.build("x").freeze())],
+            kind=DocumentKind.OVERAGE_INVOICE, due_on=draft.issued_on, tax_point=draft.issued_on, reason="a cent",
+        )  # fmt: skip
+        return waiting.waits(replace(catalog, overage=terms), made)
+
+    assert [waits("50.00 EUR", "60.00 USD"), waits("60.00 USD", "50.00 EUR"), waits("60.00 USD")] == [True, True, False]
+    assert waits("240.78 EUR", "1.00 USD")
+    assert not waits("240.79 EUR")
+    with pytest.raises(ValueError, match="one amount a currency"):
+        replace(catalog.overage, hold_above=(Money(1, "EUR"), Money(2, "EUR")))
+
+
+def test_below_the_amount_of_its_currency_nothing_waits(db: Any, store_here: Path, tmp_path: Path) -> None:
+    waiting_world(tmp_path, more='\n[overage]\nhold_above = ["242.00 EUR", "60.00 USD"]\n')
+    assert catalogs.catalog().overage.hold_above == (Money(24200, "EUR"), Money(6000, "USD"))
     assert holding.held(ended=None) == []
     assert [number for number, *_ in paper()] == ["B2026-0002", "V2026-0001"]
+
+
+def test_numbers_are_taken_before_the_newest_day_is_read(room: World) -> None:
+    """Else somebody who issues over midnight could come between, and a later number carry an earlier day."""
+    with CaptureQueriesContext(connection) as asked:
+        choose("pay", CLOSED + DAY)
+    order = [
+        "lock" if "invoicing_number_series" in one["sql"] and "FOR UPDATE" in one["sql"] else "newest"
+        for one in asked
+        if "max(issued_on)" in one["sql"] or ("invoicing_number_series" in one["sql"] and "FOR UPDATE" in one["sql"])
+    ]
+    assert order[:2] == ["lock", "newest"]
 
 
 def test_whom_a_crash_left_unasked_is_asked_once(

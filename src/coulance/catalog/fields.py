@@ -245,6 +245,22 @@ class ListOf:
 
 
 @dataclass(frozen=True, slots=True)
+class OneOrMore:
+    """One of a kind, or a list of them; always gives a list."""
+
+    kind: Kind
+
+    def read(self, node: Node, reading: Reading) -> "list[Any] | Faulty":
+        if isinstance(node.value, list):
+            return ListOf(self.kind, 1).read(node, reading)
+        value = self.kind.read(node, reading)
+        return FAULTY if value is FAULTY else [value]
+
+    def schema(self) -> Json:
+        return {"anyOf": [self.kind.schema(), ListOf(self.kind, 1).schema()]}
+
+
+@dataclass(frozen=True, slots=True)
 class Field:
     """One key of a table: its kind, whether it must be there, and what it says (the schema's description)."""
 

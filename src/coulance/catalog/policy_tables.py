@@ -3,7 +3,7 @@
 What is sold and how it is billed stands in `provider_file.py`, which puts all tables together.
 """
 
-from coulance.catalog.fields import Choice, Day, Field, Flag, ListOf, Name, Table, Text, Whole
+from coulance.catalog.fields import Choice, Day, Field, Flag, ListOf, Name, OneOrMore, Table, Text, Whole
 from coulance.catalog.values import Amount, Amounts, CreditorId, Percent, Price, QuietHours, WarnAt
 from coulance.platform.roles import Role
 from coulance_core.catalog.overage import Action, Control
@@ -59,7 +59,11 @@ OVERAGE = Table(
         Field("credit", ListOf(CREDIT_RULE), "lower bounds for new customers, for those who pay late, by plan"),
         Field("budget", Amount(), "what is absorbed for a customer in 12 months before pauses come earlier"),
         Field("lag", Amounts((Dimension.TIME,)), "how long a pause takes from the beginning of a sample"),
-        Field("hold_above", Amount(), "an overage invoice above this waits for the customer's choice"),
+        Field(
+            "hold_above",
+            OneOrMore(Amount()),
+            "an overage invoice above this waits for the customer's choice; one amount a currency",
+        ),
         Field("hold_hours", Whole(0, 72), "how long it waits"),
         Field("provisional_days", Whole(1, 60), "when a limit from an earlier contract lapses, unless confirmed"),
     ),

@@ -119,6 +119,8 @@ def notation(kind: f.Kind | None) -> str:
             if isinstance(kind.kind, f.Choice):
                 return f"a list of {notation(kind.kind)}"
             return "a list of tables" if isinstance(kind.kind, f.Table) else "a list of texts"
+        case f.OneOrMore():
+            return f"{notation(kind.kind)}, or a list of such"
         case f.Variants():
             return f"`{_plain(v.Price())}`, or a table with a `model`"
         case f.Table():

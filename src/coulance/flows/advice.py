@@ -3,13 +3,13 @@
 Reads only, but for `note_told`, which notes whom it told.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from fractions import Fraction
 from zoneinfo import ZoneInfo
 
-from django.db import transaction
+from django.db import InterfaceError, OperationalError, transaction
 
 from coulance.catalog import queries as catalogs
 from coulance.flows.closing.measuring import Request, measure
@@ -76,11 +76,17 @@ def advise(
     return ServiceAdvice(ref, row.account_id, comparison, recommend(comparison, policy), through)
 
 
-def repeat_payers(*, at: datetime, policy: AdvicePolicy | None = None) -> Iterator[ServiceAdvice]:
+def repeat_payers(
+    *,
+    at: datetime,
+    policy: AdvicePolicy | None = None,
+    failed: Callable[[str, Exception], None] | None = None,
+) -> Iterator[ServiceAdvice]:
     """Advice for every service whose overage was charged in enough of its last periods, dearest habits included.
 
     Those told within the policy's `every` periods come with the verdict `told`. Services whose overage is a pool's are
-    not among them: a pool's habit is not one service's.
+    not among them: a pool's habit is not one service's. A service (external id) for which it can't be worked out is
+    `failed` and left out, where somebody hears of that; the database's own trouble is everybody's.
     """
     policy = policy or advice_policy(catalogs.catalog())
     rows = services.services()
@@ -99,6 +105,11 @@ def repeat_payers(*, at: datetime, policy: AdvicePolicy | None = None) -> Iterat
                         continue
                     comparison, through = _compared(account, own, at, policy.of_periods)
                 except UnableToAdviseError:
+                    continue
+                except Exception as error:
+                    if failed is None or isinstance(error, InterfaceError | OperationalError):
+                        raise
+                    failed(own.external_id, error)
                     continue
                 last = ways_out.last_advised(service=own.id)
                 told = None if last is None else _months(through) - _months(last)

@@ -7,7 +7,7 @@ import logging
 from datetime import datetime
 from typing import NamedTuple
 
-from django.db import transaction
+from django.db import InterfaceError, OperationalError, transaction
 from django.utils import translation
 from django.utils.translation import gettext as _
 
@@ -19,11 +19,13 @@ from coulance.flows.letters import Letter
 from coulance.flows.sending.wording import Written, language_of
 from coulance.invoicing.documents.words import Words
 from coulance.notices import operations as notices
-from coulance.platform import audit
+from coulance.platform import alarms, audit
 from coulance_core.notices import MessageKind
 from coulance_core.overage.advice import Verdict
 
 _log = logging.getLogger(__name__)
+FAILED = "advice-failed:"
+"""Alarms of services whose advice fails begin so."""
 
 
 class Advised(NamedTuple):
@@ -46,14 +48,39 @@ def tell_repeat_payers(*, at: datetime, actor: str, even_if_off: bool = False) -
         return Advised((), ())
     told: list[str] = []
     left_out: list[tuple[str, str]] = []
-    for found in advice.repeat_payers(at=at):
+    failed: set[str] = set()
+
+    def fails(service: str, error: Exception) -> None:
+        """One customer's failure is no other's: it is shown, and tried again with the next run."""
+        _log.error("%s: a cheaper plan can't be told of", service, exc_info=error)
+        failed.add(service)
+        left_out.append((service, f"{type(error).__name__}: {error}"))
+        alarms.raise_alarm(
+            key=f"{FAILED}{service}",
+            severity="warning",
+            what=f"Whether a cheaper plan is to be advised for {service} can't be worked out or told: {error}",
+            at=at,
+        )
+
+    for found in advice.repeat_payers(at=at, failed=fails):
         if found.advice.verdict is not Verdict.CHANGE:
             continue
-        fault = _tell(found, at, actor)
+        name = found.service.external_id
+        try:
+            with transaction.atomic():
+                fault = _tell(found, at, actor)
+        except (InterfaceError, OperationalError):
+            raise  # the database's trouble, and everybody's
+        except Exception as error:
+            fails(name, error)
+            continue
         if fault:
-            left_out.append((found.service.external_id, fault))
+            left_out.append((name, fault))
         else:
-            told.append(found.service.external_id)
+            told.append(name)
+    for alarm in alarms.open_alarms():
+        if alarm.key.startswith(FAILED) and alarm.key.removeprefix(FAILED) not in failed:
+            alarms.clear_alarm(key=alarm.key, at=at)
     return Advised(tuple(told), tuple(left_out))
 
 

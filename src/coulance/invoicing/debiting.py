@@ -1,5 +1,6 @@
 """Debit notes: taking an issued credit note back, numbered and booked at once."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
@@ -82,6 +83,18 @@ def reversed_by(*, credit_note: int) -> str | None:
         )
         row = cursor.fetchone()
     return None if row is None else str(row[0])
+
+
+def taken_back(numbers: Iterable[str]) -> set[str]:
+    """Those of these credit notes, by number, that a debit note took back."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT c.number FROM invoicing_document c JOIN invoicing_document d ON d.invoice_id = c.invoice_id"
+            " AND d.kind = 'debit_note' AND d.state = 'issued' AND d.purpose = 'reverses/' || c.id"
+            " WHERE c.kind = 'credit_note' AND c.number = ANY(%s)",
+            [list(numbers)],
+        )
+        return {str(row[0]) for row in cursor.fetchall()}
 
 
 def _draft(found: _Reversible, reason: str, issued_on: date) -> DocumentDraft:

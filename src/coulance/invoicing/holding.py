@@ -148,6 +148,8 @@ def issue_held(*, document: int, on: date, series: dict[str, NumberSeries], at: 
         key, issued_on, due_on, stored, accounts, amounts = row
         if key not in series:
             raise UnableToNumberError(f"draft {document} wants a number of series {key!r}, which the catalog lacks")
+        # Whoever numbers in this series waits from here on: read after that, the newest day stays the newest.
+        cursor.execute("SELECT 1 FROM invoicing_number_series WHERE series = %s ORDER BY year FOR UPDATE", [key])
         cursor.execute("SELECT max(issued_on) FROM invoicing_document WHERE state = 'issued' AND series = %s", [key])
         (newest,) = cursor.fetchone()
         day = max(on, issued_on, newest or on)

@@ -4,15 +4,15 @@ from datetime import datetime
 from typing import Any, NamedTuple
 
 from django.db import IntegrityError, connection, transaction
-from django.db.models import Sum
 
+from coulance.invoicing.debiting import taken_back
 from coulance.overage.errors import UnableToRecordError
 from coulance.overage.ways_out_models import Advised, Goodwill, PlanForPeriod
 from coulance_core.kernel import Money, require_aware
 
 
 class GoodwillRow(NamedTuple):
-    """A grant of goodwill."""
+    """A grant of goodwill. `taken_back`: a debit note took its credit note back, so it counts in no budget."""
 
     document: int
     line: int
@@ -22,6 +22,7 @@ class GoodwillRow(NamedTuple):
     granted_by: str
     granted_at: datetime
     credit_note: str
+    taken_back: bool = False
 
 
 def last_advised(*, service: int) -> str | None:
@@ -44,12 +45,17 @@ def record_advice(*, service: int, period_name: str, plan: str, saved: Money, ac
 
 
 def goodwill_spent(*, actor: str, month: str, currency: str, lock: bool = False) -> Money:
-    """What somebody gave in a month. With `lock`, nobody else of that name gives until the transaction ends."""
+    """What somebody gave in a month, but for what was taken back by a debit note.
+
+    With `lock`, nobody else of that name gives until the transaction ends.
+    """
     if lock:
         with connection.cursor() as cursor:
             cursor.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", [f"goodwill/{actor}/{month}"])
     rows = Goodwill.objects.filter(granted_by=actor, month=month, currency=currency)
-    return Money(rows.aggregate(given=Sum("amount"))["given"] or 0, currency)
+    given = dict(rows.values_list("credit_note", "amount"))
+    back = taken_back(given)
+    return Money(sum(amount for note, amount in given.items() if note not in back), currency)
 
 
 def record_goodwill(
@@ -94,12 +100,14 @@ def goodwill(*, account: int | None = None, month: str | None = None, limit: int
         rows = rows.filter(account=account)
     if month is not None:
         rows = rows.filter(month=month)
+    found = list(rows[:limit])
+    back = taken_back([r.credit_note for r in found])
     return [
         GoodwillRow(
             r.document_id, r.line_no, Money(r.amount, r.currency), r.cause, r.reason, r.granted_by, r.granted_at,
-            r.credit_note,
+            r.credit_note, r.credit_note in back,
         )
-        for r in rows[:limit]
+        for r in found
     ]  # fmt: skip
 
 

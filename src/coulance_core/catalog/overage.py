@@ -152,7 +152,8 @@ class OverageTerms:
     quiet_until: str = ""
     """Civil times of the customer between which nobody is disturbed, such as 22:00 and 07:00."""
     lag_s: int = 360
-    hold_above: Money | None = None
+    hold_above: tuple[Money, ...] = ()
+    """One a currency: invoices in another never wait."""
     hold_hours: int = 72
     provisional_days: int = 60
     credit: tuple[CreditRule, ...] = ()
@@ -174,10 +175,16 @@ class OverageTerms:
         shares = [t.value for t in self.warn_at if t.of is Of.ALLOWANCE]
         if self.control is not Control.CONTRACT and not any(share <= 1 for share in shares):
             yield Fault("warn_at", 'expected a warning at or before "100 %": without one nothing may be charged')
-        for name in ("exposure", "reachable_above", "approval_above", "budget", "hold_above"):
+        for name in ("exposure", "reachable_above", "approval_above", "budget"):
             amount = getattr(self, name)
             if amount is not None and amount.minor < 0:
                 yield Fault(name, f"expected 0 or more, not {amount}")
+        codes = [amount.currency for amount in self.hold_above]
+        if len(set(codes)) < len(codes):
+            yield Fault("hold_above", f"expected one amount a currency, not {', '.join(map(str, self.hold_above))}")
+        for amount in self.hold_above:
+            if amount.minor < 0:
+                yield Fault("hold_above", f"expected 0 or more, not {amount}")
         for n, rule in enumerate(self.credit):
             for fault in rule.faults():
                 yield fault.under(f"credit[{n}]")

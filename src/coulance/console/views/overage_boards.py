@@ -298,6 +298,8 @@ def goodwill(request: HttpRequest) -> HttpResponse:
     rows = ways_out.goodwill(limit=MOST)
     sums: dict[tuple[str, str], int] = {}
     for given in ways_out.goodwill(month=month):
+        if given.taken_back:
+            continue
         key = given.granted_by, given.amount.currency
         sums[key] = sums.get(key, 0) + given.amount.minor
     tables = [
@@ -314,7 +316,9 @@ def goodwill(request: HttpRequest) -> HttpResponse:
             [_("Credit note"), _("Amount"), _("Cause"), _("Reason"), _("By")],
             [
                 Row([
-                    Cell(row.credit_note, href=f"/documents/{row.document}"), Cell(_money(row.amount), num=True),
+                    Cell(row.credit_note, href=f"/documents/{row.document}",
+                         small=_("taken back") if row.taken_back else ""),
+                    Cell(_money(row.amount), num=True),
                     Cell(row.cause.replace("_", " ")), Cell(row.reason),
                     Cell(row.granted_by, small=f"{row.granted_at:%Y-%m-%d}"),
                 ])

@@ -23,12 +23,10 @@ class Waiting:
 
 def waits(catalog: Catalog, draft: DocumentDraft) -> bool:
     """Whether this draft is to wait for its customer's choice."""
-    terms = catalog.overage
-    above = terms.hold_above
-    if above is None or not terms.hold_hours or draft.kind is not DocumentKind.OVERAGE_INVOICE:
+    if not catalog.overage.hold_hours or draft.kind is not DocumentKind.OVERAGE_INVOICE:
         return False
     gross = draft.totals.gross
-    return gross.currency == above.currency and gross.minor > above.minor
+    return any(gross.currency == above.currency and gross.minor > above.minor for above in catalog.overage.hold_above)
 
 
 def those_that_wait(catalog: Catalog, drafts: Iterable[tuple[int, DocumentDraft]]) -> list[int]:
@@ -38,7 +36,8 @@ def those_that_wait(catalog: Catalog, drafts: Iterable[tuple[int, DocumentDraft]
 
 def why(catalog: Catalog) -> str:
     """Why they wait, for the record."""
-    return f"an overage invoice above {catalog.overage.hold_above} waits for its customer's choice"
+    above = " or ".join(str(one) for one in catalog.overage.hold_above)
+    return f"an overage invoice above {above} waits for its customer's choice"
 
 
 def one(*, document: int) -> Waiting | None:
