@@ -279,6 +279,7 @@ def test_two_different_people_and_a_proven_notice_before_the_end(street: Any) ->
     notice = next(row for row in records.acts(account=street.account) if row.step == "termination_notice")
     from coulance.notices import operations as notices
     from coulance.notices import queries as sent
+    from coulance.services import queries as services
     from coulance_core.notices import EvidenceKind
 
     (number, *_) = sent.deliveries_of(key=notice.messages[0])
@@ -295,6 +296,7 @@ def test_two_different_people_and_a_proven_notice_before_the_end(street: Any) ->
     street.approved("terminate", at("2026-09-03", 11), BEN)
     street.until("2026-09-10", since="2026-09-04")
     assert "terminate" in street.steps()
-    assert any(task.kind == "terminate" for task in records.tasks(accounts=[street.account]))
+    (ended,) = [row for row in records.acts(account=street.account) if row.step == "terminate"]
+    assert services.service("vps-1").ended_on == ended.at.date()
     assert street.owed() != "0.00"
     assert street.audit() == []

@@ -27,6 +27,7 @@ from coulance_core.kernel import Explanation, Money, require_aware
 
 __all__ = [
     "ArrearsError",
+    "Bears",
     "NewAct",
     "UnableToActError",
     "UnableToFindError",
@@ -51,6 +52,7 @@ __all__ = [
     "record_backup",
     "record_impossible",
     "reserve_act",
+    "settle_interest",
     "stay",
     "take_back_approval",
     "undo_act",
@@ -80,6 +82,7 @@ class NewAct:
     document: int | None = None
     observed: bool = False
     explanation: Explanation | None = None
+    effect: Mapping[str, Any] | None = None
 
 
 def lock_account(account: int) -> None:
@@ -180,7 +183,7 @@ def record_act(*, case: CaseRow, new: NewAct, at: datetime, actor: str) -> ActRo
                 currency=new.amount.currency, about=new.about, channels=list(new.channels),
                 messages=list(new.messages), rests_on=list(new.rests_on), backup_id=new.backup,
                 impossible_id=new.impossible, no_data=new.no_data, restriction=new.restriction,
-                document_id=new.document, observed=new.observed,
+                document_id=new.document, observed=new.observed, effect=new.effect and dict(new.effect),
                 explanation=None if new.explanation is None else new.explanation.to_json(),
             )
         ]
@@ -216,15 +219,28 @@ def promise(*, account: int, debts: Sequence[str], pay_by: date, by: str, at: da
     return row.pk
 
 
+@dataclass(frozen=True, slots=True)
+class Bears:
+    """What a plan bears: percent a year (a fraction as text), on which principal, and the most: as it was shown."""
+
+    percent: str
+    principal: Money
+    most: Money
+
+
 def propose_plan(
-    *, account: int, debts: Sequence[str], instalments: Sequence[Instalment], reason: str, by: str, at: datetime
-) -> int:
+    *, account: int, debts: Sequence[str], instalments: Sequence[Instalment], reason: str, by: str, at: datetime,
+    bears: Bears | None = None,
+) -> int:  # fmt: skip
     """Record a proposed plan; its id. In force once it is agreed."""
     code = instalments[0].amount.currency
     total = sum(one.amount.minor for one in instalments)
     row = models.Plan.objects.create(
         account_id=account, debts=sorted(debts), currency=code, total=total, reason=reason.strip(),
         proposed_at=require_aware(at), proposed_by=by,
+        interest_percent=bears.percent if bears else "",
+        interest_principal=bears.principal.minor if bears else None,
+        interest_most=bears.most.minor if bears else None,
     )  # fmt: skip
     models.Instalment.objects.bulk_create(
         models.Instalment(plan=row, no=no, due_on=one.due_on, amount=one.amount.minor)
@@ -247,6 +263,20 @@ def agree_plan(*, plan: int, by: str, at: datetime, reason: str = "") -> None:
         actor=by, act="arrears.plan_agreed", subject=f"account:{found.account}", at=at, reason=reason,
         detail={"plan": plan},
     )  # fmt: skip
+
+
+def settle_interest(*, plan: int, document: int | None, detail: Mapping[str, str], by: str, at: datetime) -> bool:
+    """Write down that a plan's interest was billed, or came to nothing; once. Whether it was now."""
+    found = queries.plan(plan)
+    done = models.Plan.objects.filter(pk=plan, interest_settled_at__isnull=True).exclude(interest_percent="").update(
+        interest_settled_at=at, interest_document=document
+    )  # fmt: skip
+    if done:
+        audit.record(
+            actor=by, act="arrears.plan_interest", subject=f"account:{found.account}", at=at,
+            detail={"plan": plan, "document": document, **detail},
+        )  # fmt: skip
+    return bool(done)
 
 
 def end_plan(*, plan: int, by: str, reason: str, at: datetime) -> None:

@@ -108,3 +108,22 @@ class BackupPort(Protocol):
     def still_there(self, receipt: Receipt) -> bool:
         """Whether the store still has it."""
         ...
+
+
+class DeletionError(RuntimeError):
+    """The data could not be deleted, or nobody can tell: trouble that may pass. Tried again."""
+
+
+class DeletionPort(Protocol):
+    """One way to have a service's data deleted. It can't be undone, so who is there is read back before and after.
+
+    Every call raises `DeletionError` for trouble that may pass; that is no answer, and nothing is concluded from it.
+    """
+
+    def identify(self, service: str, target: BackupTarget) -> str:
+        """Who is there: the identity, as it reads itself; empty where nothing is there (any more)."""
+        ...
+
+    def delete(self, service: str, target: BackupTarget, *, key: str) -> str:
+        """Delete it; the answer, kept as evidence. `key` is the same for the same decision: asked again, once."""
+        ...

@@ -6,6 +6,8 @@
     overage_restricts = false # whether the contract says expressly that unpaid overage restricts the service
     [[arrears.policy]]        # without one, the default policy that is shipped
     [arrears.backups.KEY]     # how services are backed up: see backup_terms
+    [arrears.deletion.KEY]    # what deletes their data, once that is decided: see deletion_terms
+    [arrears.prevention]      # what is done before anybody is late: see prevention_terms
     [[arrears.pack]]          # a further country's law, or another for one of those that are shipped
 
 Policies and packs are parsed by core, which names every fault by its field.
@@ -19,11 +21,13 @@ from pathlib import Path
 from typing import Any
 
 from coulance.arrears.backup_terms import judge_backups
+from coulance.arrears.deletion_terms import judge_deletion
+from coulance.arrears.prevention_terms import judge_prevention
 from coulance_core.arrears import LawPack, Mode, Policy, parse_pack, parse_policy
 from coulance_core.arrears.default_policy import DEFAULT_POLICY
 from coulance_core.catalog.faults import Fault, TermsError
 
-_KEYS = {"mode", "no_data", "overage_restricts", "policy", "pack", "backups"}
+_KEYS = {"mode", "no_data", "overage_restricts", "policy", "pack", "backups", "deletion", "prevention"}
 _PACKS = Path(__file__).parent / "packs"
 
 
@@ -50,6 +54,8 @@ def judge(data: Mapping[str, Any]) -> Iterable[Fault]:
     """Every fault of the table, by its field."""
     yield from _plain_faults(data)
     yield from judge_backups(data.get("backups", {}))
+    yield from judge_deletion(data.get("deletion", {}))
+    yield from judge_prevention(data.get("prevention", {}))
     for kind, parse in (("policy", parse_policy), ("pack", parse_pack)):
         rows = data.get(kind, [])
         seen: dict[str, int] = {}

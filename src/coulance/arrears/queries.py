@@ -6,6 +6,7 @@ Several accounts are read in a few statements whatever their number. Services ar
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
+from fractions import Fraction
 from typing import Any
 
 from django.db.models import F, Q
@@ -59,6 +60,7 @@ class ActRow:
     undone_at: datetime | None
     ground: str
     wrongful_since: datetime | None
+    effect: Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +94,10 @@ class PromiseRow:
 
 @dataclass(frozen=True, slots=True)
 class PlanRow:
-    """A plan. `state`: `proposed`, `agreed`, `declined` (ended before it was agreed), `ended`."""
+    """A plan. `state`: `proposed`, `agreed`, `declined` (ended before it was agreed), `ended`.
+
+    `interest_percent` a year on `interest_principal`, at most `interest_most`; none: it bears none.
+    """
 
     id: int
     account: int
@@ -106,6 +111,11 @@ class PlanRow:
     agreed_by: str
     ended_at: datetime | None
     ended_why: str
+    interest_percent: Fraction | None = None
+    interest_principal: Money | None = None
+    interest_most: Money | None = None
+    interest_document: int | None = None
+    interest_settled_at: datetime | None = None
 
     @property
     def state(self) -> str:
@@ -272,7 +282,7 @@ def recorded(accounts: Iterable[int]) -> dict[int, Recorded]:
 _ACT = (
     "id", "case_id", "case__account_id", "step", "route", "act", "debts", "service__external_id", "at", "by", "amount",
     "currency", "about", "channels", "messages", "rests_on", "restriction", "document_id", "observed", "explanation",
-    "undone_at", "ground", "wrongful_since",
+    "undone_at", "ground", "wrongful_since", "effect",
 )  # fmt: skip
 
 
@@ -292,6 +302,13 @@ def act(act: int) -> ActRow:
     if row is None:
         raise UnableToFindError(f"there is no act {act}")
     return _act(row)
+
+
+def hand_overs() -> list[ActRow]:
+    """Hand-overs that stand and have no package yet."""
+    rows = models.Act.objects.filter(act=Act.HAND_OVER.value, undone_at__isnull=True, observed=False)
+    kept = models.Package.objects.values("act_id")
+    return [_act(row) for row in rows.exclude(id__in=kept).order_by("id").values_list(*_ACT)]
 
 
 def acts_ahead_of(restrictions: Iterable[int]) -> dict[int, ActRow]:
@@ -344,6 +361,10 @@ def plans(*, accounts: Iterable[int] | None = None, state: str = "", plan: int |
         PlanRow(
             row.pk, row.account_id, tuple(row.debts), Money(row.total, row.currency), tuple(parts.get(row.pk, ())),
             row.reason, row.proposed_at, row.proposed_by, row.agreed_at, row.agreed_by, row.ended_at, row.ended_why,
+            Fraction(row.interest_percent) if row.interest_percent else None,
+            None if row.interest_principal is None else Money(row.interest_principal, row.currency),
+            None if row.interest_most is None else Money(row.interest_most, row.currency),
+            row.interest_document_id, row.interest_settled_at,
         )
         for row in found
     ]  # fmt: skip
@@ -444,11 +465,15 @@ def task(task: int) -> TaskRow:
     return found
 
 
-def orders_blocked(account: int) -> bool:
-    """Whether an account can order nothing new, because of its debts."""
-    return models.Act.objects.filter(
-        case__account=account, act=Act.BLOCK_ORDERS.value, undone_at__isnull=True, observed=False
-    ).exists()
+def blocks_of_orders(accounts: Iterable[int]) -> dict[int, list[ActRow]]:
+    """The acts by which these accounts can order nothing new, by account; those that can are left out."""
+    rows = models.Act.objects.filter(
+        case__account__in=list(accounts), act=Act.BLOCK_ORDERS.value, undone_at__isnull=True, observed=False
+    )
+    out: dict[int, list[ActRow]] = {}
+    for one in map(_act, rows.order_by("id").values_list(*_ACT)):
+        out.setdefault(one.account, []).append(one)
+    return out
 
 
 def _approvals(where: Q) -> list[ApprovalRow]:
@@ -471,5 +496,5 @@ def _act(row: Sequence[Any]) -> ActRow:
     return ActRow(
         row[0], row[1], row[2], row[3], Route(row[4]), Act(row[5]), tuple(row[6]), row[7] or "", row[8], row[9],
         Money(row[10], row[11]), row[12], tuple(row[13]), tuple(row[14]), tuple(row[15]), row[16], row[17], row[18],
-        row[19], row[20], row[21], row[22],
+        row[19], row[20], row[21], row[22], row[23] or {},
     )  # fmt: skip

@@ -179,6 +179,7 @@ PROVIDER_TABLES: dict[str, str] = {
 }
 # What makes a way to back services up from [arrears.backups] of the provider file.
 ARREARS_BACKUPS = "coulance.integrations.backups.factory.backup_port"
+ARREARS_DELETION = "coulance.drivers.deleting.deletion_port"
 # Further ways to settle an overage invoice before it is issued (flows.settling_first.ways.Source), by their class.
 SETTLE_FIRST_WAYS: list[str] = [
     "coulance.flows.arrears.before_the_bill.Instalments",

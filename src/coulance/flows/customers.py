@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date, datetime
+from fractions import Fraction
 from typing import Any
 
 from django.db import transaction
@@ -15,6 +16,7 @@ from django.db import transaction
 from coulance.catalog import queries as catalog
 from coulance.catalog.faults import Fault, Faults
 from coulance.customers import queries as customers
+from coulance.flows.arrears import ordering
 from coulance.flows.customer_file import RECORDS, Row, UnreadableCellError
 from coulance.flows.import_customers import ImportPlan, UnableToImportCustomersError, import_customers
 from coulance.invoicing import queries as invoicing
@@ -82,6 +84,8 @@ def put_service(*, external_id: str, given: Mapping[str, Any], actor: str, at: d
     """
     with editing():
         before = services.services_by_external_id([external_id]).get(external_id)
+        if before is None:
+            _may_order(str(given.get("account", "")))
         values = {"service": external_id, **given}
         if before is not None:
             [owner] = customers.accounts([before.account_id])
@@ -109,11 +113,20 @@ def put_service(*, external_id: str, given: Mapping[str, Any], actor: str, at: d
 
 
 def change_plan(
-    *, service: str, plan: str, quantity: int | None, from_date: date, actor: str, at: datetime, reason: str = ""
+    *,
+    service: str,
+    plan: str,
+    quantity: int | None,
+    from_date: date,
+    actor: str,
+    at: datetime,
+    reason: str = "",
+    restores: bool = False,
 ) -> str:
     """From a day on, another plan or number of it; what was planned for later days is dropped.
 
-    Days that are billed can't change. Raises `services.UnableToFindServiceError` and `UnableToKeepError`.
+    Days that are billed can't change. More than before is refused where the account can order nothing new, unless it
+    only `restores` what was taken. Raises `services.UnableToFindServiceError` and `UnableToKeepError`.
     """
     with editing():
         row = services.service(service)
@@ -122,6 +135,12 @@ def change_plan(
         number = quantity or (before[-1].quantity if before else spans[0].quantity if spans else 1)
         if before and (before[-1].plan, before[-1].quantity, before[-1].valid_until) == (plan, number, row.ended_on):
             return "unchanged"
+        if before and not restores and _is_more(before[-1].plan, before[-1].quantity, plan, number, from_date):
+            [owner] = customers.accounts([row.account_id])
+            _may_order(owner.external_id)
+        since = from_date
+        if before and (before[-1].plan, before[-1].quantity, before[-1].valid_until) == (plan, number, from_date):
+            since = before.pop().valid_from  # it goes on, rather than to begin anew
         rows = [
             _row(
                 "subscription",
@@ -131,7 +150,7 @@ def change_plan(
             )
             for number_, span in enumerate(before, 1)
         ]  # fmt: skip
-        new = {"service": service, "plan": plan, "quantity": number, "from": from_date, "until": row.ended_on}
+        new = {"service": service, "plan": plan, "quantity": number, "from": since, "until": row.ended_on}
         rows.append(_row("subscription", new, len(rows) + 1))
         result = _import(rows, actor, at)
         done = next((item.action for item in result.items if item.external_id == service), "unchanged")
@@ -158,6 +177,41 @@ def end_service(*, service: str, on: date, actor: str, at: datetime, reason: str
             raise UnableToKeepError([FieldFault("on", str(fault))]) from fault
         _record("service.ended", f"service:{service}", actor, at, reason, {"on": on.isoformat()})
         webhooks.emit(event="service.ended", data={"service": service, "on": on.isoformat()}, at=at)
+
+
+def reinstate_service(*, service: str, ended_on: date | None, actor: str, at: datetime, reason: str) -> None:
+    """Take an end back: it runs as it did, until the end that it had before, if it had one.
+
+    Raises `services.UnableToFindServiceError` and `UnableToKeepError`.
+    """
+    with editing():
+        services.service(service)
+        try:
+            write_services.reinstate_service(service=service, ended_on=ended_on)
+        except write_services.UnableToEndServiceError as fault:
+            raise UnableToKeepError([FieldFault("on", str(fault))]) from fault
+        on = ended_on.isoformat() if ended_on else ""
+        _record("service.reinstated", f"service:{service}", actor, at, reason, {"on": on})
+        webhooks.emit(event="service.changed", data={"service": service}, at=at)
+
+
+def _may_order(account: str) -> None:
+    """Raises `UnableToKeepError` where an account can order nothing new, with what ends that."""
+    row = customers.accounts_by_external_id([account]).get(account)
+    found = None if row is None else ordering.blocked(row.id)
+    if found is not None:
+        raise UnableToKeepError([FieldFault("account", found.words)])
+
+
+def _is_more(plan: str, quantity: int, wanted: str, number: int, on: date) -> bool:
+    """Whether another plan or number of it comes to a higher base fee a month."""
+
+    def fee(key: str, count: int) -> Fraction:
+        versions = [one for one in catalog.catalog().plans.get(key, ()) if one.valid_from <= on]
+        base = max(versions, key=lambda one: one.valid_from).base if versions else None
+        return Fraction(0) if base is None else base.amount * (count if base.per_unit else 1) / base.interval_months
+
+    return fee(wanted, number) > fee(plan, quantity)
 
 
 def assign_series(*, key: str, service: str, meter: str, actor: str, at: datetime) -> str:

@@ -24,6 +24,10 @@ from coulance_core.invoicing import (
 from coulance_core.kernel import Money, Period
 
 
+CREDITABLE = ("base_invoice", "overage_invoice", "fee_invoice", "interest_invoice")
+"""Kinds of documents that a credit note can be on."""
+
+
 @dataclass(frozen=True, slots=True)
 class CreditableLine:
     """A line of an invoice: its net as issued, and what earlier credit notes left of it."""
@@ -177,7 +181,7 @@ def _creditable(where: str, what: str | int) -> tuple[int, Issued, date]:
             raise UnableToFindDocumentError(f"there is no document {what!r}")
         document, account, kind, _, issued_on, period_name, start, end, currency, rounding, tax_point, stored = row[:12]
         number = row[12] or ""
-        if kind not in ("base_invoice", "overage_invoice", "fee_invoice", "interest_invoice"):
+        if kind not in CREDITABLE:
             raise UnableToCreditError(f"{number} is a {kind.replace('_', ' ')}: only invoices are credited")
         cursor.execute(
             "SELECT l.credits_no, sum(l.net)::bigint FROM invoicing_document_line l"

@@ -55,6 +55,7 @@ EVENTS: dict[str, str] = {
     "sla.credited": "a promise of uptime wasn't kept, and its credit was written down",
     "contract.agreed": "a service contract was agreed",
     "contract.ends": "notice was given of a service contract",
+    "contract.element_ends": "an element of a bundle was ended",
     "contract.leave_answered": "a customer approved or refused work beyond their contract's cover",
     "ticket.changed": "a ticket came in, or something happened to it",
     "response.credited": "a promise of response wasn't kept, and its credit was posted",

@@ -28,6 +28,7 @@ __all__ = [
     "change_plan",
     "end_price",
     "end_service",
+    "reinstate_service",
     "replace_subscriptions",
     "start_service",
     "write_prices",
@@ -137,6 +138,25 @@ def end_service(*, service: str, on: date) -> None:
             last.valid_until = on
             last.save(update_fields=["valid_until"])
         row.ended_on = on
+        row.save(update_fields=["ended_on"])
+
+
+def reinstate_service(*, service: str, ended_on: date | None) -> None:
+    """Take an end back: the service runs on its last plan again, until `ended_on` (none: with no end).
+
+    Raises `UnableToEndServiceError` where it isn't ended, or an earlier end is asked for.
+    """
+    with transaction.atomic():
+        row = Service.objects.select_for_update().filter(external_id=service).first()
+        if row is None or row.ended_on is None:
+            raise UnableToEndServiceError(f"service {service!r} has no end that could be taken back")
+        if ended_on is not None and ended_on < row.ended_on:
+            raise UnableToEndServiceError(f"service {service!r} ends on {row.ended_on}: {ended_on} is before that")
+        last = Subscription.objects.filter(service=row).order_by("-valid_from").first()
+        if last is not None and last.valid_until == row.ended_on:
+            last.valid_until = ended_on
+            last.save(update_fields=["valid_until"])
+        row.ended_on = ended_on
         row.save(update_fields=["ended_on"])
 
 

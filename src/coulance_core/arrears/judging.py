@@ -36,10 +36,10 @@ class Judging:
         self.services: Mapping[str, Service] = {service.ref: service for service in facts.services}
         self.debts: Mapping[str, Debt] = {debt.ref: debt for debt in facts.debts}
         self._by_step: dict[tuple[str, str], list[Done]] = defaultdict(list)
-        self._recalled: set[tuple[str, str]] = set()
+        self._recalled: dict[tuple[str, str], date] = {}
         for done in facts.done:
-            if done.recalled:
-                self._recalled |= {(done.step, ref) for ref in done.debts}
+            if done.recalled and done.undone_at is not None:
+                self._recalled |= {(done.step, ref): self.h.day_of(done.undone_at) for ref in done.debts}
             if done.undone_at is None and (self.observing or not done.observed):
                 for ref in done.debts:
                     self._by_step[done.step, ref].append(done)
@@ -267,7 +267,7 @@ class Judging:
         if before.nature.notice:
             from_day = self.runs_from(before, debt)
             return None if from_day is None else from_day + days + DAY
-        done_on = self.done_on(before.key, debt.ref)
+        done_on = self.done_on(before.key, debt.ref) or self._recalled.get((before.key, debt.ref))
         return (done_on or self.h.on) + days
 
     # --- data

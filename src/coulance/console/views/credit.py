@@ -37,7 +37,7 @@ def give_credit(request: HttpRequest, document: int) -> HttpResponse:
         stored = queries.document_by_id(document=document)
     except UnableToFindDocumentError as fault:
         raise Http404(str(fault)) from fault
-    if stored.row.number is None or stored.row.kind not in ("base_invoice", "overage_invoice"):
+    if stored.row.number is None or stored.row.kind not in crediting.CREDITABLE:
         raise Http404("only issued invoices are credited")
     number = stored.row.number
     lines = crediting.creditable_lines(number)

@@ -12,7 +12,7 @@ from coulance.console.paging import PER_PAGE, number_asked, page
 from coulance.flows import einvoicing
 from coulance.flows.einvoicing import FORMATS
 from coulance.flows.sending import status
-from coulance.invoicing import debiting, listing, pdf, queries
+from coulance.invoicing import crediting, debiting, listing, pdf, queries
 from coulance.invoicing.documents.view import view
 from coulance.invoicing.errors import UnableToFindDocumentError
 from coulance.invoicing.queries import StoredDocument
@@ -76,7 +76,7 @@ def document_detail(request: HttpRequest, document: int) -> HttpResponse:
             "deliveries": status.deliveries_of(document=document),
             "einvoices": FORMATS if stored.row.number and stored.row.kind != "usage_statement" else (),
             "reversed_by": _reversed_by(stored),
-            "creditable": stored.row.number and stored.row.kind in ("base_invoice", "overage_invoice"),
+            "creditable": stored.row.number and stored.row.kind in crediting.CREDITABLE,
         },
     )
 

@@ -16,7 +16,7 @@ from coulance.arrears.queries import ActRow, CaseRow
 from coulance.customers import queries as customers
 from coulance.enforcement import operations as enforcement
 from coulance.flows import letters
-from coulance.flows.arrears import backing_up, charging, links, wording
+from coulance.flows.arrears import backing_up, charging, collectors, deleting, links, serving, wording
 from coulance.flows.arrears.facts import Read
 from coulance.flows.sending.wording import language_of
 from coulance.notices import operations as notices
@@ -31,14 +31,10 @@ from coulance_core.notices import Channel, MessageKind, Person, choose
 
 _BY_HAND = {
     Act.LIMIT: "Switch off these features of {service}: {features}",
-    Act.DOWNGRADE: "Put {service} on the plan {plan}",
-    Act.TERMINATE: "End the contract of {service}: its network is isolated already; the debt stays",
-    Act.DELETE: "Delete the data of {service}. It can't be undone: read its identity back first",
-    Act.NOT_RENEW: "Don't renew {service}: it ends with its term",
-    Act.HAND_OVER: "Hand the claim of {amount} over to {to}",
+    Act.HAND_OVER: "Send the claim of {amount} to {to}: its package is with the case (coulance arrears package {act})",
     Act.PHONE: "Call: {amount} is owed",
 }
-"""What a person has to do, where no driver can."""
+"""What a person has to do: what the program can't."""
 
 _SEVERE = frozenset({Act.NOTICE_OF_TERMINATION, Act.NOTICE_OF_DELETION, Act.NOTICE_OF_NON_RENEWAL})
 
@@ -63,6 +59,11 @@ class Doing:
     def external_id(self) -> str:
         """The account, as the provider names it."""
         return self.one.account.external_id
+
+    def change(self) -> serving.Change:
+        """Its service, to be changed in the books."""
+        own = self.one.services[self.intent.service]
+        return serving.Change(self.one.account, own, self.ref, self.at, self.actor)
 
 
 def do(one: Read, case: CaseRow, intent: Intent, *, at: datetime, actor: str) -> ActRow:
@@ -101,6 +102,10 @@ def do(one: Read, case: CaseRow, intent: Intent, *, at: datetime, actor: str) ->
         _tasks(doing)
         if intent.act is Act.BACK_UP:
             _back_up(doing)
+        if intent.act is Act.DELETE:
+            deleting.order(one, act=row.id, service=one.services[intent.service], case=case.id, at=at)
+        if intent.act is Act.HAND_OVER:
+            collectors.ask(act=row.id)
     return row
 
 
@@ -133,14 +138,24 @@ def _effect(doing: Doing, new: NewAct) -> NewAct:
     match intent.act:
         case act if intent.channels:
             del act
-            return replace(new, messages=_tell(doing))
+            # A letter that costs something is charged when it is sent, on a document of its own.
+            fee = charging.charge_fee(doing.one, intent, ref=doing.ref, at=doing.at)
+            return replace(new, messages=_tell(doing), document=fee)
         case Act.CHARGE_COSTS | Act.CHARGE_INTEREST:
             return replace(new, document=charging.charge(doing.one, intent, ref=doing.ref, at=doing.at))
         case Act.THROTTLE:
             assert step is not None
             return replace(new, restriction=_restrict(doing, Action.THROTTLE, step.rate_bps))
-        case Act.SUSPEND | Act.TERMINATE | Act.DELETE:
+        case Act.LIMIT | Act.DOWNGRADE if step is not None and step.plan:
+            return replace(new, effect=serving.put_on_plan(doing.change(), step.plan))
+        case Act.NOT_RENEW:
+            return replace(new, effect=serving.end_with_term(doing.change()))
+        case Act.TERMINATE:
+            return replace(new, restriction=_restrict(doing, Action.PAUSE, None), effect=serving.end(doing.change()))
+        case Act.SUSPEND | Act.DELETE:
             return replace(new, restriction=_restrict(doing, Action.PAUSE, None))
+        case Act.HAND_OVER:
+            return replace(new, effect={"to": step.to if step else ""})
         case Act.OFFER_RETRIEVAL:
             return replace(new, messages=_offer(doing))
     return new
@@ -345,9 +360,9 @@ def _offer(doing: Doing) -> list[str]:
 def _tasks(doing: Doing) -> None:
     intent = doing.intent
     said = _BY_HAND.get(intent.act)
-    if said is None:
-        return
     step = doing.one.policy.step(intent.step)
+    if said is None or (intent.act is Act.LIMIT and step is not None and step.plan):
+        return
     operations.add_task(
         case=doing.case.id,
         act=doing.id,
@@ -358,6 +373,7 @@ def _tasks(doing: Doing) -> None:
             features=", ".join(step.features) if step else "",
             plan=step.plan if step else "",
             to=step.to if step else "",
+            act=doing.id,
         )
         + f" ({doing.external_id})",
         at=doing.at,

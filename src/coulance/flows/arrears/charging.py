@@ -4,7 +4,7 @@ Both are compensation, not the price of a service, so that no VAT is due on them
 interest; costs follow it). They are never added to a debt, and never restrict.
 """
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from fractions import Fraction
 from zoneinfo import ZoneInfo
@@ -22,8 +22,8 @@ from coulance.invoicing.documents.words import Words
 from coulance_core.arrears import Act, Intent
 from coulance_core.catalog.provider import TaxKind, TaxRate
 from coulance_core.catalog.terms import TaxTable
-from coulance_core.invoicing import BillLine, DocumentDraft, DocumentKind, Seller, TaxTerms, assemble
-from coulance_core.kernel import Explanation, Period, civil_midnight
+from coulance_core.invoicing import BillLine, DocumentKind, Seller, TaxTerms, assemble
+from coulance_core.kernel import Explanation, Money, Period, Rounding, civil_midnight
 
 _CLASS = "late-payment"
 _OUTSIDE = TaxRate(
@@ -32,47 +32,89 @@ _OUTSIDE = TaxRate(
 )  # fmt: skip
 
 
+@dataclass(frozen=True, slots=True)
+class Charge:
+    """What is charged: how much, why, in which words, of which debts, and from which day its period runs."""
+
+    kind: DocumentKind
+    amount: Money
+    explanation: Explanation
+    words: str
+    since: date | None = None
+
+
 def charge(one: Read, intent: Intent, *, ref: str, at: datetime) -> int:
     """Invoice what an intent charges; the document's id. Raises `UnableToActError` where it can't be."""
     if intent.explanation is None or not intent.amount.minor:
         raise UnableToActError("nothing is charged that isn't explained")
+    numbers = ", ".join(one.debts[debt].number for debt in intent.debts if debt in one.debts)
+    since = min((one.debts[debt].due_on for debt in intent.debts if debt in one.debts), default=None)
     with translation.override(language_of(one.account.language)):
-        draft = _draft(one, intent, at)
+        if intent.act is Act.CHARGE_COSTS:
+            words = _("Costs of collecting %(numbers)s") % {"numbers": numbers}
+            what = Charge(DocumentKind.FEE_INVOICE, intent.amount, intent.explanation, words, since)
+        else:
+            words = _("Interest on %(numbers)s up to %(day)s") % {"numbers": numbers, "day": _today(one, at)}
+            said = f"{words}: {nights(intent.explanation)}"
+            what = Charge(DocumentKind.INTEREST_INVOICE, intent.amount, intent.explanation, said, since)
+        return issue(one, what, ref=ref, at=at)
+
+
+def charge_fee(one: Read, intent: Intent, *, ref: str, at: datetime) -> int | None:
+    """Invoice what a notice costs, where it costs anything: the document's id."""
+    if intent.fee is None or not intent.fee.minor or intent.explanation is None:
+        return None
+    numbers = ", ".join(one.debts[debt].number for debt in intent.debts if debt in one.debts)
+    with translation.override(language_of(one.account.language)):
+        words = _("Costs of the reminder about %(numbers)s") % {"numbers": numbers}
+        what = Charge(DocumentKind.FEE_INVOICE, intent.fee, intent.explanation, words)
+        return issue(one, what, ref=ref, at=at)
+
+
+def nights(explanation: Explanation) -> str:
+    """The days and rates that interest was counted by, stretch by stretch, in the language that is active."""
+    words = Words.of(translation.get_language())
+    facts = {fact.name: fact for fact in explanation.facts}
+    out = []
+    n = 1
+    while (days := facts.get(f"days {n}")) is not None:
+        owed = facts[f"principal {n}"]
+        amount = Money.of(Fraction(owed.value), owed.unit, Rounding.HALF_UP)
+        rate = words.number(Fraction(facts[f"rate {n}"].value))
+        said = {"days": days.value, "rate": rate, "amount": words.money(amount.decimal(), amount.currency)}
+        out.append(_("%(days)s days at %(rate)s %% a year on %(amount)s") % said)
+        n += 1
+    return "; ".join(out)
+
+
+def _today(one: Read, at: datetime) -> str:
+    return Words.of(translation.get_language()).day(at.astimezone(ZoneInfo(one.account.zone)).date())
+
+
+def issue(one: Read, what: Charge, *, ref: str, at: datetime) -> int:
+    """Write and issue a document of one line, outside VAT; its id. In the active language."""
     catalog = catalogs.catalog()
-    (document,) = invoicing.write_drafts(run=None, drafts=[invoicing.NewDocument(one.account.id, draft)], purpose=ref)
-    invoicing.issue_documents(ids=[document], series=catalog.series, at=at)
-    return document
-
-
-def _draft(one: Read, intent: Intent, at: datetime) -> DocumentDraft:
-    provider = catalogs.catalog().provider
+    provider = catalog.provider
     today = at.astimezone(provider.zone_info).date()
     zone = ZoneInfo(one.account.zone)
     own = at.astimezone(zone).date()
-    numbers = ", ".join(one.debts[debt].number for debt in intent.debts if debt in one.debts)
-    costs = intent.act is Act.CHARGE_COSTS
-    said = {"numbers": numbers, "day": Words.of(translation.get_language()).day(own)}
-    words = _("Costs of collecting %(numbers)s") if costs else _("Interest on %(numbers)s up to %(day)s")
-    starts = min((one.debts[debt].due_on for debt in intent.debts if debt in one.debts), default=own)
-    period = Period(civil_midnight(min(starts, own), zone), civil_midnight(own + timedelta(days=1), zone))
-    explanation = intent.explanation
-    assert explanation is not None
+    period = Period(civil_midnight(min(what.since or own, own), zone), civil_midnight(own + timedelta(days=1), zone))
     line = BillLine(
-        kind="fee" if costs else "interest",
-        description=words % said,
+        kind="fee" if what.kind is DocumentKind.FEE_INVOICE else "interest",
+        description=what.words,
         period=period,
         quantity=Fraction(1),
         unit="",
         unit_price=None,
-        amount=intent.amount,
+        amount=what.amount,
         tax_class=_CLASS,
-        explanation=_as_line(explanation, intent),
+        explanation=_as_line(what),
     )
     # VAT is outside, so prices with and without it are the same.
     terms = TaxTerms(TaxTable((_OUTSIDE,)), algorithm=provider.tax_rounding, rule=provider.rounding)
-    buyer = replace(buyer_of(one.account), currency=intent.amount.currency, tax_class=None)
-    return assemble(
-        kind=DocumentKind.FEE_INVOICE if costs else DocumentKind.INTEREST_INVOICE,
+    buyer = replace(buyer_of(one.account), currency=what.amount.currency, tax_class=None)
+    draft = assemble(
+        kind=what.kind,
         period_name=f"{own:%Y-%m}",
         period=period,
         seller=Seller.of(provider),
@@ -83,10 +125,13 @@ def _draft(one: Read, intent: Intent, at: datetime) -> DocumentDraft:
         tax_point=today,
         payment_days=provider.payment_days,
     )
+    (document,) = invoicing.write_drafts(run=None, drafts=[invoicing.NewDocument(one.account.id, draft)], purpose=ref)
+    invoicing.issue_documents(ids=[document], series=catalog.series, at=at)
+    return document
 
 
-def _as_line(explanation: Explanation, intent: Intent) -> Explanation:
+def _as_line(what: Charge) -> Explanation:
     """The explanation as a line's: it comes to the line's amount, and how that came about is beneath it."""
-    e = Explanation.build(f"arrears.{intent.act.value}", terms=explanation.terms)
-    e.fact("charged", intent.amount.amount, intent.amount.currency).child(explanation)
-    return e.step("net", "add", "charged", unit=intent.amount.currency).freeze()
+    e = Explanation.build(what.explanation.rule, terms=what.explanation.terms)
+    e.fact("charged", what.amount.amount, what.amount.currency).child(what.explanation)
+    return e.step("net", "add", "charged", unit=what.amount.currency).freeze()

@@ -30,6 +30,7 @@ from coulance_core.arrears import (
     Done,
     Evidence,
     Facts,
+    Ground,
     Held,
     Impossible,
     InFlight,
@@ -280,6 +281,7 @@ class _Gathered:
             act.about,
             act.undone_at,
             act.observed,
+            recalled=act.ground == Ground.RECALLED.value,
         )
 
     def _held(self, account: int, zone: ZoneInfo) -> Iterable[Held]:

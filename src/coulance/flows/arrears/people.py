@@ -14,6 +14,7 @@ from coulance.arrears import operations
 from coulance.arrears import queries as records
 from coulance.arrears.errors import UnableToActError, UnableToFindError, UnableToPlanError, UnableToPromiseError
 from coulance.arrears.queries import CaseRow, PlanRow, PromiseRow
+from coulance.flows.arrears import deleting, putting_right
 from coulance.flows.arrears.facts import Read, read
 from coulance.flows.arrears.looking import look_soon
 from coulance.notices import operations as notices
@@ -222,10 +223,13 @@ def stay(
     debts: Collection[str] = (),
 ) -> int:
     """Let everything rest, for these debts or (none named) all: insolvency, an order, our own error, or a pause of an
-    operator's, which has an end. An order and our own error lift what was restricted. Its id."""
+    operator's, which has an end. An order and our own error lift what was restricted; what our error cost the customer
+    is credited at once, with an apology. Its id."""
     with transaction.atomic():
         operations.lock_account(account)
         made = operations.stay(account=account, kind=kind, why=why, by=actor, at=at, until=until, debts=sorted(debts))
+        if kind is StayKind.OWN_ERROR:
+            putting_right.put_right(account=account, stay=made, debts=debts, actor=actor, at=at)
         look_soon([account])
     return made
 
@@ -293,6 +297,8 @@ def finish_task(*, task: int, actor: str, note: str, at: datetime, posted_on: da
     """A person did what a task asked. Of a letter to print: it was posted (at `posted_on`), which is its evidence."""
     with transaction.atomic():
         found = records.task(task)
+        if found.kind == "delete" and found.act is not None:
+            deleting.by_hand(act=found.act, read_back=note, note=note, actor=actor, at=at)
         operations.finish_task(task=task, by=actor, note=note, at=at)
         if found.kind == "post":
             notices.record_posted(

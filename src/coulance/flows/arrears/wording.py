@@ -98,6 +98,32 @@ def undone(
     return written(letter, language=language)
 
 
+def apology(
+    *, numbers: Sequence[str], credited: Sequence[tuple[str, Money]], name: str, link: str, language: str
+) -> Written:
+    """The letter that we were wrong: what happens no more, and what is credited of what it cost."""
+    with translation.override(language):
+        words = Words.of(language)
+        said = {"numbers": ", ".join(numbers)}
+        letter = Letter(
+            subject=_("We made an error: %(numbers)s") % said if numbers else _("We made an error"),
+            name=name,
+            paragraphs=[
+                _("We made an error about %(numbers)s, and we apologise.") % said
+                if numbers
+                else _("We made an error about what you owe, and we apologise."),
+                _("Nothing more happens about it until it is put right: no reminder, no costs, no restriction. What was"
+                  " restricted for it is lifted."),
+                *([_("What it cost you is credited in full:")] if credited else []),
+            ],
+            rows=[(number, money(amount, words)) for number, amount in credited],
+            after=[_("You need do nothing.")],
+            button=_("See where you stand"),
+            link=link,
+        )  # fmt: skip
+    return written(letter, language=language)
+
+
 def what(act: Act, *, language: str, undone: bool = False) -> str:
     """An act in a few words, in a language."""
     with translation.override(language):
@@ -256,6 +282,7 @@ _GROUNDS: dict[Ground, Callable[[], str]] = {
     Ground.STAYED: lambda: _("Everything about this debt rests."),
     Ground.EVIDENCE_GONE: lambda: _("A letter that it stood on did not reach you, as we know now."),
     Ground.BILL_GONE: lambda: _("The bill did not reach you, as we know now: it isn't due."),
+    Ground.RECALLED: lambda: _("We took it back."),
     Ground.NO_GROUND: lambda: _("What is left to be paid is no reason to restrict anything."),
 }
 
@@ -264,6 +291,7 @@ _HELD: dict[str, Callable[[], str]] = {
     "bill_not_delivered": lambda: _("the bill wasn't received"),
     "costs_never_restrict": lambda: _("only costs or interest are open"),
     "overage_alone": lambda: _("only overage is open"),
+    "handed_over": lambda: _("somebody else collects it now"),
     "notice_not_received": lambda: _("waits until the notice before it has arrived"),
     "under_dispute": lambda: _("the amount is contested"),
     "promise_live": lambda: _("payment is promised"),

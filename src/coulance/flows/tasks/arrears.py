@@ -26,6 +26,26 @@ def back_up(account: int, service: str) -> None:
     make(account=account, service=service, now=clock.now)
 
 
+@app.task(retry=RetryStrategy(max_attempts=8, exponential_wait=30))
+def delete(act: int) -> None:
+    """Carry an order to delete out, judged once more."""
+    from coulance.arrears.errors import UnableToActError
+    from coulance.flows.arrears import deleting
+
+    try:
+        deleting.run(act=act, now=clock.now)
+    except UnableToActError as fault:
+        _log.info("arrears: %s", fault)  # it waits: the hourly look carries on with it
+
+
+@app.task(retry=RetryStrategy(max_attempts=5, exponential_wait=60))
+def package(act: int) -> None:
+    """Make the package of a hand-over."""
+    from coulance.flows.arrears import collectors
+
+    collectors.make(act=act, now=clock.now)
+
+
 @app.periodic(cron="41 3 * * *", periodic_id="arrears_backups")
 @app.task(queueing_lock="flows.arrears.backups", lock="flows.arrears.backups")
 def watch_backups(timestamp: int) -> None:  # noqa: ARG001 - periodic
@@ -39,7 +59,10 @@ def watch_backups(timestamp: int) -> None:  # noqa: ARG001 - periodic
 @app.task(queueing_lock="flows.arrears.hourly", lock="flows.arrears")
 def hourly(timestamp: int) -> None:  # noqa: ARG001 - periodic
     """Judge those whose time has come; and everybody once a day, where the provider's day has begun: after credits."""
-    from coulance.flows.arrears import running
+    from coulance.flows.arrears import collectors, deleting, running
 
     now = clock.now()
     _log.info("arrears: %s", running.run_day(at=now) if running.is_hour_of_day(at=now) else running.run_due(at=now))
+    collectors.make_missing(now=clock.now)
+    for said in deleting.carry_on(now=clock.now):
+        _log.info("arrears: %s", said)

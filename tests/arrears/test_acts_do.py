@@ -1,0 +1,276 @@
+"""What an act of arrears changes for real: plans, contracts, orders, a collector's package, data; and its undoing."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import date, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.db import DatabaseError, transaction
+
+from coulance.arrears import effects, operations
+from coulance.arrears import queries as records
+from coulance.enforcement import operations as enforcement
+from coulance.flows import customers as books
+from coulance.flows.arrears import collectors, deleting, ordering, people
+from coulance.invoicing import queries as documents
+from coulance.platform.alarms import open_alarms
+from coulance.services import queries as services
+from coulance_core.arrears import StayKind
+from tests.arrears.street import ANNA, BEN, Street, at
+from tests.support.tables import traffic_plan
+
+POLICY = """
+[arrears]
+mode = "enforce"
+[[arrears.policy]]
+name = "quick"
+from = 2026-01-01
+law = "nl"
+resume_days = 0
+[[arrears.policy.step]]
+key = "reminder"
+route = "demand"
+act = "remind"
+days = 1
+evidence = "delivered"
+channels = ["email", "post"]
+fee = "7.50 EUR"
+"""
+SIZES = "".join(
+    traffic_plan(key, key, base=f"{base} EUR/month", included="100 GB", price="0.10 EUR/GB")
+    for key, base in (("vps-s", "40.00"), ("vps-l", "180.00"))
+)
+
+
+def step(key: str, route: str, act: str, after: str = "reminder", days: int = 0, **more: object) -> str:
+    told = "".join(f"{name} = {value}\n" for name, value in more.items())
+    return (
+        f'[[arrears.policy.step]]\nkey = "{key}"\nroute = "{route}"\nact = "{act}"\nafter = "{after}"\ndays = {days}\n'
+        + told
+    )
+
+
+@pytest.fixture
+def made(db: Any, store_here: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """A street by a policy of a few days; the invoice of June is due on the 18th, and its reminder goes on the 19th."""
+    monkeypatch.setenv("COULANCE_URL", "https://billing.example.nl")
+
+    def make(*steps: str) -> Street:
+        street = Street.of(tmp_path, arrears=POLICY + "".join(steps) + SIZES)
+        street.billed()
+        street.run(at("2026-06-19"))
+        assert street.steps() == ["reminder"]
+        return street
+
+    return make
+
+
+def plan_on(day: str) -> str:
+    row = services.service("vps-1")
+    spans = services.subscriptions([row.id])[row.id]
+    on = date.fromisoformat(day)
+    return next(s.plan for s in spans if s.valid_from <= on and (s.valid_until is None or s.valid_until > on))
+
+
+def test_a_smaller_plan_is_taken_from_tomorrow_and_put_back_whole_when_it_is_paid(made: Any) -> None:
+    street = made(
+        step("block", "restrict", "block_orders"), step("smaller", "restrict", "downgrade", "block", 1, plan='"vps-s"')
+    )
+    street.run(at("2026-06-22"))
+    street.run(at("2026-06-23"))
+    assert (plan_on("2026-06-23"), plan_on("2026-06-24")) == ("vps", "vps-s")
+    # Blocked from ordering: more is refused with the reason and the way out, and less isn't.
+    more: dict[str, Any] = {"service": "vps-1", "plan": "vps-l", "quantity": 1, "actor": ANNA, "at": at("2026-06-23")}
+    with pytest.raises(books.UnableToKeepError, match=r"121\.00 EUR of B2026-0001") as refused:
+        books.change_plan(from_date=date(2026, 6, 25), **more)
+    assert "https://billing.example.nl/my/arrears" in str(refused.value)
+    new = {"account": "acme", "name": "Two", "kind": "vps", "started_on": date(2026, 6, 25), "plan": "vps-s"}
+    with pytest.raises(books.UnableToKeepError, match="can order nothing more"):
+        books.put_service(external_id="vps-2", given=new, actor=ANNA, at=at("2026-06-23"))
+    assert ordering.blocked(street.account) is not None
+    street.pays("121.00", at("2026-06-23", 12), "B2026-0001")
+    street.run(at("2026-06-23", 12.1))
+    row = services.service("vps-1")
+    assert [s.plan for s in services.subscriptions([row.id])[row.id]] == ["vps"]  # as if it had never been
+    assert ordering.blocked(street.account) is None
+    assert books.put_service(external_id="vps-2", given=new, actor=ANNA, at=at("2026-06-24")) == "created"
+    assert street.audit() == []
+
+
+def test_a_plan_that_somebody_chose_since_stays_theirs(made: Any) -> None:
+    street = made(step("limit", "restrict", "limit", features='["shell"]', plan='"vps-s"'))
+    street.run(at("2026-06-22"))
+    assert plan_on("2026-06-23") == "vps-s"
+    books.change_plan(
+        service="vps-1", plan="vps-l", quantity=1, from_date=date(2026, 6, 25), actor=ANNA, at=at("2026-06-24")
+    )
+    street.pays("121.00", at("2026-06-26", 12), "B2026-0001")
+    street.run(at("2026-06-26", 12.1))
+    assert plan_on("2026-06-27") == "vps-l"
+    assert "lifted 06-26 paid" in street.story()[-1]
+
+
+ENDS = (
+    step("back_up", "restrict", "back_up", again_days=1),
+    step("notice", "restrict", "notice_of_termination", days=1, evidence='"delivered"'),
+    step("terminate", "restrict", "terminate", "notice", 1),
+    step("goodbye", "restrict", "notice_of_deletion", "terminate", 0, evidence='"delivered"'),
+    step("delete", "restrict", "delete", "goodbye", 1),
+)
+
+
+def ended(made: Any, *more: str) -> Street:
+    """Ended on the 29th: two people said yes on the 25th, the notice named a day of the weekend."""
+    street: Street = made(*ENDS, *more)
+    for day in ("2026-06-22", "2026-06-23", "2026-06-24", "2026-06-25"):
+        street.run(at(day))
+    street.approved("terminate", at("2026-06-25", 11))
+    for day in ("2026-06-26", "2026-06-29"):
+        street.run(at(day))
+    return street
+
+
+def judge_the_end(street: Street) -> None:
+    """The contract ended, not before the day that its notice named; our error takes that back, and what it cost."""
+    row = services.service("vps-1")
+    (act,) = [one for one in street.acts() if one.step == "terminate"]
+    notice = next(one for one in street.acts() if one.step == "notice")
+    assert row.ended_on == act.at.date()
+    assert row.ended_on >= notice.at.date() + timedelta(days=2)
+    assert street.owed() == "128.50"  # the debt and the reminder's costs survive
+    assert street.restricted() == ["pause"]
+    with taken_back():
+        street.world.close("2026-06")
+        # The days after the end are given back, of what was billed in advance.
+        assert len([one for one in street.documents() if one.kind == "credit_note"]) == 1
+    people.stay(account=street.account, kind=StayKind.OWN_ERROR, why="never owed", actor=ANNA, at=at("2026-06-30"))
+    street.run(at("2026-06-30", 9.6))
+    assert services.service("vps-1").ended_on is None
+    assert plan_on("2026-07-15") == "vps"
+    assert street.restricted() == []
+    # What was charged for being late is credited, and said with an apology.
+    assert sum(item.open.minor for item in _open(street) if item.kind.value == "costs") == 0
+    assert any("We made an error" in subject for subject in street.subjects())
+
+
+def _open(street: Street) -> Any:
+    from coulance.payments import queries as payments
+
+    return payments.open_items(accounts=[street.account]).get(street.account, ())
+
+
+class Guests:
+    """A machine park: who is at a target, until they are deleted."""
+
+    def __init__(self, here: str) -> None:
+        self.here, self.orders = here, list[str]()
+
+    def identify(self, service: str, target: Any) -> str:
+        return self.here
+
+    def delete(self, service: str, target: Any, *, key: str) -> str:
+        self.orders.append(key)
+        self.here = ""
+        return "gone"
+
+
+@contextmanager
+def taken_back() -> Iterator[None]:
+    """What happens within, and then didn't."""
+    with transaction.atomic():
+        yield
+        transaction.set_rollback(True)
+
+
+def test_data_is_deleted_once_only_of_who_is_read_back_and_never_without_its_ground(made: Any) -> None:
+    """Two people approved it. Paid, approved no more, without its backup, or another's machine: nothing is deleted."""
+    deletion = '[arrears.deletion.all]\nkind = "command"\ncommand = ["/bin/false"]\n'
+    street = ended(made, deletion)
+    with taken_back():
+        judge_the_end(street)
+    street.run(at("2026-06-30"))
+    street.run(at("2026-07-02"))
+    street.approved("delete", at("2026-07-02", 10), ANNA, BEN)
+    with taken_back():  # nothing says where it is reached: a person does it, and writes down whom they read back
+        street.run(at("2026-07-02", 11))
+        (task,) = records.tasks(accounts=[street.account], kind="delete")
+        with pytest.raises(people.UnableToActError, match="who you read back"):
+            people.finish_task(task=task.id, actor=ANNA, note="done", at=at("2026-07-02", 12))
+        assert records.tasks(accounts=[street.account], kind="delete") == [task]
+        people.finish_task(task=task.id, actor=ANNA, note="vps-1 removed at the panel", at=at("2026-07-02", 12))
+        assert [row.state for row in effects.deletions(accounts=[street.account])] == ["done"]
+        assert street.audit() == []
+    vps = services.service("vps-1").id
+    enforcement.set_target(
+        service=vps, driver="fake", identity="uuid-of-acme", parameters={}, actor=ANNA, at=at("2026-07-02", 10)
+    )
+    street.run(at("2026-07-02", 11))
+    (row,) = effects.deletions(accounts=[street.account])
+    assert (row.state, row.identity) == ("waiting", "uuid-of-acme")
+    act, guests = row.act, Guests("uuid-of-acme")
+
+    def carried_out(hour: float = 13, park: Guests = guests) -> str:
+        return deleting.run(act=act, now=lambda: at("2026-07-02", hour), ways=lambda terms: park)
+
+    with taken_back():
+        street.pays("300.00", at("2026-07-02", 11.5))
+        assert carried_out() == "withdrawn"
+        assert records.act(act).undone_at is not None
+    with taken_back():
+        (approval, *_) = [one for one in records.approvals(case=records.act(act).case) if one.step == "delete"]
+        people.take_back_approval(
+            account=street.account, approval=approval.id, actor=ANNA, reason="not sure", at=at("2026-07-02", 11.5)
+        )
+        with pytest.raises(people.UnableToActError, match="2 people"):
+            carried_out()
+        # Whoever asks: not by SQL either.
+        with pytest.raises(DatabaseError, match="two different people"), transaction.atomic():
+            effects.begin_deletion(act=act, by=ANNA, at=at("2026-07-02", 13))
+    with taken_back():
+        for backup in records.backups(["vps-1"]):
+            operations.lose_backup(backup=backup.id, why="the store burned", by=ANNA, at=at("2026-07-02", 12))
+        with pytest.raises(people.UnableToActError, match="no backup"):
+            carried_out()
+        with pytest.raises(DatabaseError, match="verified backup"), transaction.atomic():
+            effects.begin_deletion(act=act, by=ANNA, at=at("2026-07-02", 13))
+    assert guests.orders == []
+    other = Guests("uuid-of-another")
+    assert carried_out(12, other) == "refused"
+    assert other.orders == []
+    assert any("uuid-of-another" in alarm.what and alarm.severity == "critical" for alarm in open_alarms())
+    assert [carried_out(), carried_out(14)] == ["done", "done"]
+    assert guests.orders == [f"arrears/{act}"]
+    (row,) = effects.deletions(act=act)
+    assert (row.read, row.proof) == ("uuid-of-acme", "gone")
+
+
+def test_a_hand_over_has_its_package_freezes_the_route_and_can_be_taken_back(made: Any) -> None:
+    street = made(
+        step("interest", "collect", "charge_interest", days=1, every=7),
+        step("over", "collect", "hand_over", days=2, to='"collection"'),
+        step("more", "collect", "charge_costs", "over", 1),
+    )
+    for day in ("2026-06-21", "2026-06-22"):
+        street.run(at(day))
+    assert street.steps() == ["reminder", "interest", "over"]
+    paper = next(one for one in street.documents() if one.kind == "interest_invoice")
+    line = documents.lines(document=paper.id)[0].description
+    assert line.replace("\xa0", " ") == "Interest on B2026-0001 up to 21 June 2026: 3 days at 10.15 % a year on €121.00"
+    (act,) = [one for one in street.acts() if one.step == "over"]
+    assert collectors.make(act=act.id, now=lambda: at("2026-06-22", 10))
+    assert not collectors.make(act=act.id, now=lambda: at("2026-06-22", 11))
+    (kept,) = effects.packages(accounts=[street.account])
+    assert {"claims.csv", "dossier.pdf", "check.py", "manifest.json"} <= set(kept.names)
+    content = collectors.fetch(
+        account=street.account, act=act.id, actor=ANNA, reason="to Incasso BV", at=at("2026-06-22", 12)
+    )
+    assert content[:2] == b"PK"
+    street.run(at("2026-07-06"))
+    assert street.steps() == ["reminder", "interest", "over"]
+    assert street.held()["more"] == "handed_over"
+    collectors.recall(account=street.account, act=act.id, actor=ANNA, reason="they pay us", at=at("2026-07-06", 10))
+    street.run(at("2026-07-07", 11))
+    assert street.steps()[3:] == ["interest", "more"]
+    assert street.audit() == []
