@@ -1,6 +1,6 @@
 """The interest that a debt owes by the law and that wasn't charged yet: which nights bear it, and which don't."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import date, timedelta
 
 from coulance_core.arrears.amounts import Standing
@@ -30,8 +30,7 @@ def interest_due(
     bears what was agreed with it, or nothing.
     """
     paid = sum(part.amount.minor for part in s.debt.paid)
-    rests = [*s.debt.our_delay, *_stays(facts, s.debt.ref, h)]
-    rests += [plan_span(plan, h, grace_days) for plan in covering(s.debt.ref, facts.plans)]
+    rests = [*s.debt.our_delay, *interest_rests(s.debt.ref, facts, h, grace_days)]
     return accrue(
         law,
         rule,
@@ -43,6 +42,11 @@ def interest_due(
         rests=rests,
         name=s.debt.number,
     )
+
+
+def interest_rests(debt: str, facts: Facts, h: Horizon, grace_days: int) -> Sequence[tuple[date, date | None]]:
+    """Days [from, until) on which interest on a debt rests, our delay in a dispute apart: errors of ours, plans."""
+    return [*_stays(facts, debt, h), *(plan_span(plan, h, grace_days) for plan in covering(debt, facts.plans))]
 
 
 def _stays(facts: Facts, debt: str, h: Horizon) -> Iterable[tuple[date, date | None]]:

@@ -11,10 +11,14 @@ from coulance.arrears.provider_table import settings_of, shipped_packs
 from coulance.catalog import queries as catalogs
 from coulance.customers.queries import AccountRow
 from coulance.disputes import queries as disputes
+from coulance.flows.arrears.facts import read
 from coulance.payments import queries as payments
 from coulance_core.arrears import Act, Debtor, LawPack, Paid, choose_pack
 from coulance_core.arrears.costs import Cost, collection_costs
 from coulance_core.arrears.interest import Interest, accrue
+from coulance_core.arrears.interest_due import interest_rests
+from coulance_core.arrears.judging import Judging
+from coulance_core.arrears.packs import Begins, InterestRule
 from coulance_core.kernel import Money
 from coulance_core.payments import ItemKind, OpenItem
 
@@ -121,6 +125,28 @@ def _debtor(account: AccountRow) -> Debtor:
     return Debtor(account.kind)
 
 
+def _judged(account: AccountRow, at: datetime) -> Judging | None:
+    """The account as arrears judges it; none where arrears is off."""
+    one = read([account.id], at=at).get(account.id)
+    return None if one is None else Judging(one.policy, one.facts, at, one.law)
+
+
+def _begins(judged: Judging | None, rule: InterestRule | None, item: OpenItem) -> date | None:
+    """The day after which a debt bears interest. Where arrears is off nobody knows of a notice that the law wants."""
+    if rule is None:
+        return None
+    if judged is not None and item.ref in judged.standing:
+        return judged.interest_begins(rule, judged.debts[item.ref])
+    return item.due_on if rule.begins is Begins.DUE else None
+
+
+def _rests(judged: Judging | None, item: OpenItem) -> Sequence[tuple[date, date | None]]:
+    """When interest rests for what arrears knows: an error of ours, a payment plan that holds."""
+    if judged is None or item.ref not in judged.standing:
+        return ()
+    return interest_rests(item.ref, judged.facts, judged.h, judged.policy.plans.grace_days)
+
+
 def _is_principal(item: OpenItem) -> bool:
     return item.kind not in (ItemKind.COSTS, ItemKind.INTEREST)
 
@@ -143,12 +169,14 @@ def _debts(
     for act in arrears.acts(account=account.id):
         if act.act is Act.CHARGE_INTEREST and act.undone_at is None and not act.observed:
             charged[act.debts[0]] += act.amount.minor
+    judged = _judged(account, at)
     out = []
     for item in items:
         disputed = Money(min(item.held.minor, item.open.minor) if item.held is not None else 0, item.open.currency)
         rule = law.interest_for(_debtor(account), item.due_on) if law and _is_principal(item) else None
         interest = None
-        if law is not None and rule is not None and item.due_on < on and item.open.minor > disputed.minor:
+        begins = _begins(judged, rule, item)
+        if law is not None and rule is not None and begins is not None and begins < on and item.open > disputed:
             whole = Money(
                 item.open.minor - disputed.minor + sum(p.amount.minor for p in paid[item.ref]), disputed.currency
             )
@@ -156,13 +184,13 @@ def _debts(
                 law,
                 rule,
                 whole,
-                due=item.due_on,
+                due=begins,
                 until=on,
                 paid=paid[item.ref],
-                rests=rests[item.ref],
+                rests=[*rests[item.ref], *_rests(judged, item)],
                 name=item.number,
             )
-            if not interest.stretches or interest.stretches[-1].end < item.due_on + timedelta(days=1):
+            if not interest.stretches or interest.stretches[-1].end < begins + timedelta(days=1):
                 interest = None
         before = 0
         if item.ref.startswith("opening/"):
