@@ -145,7 +145,12 @@ class _Outcome:
         proposal = Proposal(step, service, group, code)
         refusal = act_refusal(j, proposal)
         if refusal is None:
-            self.intents += intents_of(j, proposal, again)
+            # The nights that one step charges are no other's: two steps may have their day at once.
+            charged = {one.debts for one in self.intents if one.act is Act.CHARGE_INTEREST}
+            self.intents += [
+                one for one in intents_of(j, proposal, again)
+                if one.act is not Act.CHARGE_INTEREST or one.debts not in charged
+            ]  # fmt: skip
             return
         self.held_up.append(HeldUp(step.key, step.act, _refs(group), refusal, service))
         if refusal.code is Refused.NO_VERIFIED_BACKUP and j.wants_backup(service):
