@@ -14,7 +14,6 @@ from coulance.console.tables import Act, Cell, Field, Row, Table
 from coulance.console.views.contract import TAGS, page_of
 from coulance.contracts import provider_table, queries, tickets, working
 from coulance.contracts.errors import ContractsError
-from coulance.contracts.hours import hours
 from coulance.contracts.queries import hours_text
 from coulance.customers import queries as customers
 from coulance.customers.queries import UnableToFindAccountError
@@ -143,13 +142,12 @@ def _portfolio(p: fairness.Portfolio) -> str:
 
 def _contract_row(one: Judged, names: dict[int, customers.AccountRow]) -> Row:
     row, fair = one.contract, one.fairness
-    left = hours(row, queries.facts([row.id])[row.id], clock.now()).left
     owner = names[row.account]
     return Row(
         [
             Cell(row.key, href=page_of(row.key), small=row.version),
             Cell(owner.name, href=f"/accounts/{quote(owner.external_id, safe='')}"),
-            Cell(hours_text(left) if left is not None else "", num=True),
+            Cell(hours_text(one.left) if one.left is not None else "", num=True),
             Cell(wording.verdict(fair.verdict), tag=TAGS[fair.verdict] or "plain"),
             Cell(f"{float(fair.expected_provider):+.2f}", num=True),
             Cell(f"{float(fair.expected_customer):+.2f}", num=True),

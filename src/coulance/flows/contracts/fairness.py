@@ -5,22 +5,29 @@ expected of a year weighs a contract's own quarters against all contracts' (cred
 never tips a verdict.
 """
 
+from bisect import bisect_right
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from fractions import Fraction
 
+from coulance.catalog import queries as catalogs
 from coulance.contracts import queries
 from coulance.contracts.errors import UnableToFindContractError
 from coulance.contracts.hours import Hours, hours
-from coulance.contracts.queries import ContractRow, Facts
+from coulance.contracts.queries import ChargeRow, ContractRow, Facts
 from coulance.flows.contracts import billing
+from coulance_core.catalog.reading import Table
 from coulance_core.contracts.credibility import Estimate, Seen, estimate, expected_of
+from coulance_core.contracts.credibility import Portfolio as Credibility
 from coulance_core.contracts.fairness import Fairness, Prices, Used, judge
 from coulance_core.contracts.hours import From
-from coulance_core.contracts.pricing import Advice, Year, advise, bootstrap, stop_loss
-from coulance_core.contracts.renewal import months_later
-from coulance_core.contracts.terms import HOUR, Kind
+from coulance_core.contracts.pricing import Advice, Year, advise, bootstrap, stop_loss, to_scale, years_of
+from coulance_core.contracts.renewal import Renews, months_later
+from coulance_core.contracts.terms import HOUR, Cover, Kind
+from coulance_core.contracts.terms_file import read_worth
+from coulance_core.contracts.worth import Recurring, Worth, worth
 from coulance_core.kernel import Money, Rounding
 
 ZERO = Fraction(0)
@@ -31,25 +38,40 @@ _GIVEN = frozenset({From.FREE, From.ABSORBED})
 
 @dataclass(frozen=True)
 class Judged:
-    """A contract beside its figures: what happened, what is expected, the verdict, and a price for another year."""
+    """A contract beside its figures: what happened, what is expected, the verdict, and a price for another year.
+
+    `left` are seconds that can still be drawn; None where nothing is drawn.
+    """
 
     contract: ContractRow
+    left: int | None
     used: Used
     expected: Estimate
     price: Money
     fairness: Fairness
     advice: Advice
+    rest: Money
+    """What else its price pays for in a year: hosting, domains."""
+    by_hour: Money
+    """What was charged by the hour beside it, a year."""
+
+    @property
+    def recurs(self) -> Money:
+        """What of it recurs in a year, without being asked for again."""
+        return self.rest if self.contract.kind is Kind.BEST_EFFORT else self.price + self.rest
 
 
 @dataclass(frozen=True)
 class Portfolio:
-    """All contracts of one currency: what recurs in a year, its share of all, and a year drawn from what happened."""
+    """All contracts of one currency: what recurs in a year, its share of all, what that is worth, and a year drawn
+    from what happened."""
 
     currency: str
     contracts: tuple[Judged, ...]
     recurring: Money
     share: Fraction
     year: Year | None
+    worth: Worth
 
 
 def judge_all(*, at: datetime, seed: int = 1, years: int = 2000) -> list[Portfolio]:
@@ -57,18 +79,54 @@ def judge_all(*, at: datetime, seed: int = 1, years: int = 2000) -> list[Portfol
     rows = [c for c in queries.contracts() if c.midnight(c.starts_on) < at]
     facts = queries.facts([c.id for c in rows])
     states = {c.id: hours(c, facts[c.id], at) for c in rows}
+    charges: dict[int, list[ChargeRow]] = defaultdict(list)
+    for charge in queries.charges([c.id for c in rows]):
+        charges[charge.contract].append(charge)
+    credited: dict[int, Fraction] = defaultdict(Fraction)
+    for credit in queries.credits_of([c.id for c in rows], most=1_000_000):
+        credited[credit.contract] += credit.amount.amount
     found = []
     for code in sorted({c.currency for c in rows}):
         mine = [c for c in rows if c.currency == code]
-        quarters = {c.key: _quarters(c, facts[c.id], states[c.id], at) for c in mine}
-        judged = [_judge(c, facts[c.id], states[c.id], quarters, at) for c in mine]
+        past = _Past.of({c.key: _quarters(c, facts[c.id], states[c.id], at) for c in mine})
+        judged = [
+            _judge(c, facts[c.id], states[c.id], past, charges.get(c.id, ()), credits_.get(c.id, ZERO), at)
+            for c in mine
+        ]
         running = [j for j in judged if j.contract.runs_on(j.contract.day_of(at))]
-        recurring = sum((j.price for j in running if j.contract.kind is not Kind.BEST_EFFORT), Money(0, code))
-        whole = sum((j.price for j in running), Money(0, code))
+        recurring = sum((j.recurs for j in running), Money(0, code))
+        whole = sum((j.price + j.rest + j.by_hour for j in running), Money(0, code))
         share = Fraction(recurring.minor, whole.minor) if whole.minor else ZERO
         judged.sort(key=lambda j: j.fairness.expected_provider)
-        found.append(Portfolio(code, tuple(judged), recurring, share, _year(running, quarters, seed, years)))
+        year = _year(running, past.quarters, seed, years)
+        found.append(Portfolio(code, tuple(judged), recurring, share, year, _worth(mine, running, at, code)))
     return found
+
+
+def _worth(rows: Sequence[ContractRow], running: Sequence[Judged], at: datetime, code: str) -> Worth:
+    """What the recurring part of running contracts is worth: the margin of their work, after loading, as long as they
+    are expected to go on. Contracts' ends, and the years that were seen of them, are of all that ever began here."""
+    found, ended, years = [], 0, ZERO
+    for row in rows:
+        today, last = row.day_of(at), row.ends_on
+        if last is None and row.term_on(today) is None:
+            last = months_later(row.starts_on, row.terms.renewal.months)
+        over = last is not None and last <= today
+        ended += over
+        years += Fraction(((last if last is not None and over else today) - row.starts_on).days * 4, 1461)
+    for one in running:
+        row, today = one.contract, one.contract.day_of(at)
+        if row.kind is Kind.BEST_EFFORT:
+            continue
+        term = row.term_on(today)
+        ends = row.ends_on or (term.end if term is not None else today)
+        costs = one.advice.explanation.recompute()
+        margin = one.price.amount - costs["labour"] - costs["safety"] - costs["cost to serve"]
+        says = row.ends_on is not None or row.terms.renewal.renews is Renews.ENDS
+        sure = Fraction(max((ends - today).days, 0) * 4, 1461)
+        found.append(Recurring(row.key, one.price.amount, margin, sure, says))
+    rules = read_worth(Table(catalogs.table("contracts").get("worth", {})))
+    return worth(found, rules, ended=ended, years=years, code=code)
 
 
 def judge_one(key: str, *, at: datetime) -> Judged:
@@ -82,8 +140,12 @@ def judge_one(key: str, *, at: datetime) -> Judged:
 
 
 def _quarters(contract: ContractRow, facts: Facts, state: Hours, at: datetime) -> list[Seen]:
-    """Hours delivered in each whole quarter since it began, as a rate of a year over a quarter's exposure."""
-    began = {w.entry.key: w.entry.began_at for w in facts.work}
+    """Hours in each whole quarter since it began that its price is for, as a rate of a year over a quarter's exposure.
+
+    Work that was approved by the hour pays for itself, at a price both knew; what is above the stop of a year counts,
+    since it is what the stop is for.
+    """
+    entries = {w.entry.key: w.entry for w in facts.work}
     edges = [contract.midnight(contract.starts_on)]
     while True:
         after = contract.midnight(months_later(contract.starts_on, 3 * len(edges)))
@@ -91,47 +153,92 @@ def _quarters(contract: ContractRow, facts: Facts, state: Hours, at: datetime) -
             break
         edges.append(after)
     spent = [0] * (len(edges) - 1)
+    work = contract.terms.work
     for draw in state.draws:
-        for n in range(len(spent)):
-            if edges[n] <= began[draw.entry] < edges[n + 1]:
-                spent[n] += draw.seconds
+        entry = entries[draw.entry]
+        apart = draw.by is From.APPROVED and work.cover_of(entry.work) is not Cover.INCLUDED
+        if apart and contract.kind is not Kind.BEST_EFFORT:
+            continue
+        n = bisect_right(edges, entry.began_at) - 1
+        if 0 <= n < len(spent):
+            spent[n] += draw.seconds
     return [Seen(Fraction(seconds, HOUR), QUARTER) for seconds in spent]
 
 
-def _expected(key: str, quarters: Mapping[str, Sequence[Seen]]) -> Estimate:
-    """Hours expected of a year."""
-    known = {k: v for k, v in quarters.items() if v}
-    mine = quarters[key]
-    if len(known) >= 2 and any(len(v) >= 2 for v in known.values()):
-        portfolio = estimate(known)
-        return portfolio.each[key] if key in known else expected_of(portfolio, ())
-    exposure = sum((s.exposure for s in mine), ZERO)
-    own = sum((s.amount for s in mine), ZERO) / exposure if exposure else ZERO
-    return Estimate(own, ZERO, own, exposure)
+@dataclass(frozen=True)
+class _Past:
+    """What was worked on all contracts of a currency, by quarters, and what that says of each."""
+
+    quarters: Mapping[str, Sequence[Seen]]
+    portfolio: Credibility | None
+    years: Mapping[str, Sequence[Fraction]]
+
+    @classmethod
+    def of(cls, quarters: Mapping[str, Sequence[Seen]]) -> "_Past":
+        known = {k: v for k, v in quarters.items() if v}
+        enough = len(known) >= 2 and any(len(v) >= 2 for v in known.values())
+        years = {k: years_of([s.amount for s in v]) for k, v in known.items()}
+        return cls(quarters, estimate(known) if enough else None, years)
+
+    def expected(self, key: str) -> Estimate:
+        """Hours expected of a contract's year."""
+        mine = self.quarters[key]
+        if self.portfolio is not None:
+            return self.portfolio.each[key] if mine else expected_of(self.portfolio, ())
+        exposure = sum((s.exposure for s in mine), ZERO)
+        own = sum((s.amount for s in mine), ZERO) / exposure if exposure else ZERO
+        return Estimate(own, ZERO, own, exposure)
+
+    def years_like(self, mean: Fraction) -> list[Fraction]:
+        """Every year that was seen, of any contract, in the size of a contract of which `mean` is expected."""
+        return [year for seen in self.years.values() for year in to_scale(seen, mean)]
 
 
 def _judge(
-    contract: ContractRow, facts: Facts, state: Hours, quarters: Mapping[str, Sequence[Seen]], at: datetime
+    contract: ContractRow,
+    facts: Facts,
+    state: Hours,
+    past: _Past,
+    charges: Sequence[ChargeRow],
+    credited: Fraction,
+    at: datetime,
 ) -> Judged:
     terms = contract.terms
-    expected = _expected(contract.key, quarters)
+    expected = past.expected(contract.key)
     hourly = _hourly(contract)
-    # Quarters as if each were a year: on the careful side, until there are years enough.
-    all_years = [4 * s.amount for seen in quarters.values() for s in seen]
-    tail = terms.tail.amount if terms.tail is not None else (
-        stop_loss(all_years, terms.stop) * hourly if terms.stop is not None else ZERO
-    )  # fmt: skip
-    prices = Prices(
-        hourly, terms.cost.hour, terms.standby.amount if terms.standby is not None else ZERO, tail, terms.cost.year
-    )
-    price = _year_price(contract, expected, at)
-    used = _used(contract, facts, state, at)
-    fair = judge(used, expected, price.amount, prices, version=contract.version)
+    standby, tail = (one.amount if one is not None else ZERO for one in (terms.standby, terms.tail))
+    prices = Prices(hourly, terms.cost.hour, standby, tail, terms.cost.year)
+    used = _used(contract, facts, state, charges, credited, at)
+    # Above the stop of a year work is the customer's: neither side has it of this contract.
+    years = past.years_like(expected.expected) if terms.stop is not None else []
+    above = stop_loss(years, terms.stop) if terms.stop is not None else ZERO
+    covered = replace(expected, expected=expected.expected - above)
+    price = _year_price(contract, covered, used, state, at)
+    fair = judge(used, covered, price.amount, prices, version=contract.version)
     advice = advise(
-        expected, terms.cost, all_years, code=contract.currency, loading=terms.loading, stop=terms.stop,
-        ready=sum((one.amount for one in (terms.standby, terms.tail) if one is not None), ZERO),
+        expected, terms.cost, years, code=contract.currency, loading=terms.loading, stop=terms.stop, ready=standby + tail,
     )  # fmt: skip
-    return Judged(contract, used, expected, price, fair, advice)
+    return Judged(
+        contract, state.left, used, expected, price, fair, advice, _rest(contract, at), _by_hour(contract, used)
+    )
+
+
+def _rest(contract: ContractRow, at: datetime) -> Money:
+    """What of a year's price is for the other elements of a bundle."""
+    bundled, bundle = contract.allocated_on(contract.day_of(at)), contract.terms.bundle
+    if bundled is None or bundle is None:
+        return Money(0, contract.currency)
+    return Money.of((bundled.price - bundled.parts[bundle.work.key]).amount * 12 / contract.terms.every,
+                    contract.currency, Rounding.HALF_UP)  # fmt: skip
+
+
+def _by_hour(contract: ContractRow, rows: Sequence[ChargeRow], used: Used) -> Money:
+    """What was charged by the hour, a year."""
+    if contract.kind is Kind.BEST_EFFORT:  # that is its price
+        return Money(0, contract.currency)
+    charged = sum((c.amount.amount * (1 if c.kind == billing.HOURS else -1) for c in rows
+                   if c.kind in (billing.HOURS, billing.BACK)), ZERO)  # fmt: skip
+    return Money.of(charged / used.years, contract.currency, Rounding.HALF_UP)
 
 
 def _hourly(contract: ContractRow) -> Fraction:
@@ -142,25 +249,32 @@ def _hourly(contract: ContractRow) -> Fraction:
     return terms.cards[0].price.amount * HOUR / terms.cards[0].seconds if terms.cards else ZERO
 
 
-def _year_price(contract: ContractRow, expected: Estimate, at: datetime) -> Money:
-    """What an expected year is paid: fees, cards for the expected hours, and hours beyond the pool."""
+def _year_price(contract: ContractRow, expected: Estimate, used: Used, state: Hours, at: datetime) -> Money:
+    """What an expected year is paid for the work: the fee's part, or cards for the hours drawn on them and lapsed."""
     terms, day = contract.terms, contract.day_of(at)
-    fees = contract.fee_on(day).amount * 12 / terms.every
-    if contract.kind is Kind.CARD:
+    bundled, bundle = contract.allocated_on(day), terms.bundle
+    fee = bundled.parts[bundle.work.key] if bundled is not None and bundle is not None else contract.fee_on(day)
+    fees = fee.amount * 12 / terms.every
+    if contract.kind is Kind.CARD and bundle is None:
         card = terms.cards[0]
-        fees = expected.expected * card.price.amount * HOUR / card.seconds
+        mine = [d.seconds for d in state.draws if d.by is not From.APPROVED]
+        drawn = Fraction(state.by(From.CARD), sum(mine)) if mine else Fraction(1)
+        hours_ = expected.expected * drawn + used.lapsed_hours / used.years
+        fees += hours_ * card.price.amount * HOUR / card.seconds
     elif contract.kind is Kind.BEST_EFFORT:
         fees += expected.expected * _hourly(contract)
-    elif terms.retainer is not None and terms.rate is not None:
-        pool = Fraction(terms.retainer.seconds * 12, HOUR * terms.every)
-        fees += max(ZERO, expected.expected - pool) * terms.rate.amount
     return Money.of(fees, contract.currency, Rounding.HALF_UP)
 
 
-def _used(contract: ContractRow, facts: Facts, state: Hours, at: datetime) -> Used:
+def _used(
+    contract: ContractRow, facts: Facts, state: Hours, charges: Sequence[ChargeRow], credited: Fraction, at: datetime
+) -> Used:
     """What happened since it is billed here: what was paid for the time that has run, the hours, what we missed."""
-    charges = queries.charges([contract.id])
-    fees = [c.starts_on for c in charges if c.kind == billing.FEE]
+    # Of a bundle only what the work is paid: hosting and domains have prices and costs of their own.
+    bundle = contract.terms.bundle
+    work = bundle.work.key if bundle is not None else ""
+    charges = [c for c in charges if c.element in ("", work)]
+    fees = [c.starts_on for c in charges if c.kind == billing.FEE or c.element]
     since = contract.midnight(contract.starts_on)
     if contract.terms.price.minor:
         since = contract.midnight(min(fees)) if fees else at
@@ -175,7 +289,6 @@ def _used(contract: ContractRow, facts: Facts, state: Hours, at: datetime) -> Us
             found = [c for c in (state.cards.cards if state.cards else ()) if f"card/{c.card.key}" == charge.key]
             share = Fraction(found[0].used + found[0].lapsed, found[0].card.seconds) if found else ZERO
         paid += charge.amount.amount * share * (-1 if charge.kind == billing.BACK else 1)
-    penalties = sum((c.amount.amount for c in queries.credits_of([contract.id])), ZERO)
     counted = {w.entry.key for w in facts.work if w.entry.began_at >= since}
     seconds = {source: sum(d.seconds for d in state.draws if d.by is source and d.entry in counted) for source in From}
     lapsed = sum(c.lapsed for c in state.cards.cards) if state.cards else 0
@@ -186,7 +299,7 @@ def _used(contract: ContractRow, facts: Facts, state: Hours, at: datetime) -> Us
         Fraction(sum(seconds[s] for s in _PAID), HOUR),
         Fraction(sum(seconds[s] for s in _GIVEN), HOUR),
         Fraction(lapsed, HOUR),
-        penalties,
+        credited,
         Fraction(max(round((at - since) / timedelta(days=1)), 1)) / Fraction(1461, 4),
     )
 
