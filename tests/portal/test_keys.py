@@ -32,8 +32,9 @@ def now(town: Town, monkeypatch: pytest.MonkeyPatch) -> Any:
     return later
 
 
-def _set(client: Client, password: str = GOOD, again: str = "") -> Any:
-    return client.post("/my/security", {"act": "password", "password": password, "again": again or password})
+def _set(client: Client, password: str = GOOD, again: str = "", code: str = "") -> Any:
+    said = {"act": "password", "password": password, "again": again or password, "code": code}
+    return client.post("/my/security", said)
 
 
 def _try(password: str, address: str = ADDRESS) -> Any:
@@ -92,6 +93,11 @@ def test_a_second_factor_is_asked_for_by_either_way_and_a_code_is_good_once(now:
     # Whoever finds the browser open can't put another in its place, of a secret that anybody knows.
     empty = totp.code_at("", int(clock.now().timestamp()) // 30)
     assert client.post("/my/security", {"act": "second", "code": empty}).status_code == 422
+    # Nor another password, or none, however lately somebody came in.
+    now(seconds=40)
+    assert _set(client, "another long word that fits", code="123456").status_code == 422
+    assert client.post("/my/security", {"act": "no-password"}).status_code == 422
+    assert "Your password is set" in _set(client, code=code()).content.decode()
     now(minutes=1)
     other = Client()
     assert other.post("/my/password", {"address": ADDRESS, "password": GOOD}).headers["Location"] == "/my/code"

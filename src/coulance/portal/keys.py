@@ -83,8 +83,11 @@ def changed_at(*, account: int, contact: str) -> datetime | None:
     return None if key is None else key.changed_at
 
 
-def set_password(me: Me, *, password: str, again: str, at: datetime) -> None:
-    """Give themselves a password. Raises `UnableToSetKeyError`."""
+def set_password(me: Me, *, password: str, again: str, code: str = "", at: datetime) -> None:
+    """Give themselves a password; by a `code` where a second factor is asked of them, however lately they came in.
+
+    Raises `UnableToSetKeyError`, `UnableToUseKeyError`.
+    """
     if password != again:
         raise UnableToSetKeyError(_("The two passwords are not the same."))
     try:
@@ -93,12 +96,20 @@ def set_password(me: Me, *, password: str, again: str, at: datetime) -> None:
         raise UnableToSetKeyError(" ".join(str(message) for message in fault.messages)) from fault
     if me.contact.email.split("@")[0].casefold() in password.casefold():
         raise UnableToSetKeyError(_("A password that has your address in it is soon guessed."))
+    _by_code(me, code, at)
     _keep(me, at, act="contact.password_set", password=make_password(password))
 
 
-def remove_password(me: Me, *, at: datetime) -> None:
-    """Come in by mailed links alone."""
+def remove_password(me: Me, *, code: str = "", at: datetime) -> None:
+    """Come in by mailed links alone; by a `code` where a second factor is asked. Raises `UnableToUseKeyError`."""
+    _by_code(me, code, at)
     _keep(me, at, act="contact.password_removed", password="")
+
+
+def _by_code(me: Me, code: str, at: datetime) -> None:
+    """Whoever finds a browser open has no telephone with it."""
+    if wants_code(me):
+        check_code(me, code=code, at=at)
 
 
 def new_secret() -> str:

@@ -98,11 +98,12 @@ def _act(request: HttpRequest, me: Me, at: datetime) -> str:
                 me,
                 password=request.POST.get("password", "")[:4096],
                 again=request.POST.get("again", "")[:4096],
+                code=request.POST.get("code", "")[:20],
                 at=at,
             )
             said = _("Your password is set. Other browsers that were signed in are out.")
         case "no-password":
-            keys.remove_password(me, at=at)
+            keys.remove_password(me, code=request.POST.get("code", "")[:20], at=at)
             said = _("Your password is removed: you come in by mailed links.")
         case "second":
             keys.set_second_factor(
