@@ -40,6 +40,8 @@ ANYBODY = Quorum(180_000_000)
 _FOR_EVER = 2**60
 _SETTLES = 10 * 60 * 1_000_000
 """Looks are on their way for some minutes; what is younger isn't unknown yet."""
+_BEYOND = 3600 * 1_000_000
+"""How far beyond a period its outages are followed: as far as looks are read."""
 _MOST_SHOWN = 200
 RECENT = 5 * 60 * 1_000_000
 """What was down within this is down now."""
@@ -144,10 +146,12 @@ def facts_of(one: Promised, known: Evidence, at: datetime, *, only_over: bool = 
         if check.kind == COUNTED:
             continue
         life = life_of_check(check, at, start, end)
-        verdict = verdict_of(check, known.streams.get(check.id, ()), one.promise, start, end)
+        # Outages as long as they were, also where the period cuts them: terms forgive by length.
+        wide = start - _BEYOND, end + _BEYOND
+        verdict = verdict_of(check, known.streams.get(check.id, ()), one.promise, *wide)
         watched = watched | life
         speaking = speaking | (life - verdict.unknown)
-        down = verdict.down(one.promise.terms.bound) & life
+        down = verdict.down(one.promise.terms.bound) & life_of_check(check, at, *wide)
         outages += [
             Outage(f"check {check.id} at {instant(s):%dT%H:%M:%SZ}", Spans.of([(s, e)])) for s, e in down.pairs()
         ]
