@@ -18,6 +18,7 @@ from coulance.flows.contracts import billing, changing, earning, penalties, tick
 from coulance.flows.crediting import give_credit_note
 from coulance.invoicing import queries as invoicing
 from coulance.invoicing.check import check_documents
+from coulance.invoicing.check_laws import check_charges
 from coulance.ledger import queries as ledger
 from coulance.ledger.check import check_ledger
 from coulance.platform import alarms
@@ -59,6 +60,7 @@ def test_a_card_pays_started_quarters_and_what_is_beyond_waits_for_leave(desk: D
     assert (back.amount, invoicing.document(number=back.invoice).row.net) == (Money(2375, "EUR"), Money(-2375, "EUR"))
     assert desk.runs(datetime(2026, 7, 4, tzinfo=UTC)).invoices == 0
     assert list(check_documents()) == []
+    assert list(check_charges()) == []
     assert list(check_ledger()) == []
 
 

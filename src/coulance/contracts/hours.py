@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from itertools import pairwise
 
 from coulance.contracts.queries import ContractRow, Facts
 from coulance_core.contracts.hours import (
@@ -11,13 +12,16 @@ from coulance_core.contracts.hours import (
     From,
     HourlyCharge,
     Pool,
+    Stop,
     card_warnings,
     charge,
     draw_cards,
     draw_hourly,
     draw_pool,
 )
-from coulance_core.contracts.terms import Kind
+from coulance_core.contracts.renewal import months_later
+from coulance_core.contracts.terms import HOUR, Kind
+from coulance_core.kernel import Period
 
 
 @dataclass(frozen=True)
@@ -49,14 +53,24 @@ class Hours:
 
 def hours(contract: ContractRow, facts: Facts, at: datetime) -> Hours:
     """What pays for each entry of a contract that began by an instant."""
-    terms = contract.terms
+    terms, stop = contract.terms, _stop(contract, at)
     if contract.kind is Kind.CARD:
-        cards = draw_cards(facts.cards, facts.entries, facts.approvals, terms.work, at)
+        cards = draw_cards(facts.cards, facts.entries, facts.approvals, terms.work, at, stop)
         return Hours(cards.draws, cards=cards)
     if terms.retainer is not None:
-        pool = draw_pool(terms.retainer, contract.periods(at), facts.entries, facts.approvals, terms.work, at)
+        pool = draw_pool(terms.retainer, contract.periods(at), facts.entries, facts.approvals, terms.work, at, stop)
         return Hours(pool.draws, pool=pool)
-    return Hours(draw_hourly(facts.entries, facts.approvals, terms.work, at))
+    return Hours(draw_hourly(facts.entries, facts.approvals, terms.work, at, stop))
+
+
+def _stop(contract: ContractRow, at: datetime) -> Stop | None:
+    """Where the fee includes only so much in each year of the contract."""
+    if contract.terms.stop is None:
+        return None
+    edges = [contract.midnight(contract.starts_on)]
+    while edges[-1] <= at:
+        edges.append(contract.midnight(months_later(contract.starts_on, 12 * len(edges))))
+    return Stop(int(contract.terms.stop * HOUR), [Period(a, b) for a, b in pairwise(edges)])
 
 
 def approved_charge(contract: ContractRow, facts: Facts, found: Hours) -> HourlyCharge:

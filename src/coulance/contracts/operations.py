@@ -34,6 +34,7 @@ __all__ = [
     "agree",
     "answer_leave",
     "ask_leave",
+    "bind",
     "buy_card",
     "change",
     "locked",
@@ -110,7 +111,10 @@ def change(
     reason: str,
     at: datetime,
 ) -> None:
-    """Write a change of a contract: `price`, `seats`, `end`, `go_on`. Raises `UnableToChangeError` without a reason."""
+    """Write a change of a contract: `price`, `seats`, `end`, `go_on`; of a bundle `element_end`, `element_on`.
+
+    Raises `UnableToChangeError` without a reason.
+    """
     if not reason.strip():
         raise UnableToChangeError("a change of a contract needs a reason: the customer reads it")
     if on < contract.starts_on:
@@ -120,6 +124,13 @@ def change(
         explanation=explanation.to_json() if explanation is not None else None,
     )  # fmt: skip
     _audit(f"contract.{kind}", contract.key, actor, at, reason, {"on": on.isoformat(), "value": value})
+
+
+def bind(*, contract: ContractRow, element: str, service: int, plan: str, at: datetime) -> None:
+    """Say which service is an element of a bundle (the caller looked at both)."""
+    models.Bound.objects.create(
+        contract_id=contract.id, element=element, service_id=service, plan=plan, at=require_aware(at)
+    )
 
 
 def buy_card(

@@ -12,6 +12,7 @@ from coulance.contracts import models
 from coulance.contracts.errors import UnableToFindContractError
 from coulance.contracts.provider_table import Agreed
 from coulance.customers import queries as customers
+from coulance_core.contracts.bundles import Allocated, allocate
 from coulance_core.contracts.renewal import Term, months_later, term_on
 from coulance_core.contracts.terms import Approval, Card, Entry, Kind, Work
 from coulance_core.contracts.terms_file import ServiceTerms
@@ -22,7 +23,10 @@ from coulance_core.sla.response_file import Responses
 
 @dataclass(frozen=True, slots=True)
 class ChangeRow:
-    """A change: `price`, `seats`, `end` (`value` is the early fee), or `go_on`, which takes an end back."""
+    """A change: `price`, `seats`, `end` (`value` is the early fee), or `go_on`, which takes an end back.
+
+    `element_end` and `element_on` are of the element of a bundle at the place `value`.
+    """
 
     id: int
     kind: str
@@ -81,8 +85,23 @@ class ContractRow:
         return self._latest("seats", day) or self.first_seats
 
     def fee_on(self, day: date) -> Money:
-        """What `every` months cost on a day, all seats together."""
-        return self.price_on(day) * self.seats_on(day)
+        """What `every` months cost on a day: all seats together; of a bundle, what hasn't ended of it."""
+        bundled = self.allocated_on(day)
+        return self.price_on(day) * self.seats_on(day) if bundled is None else bundled.price
+
+    def ended_elements(self, day: date) -> frozenset[str]:
+        """Elements of its bundle that have ended by a day."""
+        bundle, last = self.terms.bundle, dict[int, ChangeRow]()
+        for c in sorted(self.changes, key=lambda c: c.id):
+            if c.kind in ("element_end", "element_on"):
+                last[c.value] = c
+        of = bundle.elements if bundle is not None else ()
+        return frozenset(of[n].key for n, c in last.items() if c.kind == "element_end" and c.on <= day)
+
+    def allocated_on(self, day: date) -> Allocated | None:
+        """What of the price is each element's on a day; None where it is no bundle."""
+        bundle = self.terms.bundle
+        return None if bundle is None else allocate(bundle, self.price_on(day), self.ended_elements(day))
 
     @property
     def ends_on(self) -> date | None:
@@ -286,6 +305,26 @@ def charges(ids: Collection[int], *, waiting: bool = False) -> list[ChargeRow]:
         )
         for c in rows
     ]  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class BoundRow:
+    """A service that is in a bundle, as which element; `plan` is what it was on then."""
+
+    contract: int
+    element: str
+    service: int
+    plan: str
+
+
+def bound(contracts_: Collection[int] | None = None, *, services: Collection[int] | None = None) -> list[BoundRow]:
+    """Services that are in bundles, of some contracts, or these services; also of contracts and elements that ended."""
+    rows = models.Bound.objects.order_by("id")
+    if contracts_ is not None:
+        rows = rows.filter(contract__in=contracts_)
+    if services is not None:
+        rows = rows.filter(service__in=services)
+    return [BoundRow(b.contract_id, b.element, b.service_id, b.plan) for b in rows]
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,6 +24,7 @@ from coulance.flows.crediting import give_credit_note
 from coulance.invoicing import crediting
 from coulance.invoicing.numbering import issue_documents
 from coulance.invoicing.writing import NewDocument, write_drafts
+from coulance_core.contracts.bundles import Allocated, Lines
 from coulance_core.contracts.hours import From, breakage
 from coulance_core.contracts.terms import HOUR, Kind
 from coulance_core.invoicing import (
@@ -100,9 +101,13 @@ def charge_due(contract: ContractRow, *, actor: str, at: datetime) -> None:
         # What ran before it was agreed here was billed elsewhere.
         if period.end <= contract.agreed_at or not fee.minor:
             continue
+        bundled = contract.allocated_on(first)
+        if bundled is not None:
+            _charge_bundle(contract, bundled, first, after, actor=actor, at=at)
+            continue
         e = Explanation.build("contracts.fee", terms=contract.version)
         e.fact("price", contract.price_on(first).amount, contract.currency).fact("seats", contract.seats_on(first))
-        e.step("fee", "multiply", "price", "seats", unit=contract.currency)
+        e.step("net", "multiply", "price", "seats", unit=contract.currency)
         operations.record_charge(
             contract=contract, key=f"fee/{contract.id}/{first.isoformat()}", kind=FEE, starts_on=first, ends_on=after,
             amount=fee, explanation=e.freeze(), actor=actor, at=at,
@@ -112,6 +117,30 @@ def charge_due(contract: ContractRow, *, actor: str, at: datetime) -> None:
         over.append(at)
     if over:
         _charge_hours(contract, over[-1], actor=actor, at=at)
+
+
+def _charge_bundle(
+    contract: ContractRow, bundled: Allocated, first: date, after: date, *, actor: str, at: datetime
+) -> None:  # fmt: skip
+    """A charge for each element of a bundle, its part of the price; the work's part may bring a card."""
+    bundle = contract.terms.bundle
+    for key, part in bundled.parts.items():
+        element = bundle.element(key) if bundle is not None else None
+        if element is None or not part.minor:
+            continue
+        e = Explanation.build("contracts.bundle_part", terms=contract.version).fact("net", part.amount, part.currency)
+        why = e.note(f"{element.title}: its part of the bundle's price").child(bundled.explanation).freeze()
+        kind, named = FEE, f"fee/{contract.id}/{first.isoformat()}/{key}"
+        if element.card:
+            card = f"bundle/{contract.id}/{first.isoformat()}"
+            operations.buy_card(
+                contract=contract, product=element.card, key=card, actor=actor, at=at, from_=first, price=part
+            )
+            kind, named = CARD, f"card/{card}"
+        operations.record_charge(
+            contract=contract, key=named, kind=kind, starts_on=first, ends_on=after, amount=part, explanation=why,
+            actor=actor, at=at, element=key,
+        )  # fmt: skip
 
 
 def _charge_hours(contract: ContractRow, until: datetime, *, actor: str, at: datetime) -> None:
@@ -173,6 +202,7 @@ def invoice_charges(contract: ContractRow, *, actor: str, at: datetime) -> str |
     if national and national != account.currency:
         raise UnableToInvoiceError(f"{contract.key}: tax in {national} wants an exchange rate, which nobody gave")
     today = at.astimezone(provider.zone_info).date()
+    lines = _lines(contract, waiting)
     with transaction.atomic():
         draft = assemble(
             kind=DocumentKind.BASE_INVOICE,
@@ -180,7 +210,7 @@ def invoice_charges(contract: ContractRow, *, actor: str, at: datetime) -> str |
             period=_spanned(contract, waiting),
             seller=Seller.of(provider),
             buyer=buyer_of(account),
-            lines=[_line(contract, one) for one in waiting],
+            lines=[_line(contract, rows) for rows in lines],
             terms=TaxTerms(catalog.tax, provider.prices, provider.tax_rounding, provider.rounding),
             issued_on=today,
             tax_point=min([today, *(one.starts_on for one in waiting if one.kind == FEE)]),
@@ -194,7 +224,8 @@ def invoice_charges(contract: ContractRow, *, actor: str, at: datetime) -> str |
         with connection.cursor() as cursor:
             cursor.execute("SELECT number FROM invoicing_document WHERE id = %s", [document])
             number: str = cursor.fetchone()[0]
-        operations.put_on_invoice(charges=[(one.id, no) for no, one in enumerate(waiting, 1)], invoice=number)
+        charges = [(one.id, no) for no, rows in enumerate(lines, 1) for one in rows]
+        operations.put_on_invoice(charges=charges, invoice=number)
         payments.apply_on_hand(accounts=[account.id], actor=actor, reason=f"{number} was issued", at=at)
     return number
 
@@ -205,27 +236,50 @@ def _spanned(contract: ContractRow, rows: Sequence[ChargeRow]) -> Period:
     return Period(contract.midnight(first), contract.midnight(after))
 
 
-def _line(contract: ContractRow, one: ChargeRow) -> BillLine:
-    title = contract.terms.title
-    seats = contract.seats_on(one.starts_on) if one.kind == FEE else 1
+def _lines(contract: ContractRow, rows: Sequence[ChargeRow]) -> list[list[ChargeRow]]:
+    """Charges by the line that they become: each its own, but a bundle's of one period where it prints as one."""
+    bundle, found = contract.terms.bundle, dict[object, list[ChargeRow]]()
+    for one in rows:
+        joined = bundle is not None and bundle.lines is Lines.ONE and one.element
+        found.setdefault(one.starts_on if joined else one.id, []).append(one)
+    return list(found.values())
+
+
+def _line(contract: ContractRow, rows: Sequence[ChargeRow]) -> BillLine:
+    one, terms = rows[0], contract.terms
+    element = terms.bundle.element(one.element) if terms.bundle is not None and one.element else None
+    seats = contract.seats_on(one.starts_on) if one.kind == FEE and element is None else 1
+    amount = sum((row.amount for row in rows), Money(0, contract.currency))
     words = {
-        FEE: title,
-        CARD: f"{title}: hour card",
-        HOURS: f"{title}: approved work until {one.ends_on.isoformat()}",
-        EARLY: f"{title}: early end",
+        FEE: terms.title,
+        CARD: f"{terms.title}: hour card",
+        HOURS: f"{terms.title}: approved work until {one.ends_on.isoformat()}",
+        EARLY: f"{terms.title}: early end",
     }[one.kind]
+    if element is not None and len(rows) == 1:
+        words = f"{terms.title}: {element.title}"
     return BillLine(
         kind=CARD_KIND if one.kind == CARD else "base",
         description=words,
-        period=_spanned(contract, [one]),
+        period=_spanned(contract, rows),
         quantity=Fraction(seats),
         unit="seat" if contract.kind is Kind.PER_SEAT and one.kind == FEE else "",
-        unit_price=one.amount.amount / seats,
-        amount=one.amount,
-        tax_class=contract.terms.tax_class,
-        explanation=one.explanation,
+        unit_price=amount.amount / seats,
+        amount=amount,
+        tax_class=element.tax_class if element is not None and element.tax_class else terms.tax_class,
+        explanation=_comes_to(rows, amount),
         plan_version=contract.version,
     )
+
+
+def _comes_to(rows: Sequence[ChargeRow], amount: Money) -> Explanation:
+    """Why a line is what it is: the charge's own explanation where it comes to a net, else how it does."""
+    if len(rows) == 1 and "net" in rows[0].explanation.recompute():
+        return rows[0].explanation
+    e = Explanation.build("contracts.charge")
+    for n, row in enumerate(rows, 1):
+        e.fact(f"charge {n}", row.amount.amount, row.amount.currency, row.element).child(row.explanation)
+    return e.step("net", "add", *(f"charge {n}" for n in range(1, len(rows) + 1)), unit=amount.currency).freeze()
 
 
 def record_lapses(contract: ContractRow, *, at: datetime) -> int:

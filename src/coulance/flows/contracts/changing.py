@@ -1,5 +1,6 @@
 """Contracts agreed and changed: indexed, given notice of, ended early, and each of that taken back."""
 
+from collections.abc import Mapping
 from datetime import date, datetime
 from fractions import Fraction
 
@@ -8,7 +9,7 @@ from django.db import transaction
 from coulance.contracts import operations, queries
 from coulance.contracts.errors import UnableToChangeError
 from coulance.contracts.queries import ContractRow
-from coulance.flows.contracts import billing
+from coulance.flows.contracts import billing, bundling
 from coulance.platform import webhooks
 from coulance_core.contracts.renewal import Indexed, early_fee, ends_by_notice, index
 from coulance_core.contracts.terms import ContractError, Kind
@@ -17,14 +18,16 @@ from coulance_core.kernel import Explanation, Money
 
 def agree(
     *, key: str, account: str, terms: str, starts_on: date, price: Money | None = None, seats: int = 1,
-    service: int | None = None, actor: str, at: datetime, reason: str = "",
+    service: int | None = None, elements: Mapping[str, str] | None = None, actor: str, at: datetime, reason: str = "",
 ) -> ContractRow:  # fmt: skip
-    """Agree a contract; its first fee is charged by the next round. Raises `UnableToAgreeError`."""
+    """Agree a contract; its first fee is charged by the next round. `elements`: of a bundle, which service (external
+    id) each is. Raises `UnableToAgreeError`."""
     with transaction.atomic():
         made = operations.agree(
             key=key, account=account, terms=terms, starts_on=starts_on, price=price, seats=seats, service=service,
             actor=actor, at=at, reason=reason,
         )  # fmt: skip
+        bundling.bind(made, elements or {}, actor=actor, at=at)
         webhooks.emit(event="contract.agreed", data={"contract": key, "account": account, "terms": terms}, at=at)
     return made
 
@@ -97,6 +100,7 @@ def give_notice(*, key: str, reason: str, actor: str, at: datetime) -> date:
         if ends is None:
             raise UnableToChangeError(f"{key} has ended")
         operations.change(contract=contract, kind="end", on=ends, value=0, actor=actor, reason=reason, at=at)
+        bundling.release(contract, ends, actor=actor, reason=f"{key} ends", at=at)
         webhooks.emit(event="contract.ends", data={"contract": key, "on": ends.isoformat()}, at=at)
     return ends
 
@@ -120,9 +124,10 @@ def end_early(*, key: str, leaves: date, reason: str, actor: str, at: datetime) 
             raise UnableToChangeError(f"{leaves.isoformat()} is past")
         fee = early_end(contract, leaves)
         operations.change(contract=contract, kind="end", on=leaves, value=fee.minor, actor=actor, reason=reason, at=at)
+        bundling.release(contract, leaves, actor=actor, reason=f"{key} ends", at=at)
         if fee.minor:
             e = Explanation.build("contracts.early_end", terms=contract.version)
-            e.fact("fee for what is left of the term", fee.amount, fee.currency)
+            e.fact("net", fee.amount, fee.currency, "the share of what is left of the term")
             operations.record_charge(
                 contract=contract, key=f"early/{contract.id}/{leaves.isoformat()}", kind=billing.EARLY,
                 starts_on=leaves, ends_on=leaves, amount=fee, explanation=e.freeze(), actor=actor, at=at,
@@ -138,3 +143,4 @@ def take_notice_back(*, key: str, reason: str, actor: str, at: datetime) -> None
         if ends is None or ends <= contract.day_of(at):
             raise UnableToChangeError(f"{key} doesn't end on a day that is yet to come")
         operations.change(contract=contract, kind="go_on", on=ends, value=0, actor=actor, reason=reason, at=at)
+        bundling.include_again(contract, ends, actor=actor, at=at)

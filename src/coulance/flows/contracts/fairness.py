@@ -90,7 +90,7 @@ def judge_all(*, at: datetime, seed: int = 1, years: int = 2000) -> list[Portfol
         mine = [c for c in rows if c.currency == code]
         past = _Past.of({c.key: _quarters(c, facts[c.id], states[c.id], at) for c in mine})
         judged = [
-            _judge(c, facts[c.id], states[c.id], past, charges.get(c.id, ()), credits_.get(c.id, ZERO), at)
+            _judge(c, facts[c.id], states[c.id], past, charges.get(c.id, ()), credited.get(c.id, ZERO), at)
             for c in mine
         ]
         running = [j for j in judged if j.contract.runs_on(j.contract.day_of(at))]
@@ -216,11 +216,11 @@ def _judge(
     price = _year_price(contract, covered, used, state, at)
     fair = judge(used, covered, price.amount, prices, version=contract.version)
     advice = advise(
-        expected, terms.cost, years, code=contract.currency, loading=terms.loading, stop=terms.stop, ready=standby + tail,
+        expected, terms.cost, years, code=contract.currency, loading=terms.loading, stop=terms.stop,
+        ready=standby + tail,
     )  # fmt: skip
-    return Judged(
-        contract, state.left, used, expected, price, fair, advice, _rest(contract, at), _by_hour(contract, used)
-    )
+    by_hour = _by_hour(contract, charges, used)
+    return Judged(contract, state.left, used, expected, price, fair, advice, _rest(contract, at), by_hour)
 
 
 def _rest(contract: ContractRow, at: datetime) -> Money:

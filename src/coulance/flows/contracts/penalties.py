@@ -4,12 +4,13 @@ A period is looked at again for a year: events that came late may add to it, and
 was credited is never taken back by this; a person may, by the credit note.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from coulance.catalog import queries as catalogs
 from coulance.contracts import operations, queries
-from coulance.contracts.queries import ContractRow, CreditRow
+from coulance.contracts.queries import ChargeRow, ContractRow, CreditRow
 from coulance.contracts.tickets import standing, tickets
 from coulance.flows.contracts import billing
 from coulance.flows.crediting import give_credit_note
@@ -79,14 +80,13 @@ def post(contract: ContractRow, *, actor: str, at: datetime) -> list[CreditRow]:
     for credit in reversed(queries.credits_of([contract.id])):
         if credit.credit_note:
             continue
-        for fee in sorted(fees, key=lambda c: (c.starts_on != credit.period_start, c.starts_on)):
-            if fee.line is None or fee.starts_on < credit.period_start:
-                continue
-            left = next(one.left for one in crediting.creditable_lines(fee.invoice) if one.no == fee.line)
-            if left < credit.amount:
+        # Where a period's fee is several lines, of one bundle, what the first can't bear the next one does.
+        for starts in sorted({c.starts_on for c in fees}, key=lambda day: (day != credit.period_start, day)):
+            lines = _lines([c for c in fees if c.starts_on == starts >= credit.period_start], credit.amount)
+            if not lines:
                 continue
             number = give_credit_note(
-                number=fee.invoice, lines=[CreditRequest(fee.line, credit.amount)],
+                number=lines[0][0], lines=[request for _, request in lines],
                 credit_type=CreditType.PRICE_REDUCTION, reason=_reason(credit), actor=actor, at=at,
             )  # fmt: skip
             operations.put_on_credit_note(credit=credit.id, number=number)
@@ -95,6 +95,23 @@ def post(contract: ContractRow, *, actor: str, at: datetime) -> list[CreditRow]:
             webhooks.emit(event="response.credited", data=told, at=at)
             break
     return posted
+
+
+def _lines(fees: Sequence[ChargeRow], amount: Money) -> list[tuple[str, CreditRequest]]:
+    """What each line of one invoice bears of an amount; nothing where they have too little left together."""
+    found: list[tuple[str, CreditRequest]] = []
+    rest = amount
+    for invoice, line in dict.fromkeys((c.invoice, c.line) for c in fees):
+        if line is None or (found and invoice != found[0][0]):
+            continue
+        left = next(one.left for one in crediting.creditable_lines(invoice) if one.no == line)
+        part = min(rest, left)
+        if part.minor > 0:
+            found.append((invoice, CreditRequest(line, part)))
+            rest = rest - part
+        if not rest.minor:
+            return found
+    return []
 
 
 def unposted(contract: ContractRow) -> list[CreditRow]:
