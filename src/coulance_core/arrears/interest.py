@@ -82,10 +82,6 @@ def accrue(
         cuts.add(since)
     stretches: list[Stretch] = []
     left, added, year = principal.amount, Fraction(0), Fraction(0)
-    for start, part in list(parts):
-        if start <= due:
-            left -= part
-            parts.remove((start, part))
     birthday = _year_after(due, 1)
     years = 1
     for span in spans:

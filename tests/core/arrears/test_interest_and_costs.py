@@ -215,6 +215,17 @@ def test_dutch_trade_interest_is_added_to_the_sum_every_year() -> None:
     assert two.exact == first + (1000 + first) * Fraction("10.15") / 36500
 
 
+def test_interest_that_was_added_bears_none_once_the_principal_is_paid() -> None:
+    law = pack("nl")
+    rule = law.interest_for(Debtor.BUSINESS, YEAR)
+    assert rule is not None
+    due, paid = date(2023, 7, 1), Paid(date(2025, 1, 1), eur(100_000))
+    until_then = accrue(law, rule, eur(100_000), due=due, until=paid.on)
+    assert accrue(law, rule, eur(100_000), due=due, until=date(2025, 12, 1), paid=[paid]).exact == until_then.exact
+    early = Paid(due, eur(40_000))  # on the day it was due, and before: it never bore any
+    assert accrue(law, rule, eur(100_000), due=due, until=paid.on, paid=[early]).exact == until_then.exact * 6 / 10
+
+
 def test_belgian_interest_is_rounded_up_to_half_a_point() -> None:
     law = pack("be")
     rule = law.interest_for(Debtor.CONSUMER, YEAR)

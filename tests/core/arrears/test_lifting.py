@@ -131,6 +131,17 @@ def test_a_later_bounce_is_wrong_from_the_bounce() -> None:
     assert since["throttle"] == back
 
 
+def test_an_act_for_two_debts_is_wrong_from_when_the_last_of_them_grounded_it_no_more() -> None:
+    host = Host(SHORT, facts(debt("a"), debt("b")))
+    host.days(range(1, 8))
+    sent = at(day(-14))
+    for ref, hour in (("a", 9), ("b", 11)):
+        host.change(ref, bill=arrives(sent, bounced=at(day(8), hour)))
+    late = lifts(SHORT, host.facts, NOW)
+    assert {lift.step for lift in late} == set(RESTRICTING)
+    assert {lift.wrongful_since for lift in late} == {at(day(8), 11)}
+
+
 def test_a_restriction_that_was_lifted_can_turn_out_wrong_afterwards() -> None:
     host = suspended()
     host.pay("a")

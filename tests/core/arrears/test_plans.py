@@ -5,9 +5,10 @@ from collections.abc import Sequence
 import pytest
 from tests.core.arrears.worlds import ZONE, at, day, eur
 
-from coulance_core.arrears import Instalment, Paid, Plan
+from coulance_core.arrears import Instalment, NotPlanned, Paid, Plan, PlanTerms, propose
 from coulance_core.arrears.horizon import Horizon
 from coulance_core.arrears.plans import PlanStanding, plan_standing
+from coulance_core.kernel import Refusal
 
 
 def plan(ref: str, agreed: int, *due: int, ended: int | None = None) -> Plan:
@@ -46,3 +47,16 @@ def test_catching_up_is_the_restart_too() -> None:
     assert [(f.kept is not None, f.breaks) for f in found] == [
         (True, 0), (False, 1), (True, 1), (True, 1), (False, 2),
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("first", "on", "code"),
+    [(100, 0, None), (99, 0, NotPlanned.FIRST_TOO_SMALL), (100, 1, NotPlanned.NOT_IN_ORDER), (100, -14, None),
+     (100, -15, NotPlanned.FIRST_TOO_LATE)],
+)  # fmt: skip
+def test_a_first_instalment_may_be_paid_today_and_of_exactly_its_share(
+    first: int, on: int, code: NotPlanned | None
+) -> None:
+    parts = (Instalment(day(0), eur(first)), Instalment(day(20), eur(1000 - first)))
+    found = propose(PlanTerms(first_percent=10), eur(1000), parts, on=day(on))
+    assert (found.code if isinstance(found, Refusal) else None) == code

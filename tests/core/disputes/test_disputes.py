@@ -162,6 +162,15 @@ def test_a_charge_cannot_be_contested_beyond_its_discount() -> None:
         contested(bill, [Contest(2)])
 
 
+def test_lines_contested_apart_are_credited_together_by_no_more_than_their_discount_leaves() -> None:
+    """Two cases of 10.00 on an invoice that a discount of 15.00 leaves at 5.00: whichever is first gets it."""
+    bill = invoice((1000, "standard"), (1000, "standard"), (-1500, "standard"))
+    ten = Money(1000, "EUR")
+    both = decide(bill, [(1, ten), (2, ten)], Outcome.UPHELD)
+    assert [(r.line, r.net) for r in both.requests] == [(1, Money(500, "EUR"))]
+    assert (both.net.minor, both.stands.minor) == (500, 1500)
+
+
 @pytest.mark.parametrize(
     ("steps", "at", "state", "due", "lapses", "late"),
     [
@@ -231,6 +240,8 @@ def test_our_lateness_lies_within_our_turns_and_only_grows(walk: list[tuple[Step
 def test_days_of_delay_are_joined_and_in_the_zone() -> None:
     late = [Period(datetime(2026, 11, 1, 23, 30, tzinfo=UTC), day(1)), Period(day(1.2), day(2)), Period(day(9), day(9))]
     assert stopped_days(late, ZoneInfo("Europe/Amsterdam")) == ((date(2026, 11, 2), date(2026, 11, 4)),)
+    until_midnight = Period(day(1), datetime(2026, 11, 4, 23, tzinfo=UTC))
+    assert stopped_days([until_midnight], ZoneInfo("Europe/Amsterdam")) == ((date(2026, 11, 2), date(2026, 11, 5)),)
 
 
 @pytest.mark.parametrize(
@@ -239,7 +250,8 @@ def test_days_of_delay_are_joined_and_in_the_zone() -> None:
         ([], {}, None),
         ([], {"reason": " "}, OpenRefusal.NO_REASON),
         ([], {"reason": "\u200b \u2060..."}, OpenRefusal.NO_REASON),  # nothing that anybody could read
-        ([], {"on": date(2027, 12, 1)}, OpenRefusal.TOO_LATE),
+        ([], {"on": date(2027, 11, 1)}, None),  # the 365th day
+        ([], {"on": date(2027, 11, 2)}, OpenRefusal.TOO_LATE),
         ([], {"on": date(2027, 12, 1), "by_customer": False}, None),
         ([(1, {2}, State.OPEN)], {}, None),
         ([(1, {1, 2}, State.MEDIATION)], {}, OpenRefusal.OPEN_ALREADY),
