@@ -81,3 +81,9 @@ def test_a_dutch_consumer_pays_nothing_for_being_reminded() -> None:
     rule = law.fees_for(Debtor.CONSUMER, day(0))
     assert [reminder_fee(law, rule, eur(1000), before=n).amount for n in (0, 1, 5)] == [eur(0)] * 3
     assert law.fees_for(Debtor.BUSINESS, day(0)) is None
+
+
+def test_a_german_consumer_pays_paper_and_postage_from_the_second_reminder_on() -> None:
+    law = pack("de")
+    rule = law.fees_for(Debtor.CONSUMER, day(0))
+    assert [reminder_fee(law, rule, eur(1000), before=n).amount for n in (0, 1)] == [eur(0), eur(76)]
