@@ -174,7 +174,14 @@ def read_bundle(t: Table, tax_class: str) -> Bundle | None:
         if card and part is not Part.WORK:
             one.fault("card", "only the work brings a card")
         elements.append(
-            Element(key, one.text("title", key), alone or Money(0, "EUR"), part, one.text("tax_class", tax_class), card)
+            Element(
+                key,
+                one.text("title", key),
+                Money(0, "EUR") if alone is None else alone,
+                part,
+                one.text("tax_class", tax_class),
+                card,
+            )
         )
         one.close()
     if len(t.faults) > before:
