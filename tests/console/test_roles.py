@@ -86,6 +86,7 @@ MATRIX = {
     "uptime": "see",
     "dossiers/<path:external_id>": "billing",
     "uptime/reports/<int:case>": "money",
+    "uptime/claims/<str:month>": "money",
     "disputes": "see",
     "disputes/<int:case>": "see",
     "disputes/<int:case>/act": "support",

@@ -32,7 +32,7 @@ def subjects(office: Office) -> list[str]:
 def test_the_customer_hears_of_each_outage_when_it_is_over_and_the_close_adds_up(world: World) -> None:
     office = Office(world, SOON)
     first, second = ("2026-10-05T10:00", "2026-10-05T10:14"), ("2026-10-09T08:00", "2026-10-09T09:00")
-    spans = [tuple(map(instant, one)) for one in (first, second)]
+    spans = [(instant(since), instant(until)) for since, until in (first, second)]
     office.hand_over(office.rows(instant("2026-09-30T21:55"), instant("2026-10-05T10:10"), *spans))
     assert incidents(office, "2026-10-05T11:30") == [], "it goes on, for all we know"
     office.hand_over(office.rows(instant("2026-10-05T10:10"), instant("2026-10-05T12:00"), *spans))

@@ -65,6 +65,7 @@ urlpatterns: list[URLPattern] = [
     path("debts/<int:opening>/contest", disputes.dispute_open_debt, name="dispute-open-debt"),
     path("uptime", uptime.page, name="uptime"),
     path("uptime/reports/<int:case>", uptime.decide, name="uptime-decide"),
+    path("uptime/claims/<str:month>", uptime.claimed, name="uptime-claimed"),
     path("disputes", disputes.dispute_list, name="disputes"),
     path("disputes/<int:case>", disputes.dispute_detail, name="dispute"),
     path("disputes/<int:case>/act", disputes.dispute_act, name="dispute-act"),

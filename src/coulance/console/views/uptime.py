@@ -11,7 +11,7 @@ from django.views.decorators.http import require_GET, require_POST
 from coulance.console.access import operators_only, who
 from coulance.console.acts import Done, UnableToActError, new_token, once, reason_of
 from coulance.flows.promises import claims, outlook, wording
-from coulance.platform import clock
+from coulance.platform import alarms, clock
 from coulance.platform.roles import Permission
 from coulance.services import queries as services
 from coulance.sla import operations
@@ -43,10 +43,31 @@ def _decided(case: int, accepted: bool, reason: str, actor: str) -> Done:
     return Done("/uptime", _("It is decided."))
 
 
+@operators_only(Permission.MONEY)
+@require_POST
+def claimed(request: HttpRequest, month: str) -> HttpResponse:
+    """Note that a credit was claimed of a supplier, and where; or that none is."""
+    try:
+        reason = reason_of(request)
+        supplier, waived = request.POST.get("supplier", ""), request.POST.get("answer") == "waive"
+        return once(request, lambda: _claimed(supplier, month, reason, waived, who(request)))
+    except (UnableToActError, SlaError, ValueError) as fault:
+        return _shown(request, str(fault))
+
+
+def _claimed(supplier: str, month: str, reference: str, waived: bool, actor: str) -> Done:
+    year, number = (int(part) for part in month.split("-"))
+    claims.note(
+        supplier=supplier, year=year, month=number, reference=reference, waived=waived, actor=actor, at=clock.now()
+    )
+    return Done("/uptime", _("It is noted."))
+
+
 def _shown(request: HttpRequest, fault: str) -> HttpResponse:
     at = clock.now()
     last = at.replace(day=1) - timedelta(days=1)
-    measures = sla.measures(period_name=f"{last:%Y-%m}")
+    measures = sla.measures(period_name=f"{last:%Y-%m}", most=10_000)
+    running = [row for row in sla.measures(period_name=f"{at:%Y-%m}", most=10_000) if row.amount.minor]
     names = {row.id: row for row in services.services()}
     causes: dict[str, int] = defaultdict(int)
     for row in measures:
@@ -72,6 +93,11 @@ def _shown(request: HttpRequest, fault: str) -> HttpResponse:
             for row in measures
             if row.amount.minor
         ],
+        "running": [
+            {"service": names[row.service].external_id, "row": row, "down": wording.minutes(row.downtime)}
+            for row in running
+        ],
+        "nothing": [one.what for one in alarms.open_alarms() if one.key.startswith("sla-no-fee/")],
         "causes": [(words.get(cause, cause), count) for cause, count in sorted(causes.items())],
         "claims": claims.claims(year=last.year, month=last.month, at=at),
         "token": new_token(),

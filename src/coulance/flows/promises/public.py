@@ -34,7 +34,14 @@ class PublicService:
     up: bool | None
     percent: str | None
     outages: tuple[PublicOutage, ...]
-    maintenance: tuple[PublicOutage, ...]
+    maintenance: tuple["PublicWork", ...]
+
+
+@dataclass(frozen=True, slots=True)
+class PublicWork(PublicOutage):
+    """Planned work, and when it was announced."""
+
+    announced: datetime
 
 
 def status(*, at: datetime, days: int = 30) -> list[tuple[str, list[PublicService]]]:
@@ -73,7 +80,7 @@ def _one(
         words = next((w for (since, _), w in said.items() if since == span.start), "")
         outages.append(PublicOutage(span.start, None if goes_on else span.end, words))
     planned = tuple(
-        PublicOutage(e.since, e.until, e.words)
+        PublicWork(e.since, e.until, e.words, e.announced_at or e.at)
         for e in known.entries.get(service, ())
         if e.says == "maintenance" and (e.until is None or e.until > at)
     )

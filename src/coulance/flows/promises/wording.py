@@ -111,9 +111,7 @@ def _letter(told: Credited, language: str, name: str, link: str) -> letters.Lett
     subject, first = _first(told, said)
     kept = _("It was there %(percent)s %% of the time we promised it; the promise is %(target)s %%.") % said
     if row.so_far:
-        kept = (
-            _("The promise is %(target)s %%. What the whole of %(period)s comes to is credited when it is over.") % said
-        )
+        kept = _("The promise is %(target)s %%. What all of %(period)s comes to is credited when it is over.") % said
     ways = {
         Pays.INVOICE: _(
             "The credit lowers what you pay for the service; what you paid already pays your next invoice."

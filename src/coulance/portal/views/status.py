@@ -42,7 +42,7 @@ def _service(one: public.PublicService) -> dict[str, Any]:
         "state": {True: "up", False: "down", None: "unknown"}[one.up],
         "percent": one.percent,
         "outages": [_outage(row) for row in one.outages],
-        "maintenance": [_outage(row) for row in one.maintenance],
+        "maintenance": [_outage(row) | {"announced": row.announced.isoformat()} for row in one.maintenance],
     }
 
 
@@ -106,29 +106,48 @@ def as_json(request: HttpRequest) -> HttpResponse:  # noqa: ARG001 - a view take
 @for_all
 @require_safe
 def as_rss(request: HttpRequest) -> HttpResponse:  # noqa: ARG001 - a view takes it
-    """For readers of feeds: an item an outage, changed when it ends."""
+    """For readers of feeds (RSS 2.0): an item an outage, told again when it ends, and one for planned work."""
     found = _status()
     link = f"{letters.base()}/status"
     items = []
     for group in found["groups"]:
         for one in group["services"]:
+            title = f"{group['name']}: {one['name']}"
             for row in one["outages"]:
-                since = datetime.fromisoformat(row["since"])
-                ended = f"until {row['until'][:19]} UTC" if row["until"] else "it goes on"
-                items.append((since, f"{group['name']}: {one['name']} down", f"{ended}. {row['words']}".strip()))
-    items.sort(key=lambda item: item[0], reverse=True)
+                ended = f"down until {_utc(row['until'])}" if row["until"] else "down, and it goes on"
+                # Told anew when it ends.
+                key = f"{title}/{row['since']}/{'over' if row['until'] else 'down'}"
+                items.append((row["since"], f"{title} down", f"{_utc(row['since'])}: {ended}. {row['words']}", key))
+            for row in one["maintenance"]:
+                key = f"{title}/{row['since']}/{row['until']}/planned"
+                said = f"Planned work from {_utc(row['since'])} until {_utc(row['until'])}. {row['words']}"
+                items.append((row["announced"], f"{title}: planned work", said, key))
+    items.sort(reverse=True)
+    at = format_datetime(datetime.fromisoformat(found["at"]).astimezone(UTC), usegmt=True)
     body = "".join(
-        f"<item><title>{escape(title)}</title><description>{escape(said)}</description><link>{escape(link)}</link>"
-        f'<guid isPermaLink="false">{escape(f"{title}/{since.isoformat()}/{said[:2]}")}</guid>'
-        f"<pubDate>{format_datetime(since.astimezone(UTC))}</pubDate></item>"
-        for since, title, said in items[:100]
+        f"<item><title>{escape(title)}</title><description>{escape(said.strip())}</description>"
+        f'<link>{escape(link)}</link><guid isPermaLink="false">{escape(key)}</guid>'
+        f"<pubDate>{format_datetime(datetime.fromisoformat(since).astimezone(UTC), usegmt=True)}</pubDate></item>"
+        for since, title, said, key in items[:100]
     )
-    name = escape(_seller())
+    name = escape(f"{_seller()}: status")
     text = (
-        '<?xml version="1.0" encoding="UTF-8"?><rss version="2.0"><channel>'
-        f"<title>{name}</title><link>{escape(link)}</link><description>{name}</description>{body}</channel></rss>"
+        '<?xml version="1.0" encoding="UTF-8"?>'
+        '<rss version="2.0" xmlns:atom="http://www.w3.org/2005/Atom"><channel>'
+        f"<title>{name}</title><link>{escape(link)}</link><description>{name}</description><language>en</language>"
+        f'<atom:link href="{escape(link)}.rss" rel="self" type="application/rss+xml"/>'
+        f"<lastBuildDate>{at}</lastBuildDate><ttl>1</ttl>{body}</channel></rss>"
     )
-    return _kept(HttpResponse(text, content_type="application/rss+xml; charset=utf-8"))
+    return _kept(HttpResponse(_sound(text), content_type="application/rss+xml; charset=utf-8"))
+
+
+def _utc(at: str) -> str:
+    return f"{at[:10]} {at[11:16]} UTC"
+
+
+def _sound(text: str) -> str:
+    """Without what XML has no way to write."""
+    return "".join(c for c in text if c in "\t\n\r" or c >= " ")
 
 
 def _seller() -> str:

@@ -43,6 +43,8 @@ def page(request: HttpRequest, *, me: Me) -> HttpResponse:
             "service": names.get(row.service, ""),
             "period": row.period_name,
             "terms": row.terms_version,
+            "so_far": row.so_far,
+            "made_of": row.terms.get(terms.MADE_OF, ""),
             "target": f"{row.terms.get('target', '')} %",
             "percent": f"{wording.percent(row.availability)} %",
             "minutes": wording.minutes(row.downtime),
