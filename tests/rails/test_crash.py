@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from django.db import transaction
 
-from coulance.flows.rails import direct_debit, paying
+from coulance.flows.rails import paying, planning
 from coulance.payments import charging, collections, mandates
 from coulance.payments import queries as payments
 from coulance.platform import alarms
@@ -34,7 +34,7 @@ def test_killed_at_any_step_nothing_is_collected_or_charged_twice(
     paying.refresh(payment=begun.payment.id, at=at(DAY))
     (kept,) = charging.stored_methods(accounts=[ben.id])
     with monkeypatch.context() as broken:
-        broken.setattr(direct_debit, "tell", _breaks)
+        broken.setattr(planning, "tell", _breaks)
         do("planned", kept.id, ben.id, invoice)  # it stops no other account, and is said aloud
     assert (states(anna), world.live()) == ([], ["0 of 0"])  # claimed and told together, or neither
     assert [one.key for one in alarms.open_alarms()] == [f"payments.rails/collecting from account {anna.id}"]

@@ -12,7 +12,7 @@ from lxml import etree
 
 from coulance.flows import bank_queue
 from coulance.flows import payments as money
-from coulance.flows.rails import direct_debit, settling
+from coulance.flows.rails import direct_debit, returning, settling
 from coulance.payments import collections, mandates
 from coulance.payments import queries as payments
 from coulance.payments.debit_file import Creditor, Transaction, debit_file
@@ -209,7 +209,7 @@ def test_a_return_reopens_the_debt_and_is_tried_again_once(tmp_path: Path) -> No
         [],
         ["it came back (AM04: there is not enough money on the account): a person decides"],
     )
-    third = direct_debit.collect_again(
+    third = returning.collect_again(
         collection=of(anna)[1].id, on=last, actor=ACTOR, reason="they called: it is there now", at=at(last)
     )
     assert (third.attempt, third.state) == (3, CollectionState.PLANNED)
@@ -318,7 +318,7 @@ def test_a_refusal_of_the_bank_frees_the_debt_and_what_it_credits_after_all_coun
     plans(date(2026, 11, 9))
     hands_over(LAST)
     (row,) = of(anna)
-    direct_debit.refuse(
+    returning.refuse(
         end_to_end_id=row.end_to_end_id, code="RC01", on=LAST, actor=ACTOR, reason="by pain.002", at=at(LAST)
     )
     assert (states(anna), payments.in_flight()) == (["refused"], [])

@@ -189,12 +189,12 @@ def cancel(collection: int, reason: str) -> None:
 def refused(end_to_end_id: str, code: str, reason: str) -> None:
     """Note that the bank refused a collection before its day."""
     with working_database():
-        from coulance.flows.rails import direct_debit
+        from coulance.flows.rails import returning
         from coulance.payments.errors import PaymentsError
 
         now, local = _today()
         try:
-            direct_debit.refuse(
+            returning.refuse(
                 end_to_end_id=end_to_end_id, code=code, on=local.date(), actor=actor(), reason=reason, at=now
             )
         except PaymentsError as error:
@@ -208,14 +208,12 @@ def refused(end_to_end_id: str, code: str, reason: str) -> None:
 def again(collection: int, reason: str) -> None:
     """Collect what came back once more, announced anew."""
     with working_database():
-        from coulance.flows.rails import direct_debit
+        from coulance.flows.rails import returning
         from coulance.payments.errors import PaymentsError
 
         now, local = _today()
         try:
-            made = direct_debit.collect_again(
-                collection=collection, on=local.date(), actor=actor(), reason=reason, at=now
-            )
+            made = returning.collect_again(collection=collection, on=local.date(), actor=actor(), reason=reason, at=now)
         except PaymentsError as error:
             raise click.ClickException(str(error)) from error
     click.echo(f"{made.end_to_end_id}: {made.amount} on {made.collect_on}")

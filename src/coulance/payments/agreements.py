@@ -4,12 +4,13 @@ import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
-from typing import Any
+from typing import Any, Literal
 
 from coulance.payments import booking
 from coulance.payments.charging import stored_method
 from coulance.payments.collections import fetch
 from coulance.payments.errors import UnableToChargeError
+from coulance.payments.mandates import mandates
 from coulance.payments.undoing import external_id
 from coulance.platform import audit
 from coulance_core.kernel import Money, require_aware
@@ -21,12 +22,13 @@ AUTO_TOP_UP = "auto_top_up"
 
 @dataclass(frozen=True, slots=True)
 class AgreementRow:
-    """What an account agreed to: `below` and `amount` for topping up."""
+    """What an account agreed to, by a way to pay that is kept or by a mandate: `below` and `amount` for topping up."""
 
     id: int
     account: int
     kind: str
-    stored: int
+    stored: int | None
+    mandate: int | None
     limits: Limits
     below: Money | None
     amount: Money | None
@@ -38,14 +40,14 @@ class AgreementRow:
 
 
 _AGREEMENTS = (
-    "SELECT id, account_id, kind, stored_id, currency, most_each, most_a_month, below, amount, text,"
+    "SELECT id, account_id, kind, stored_id, mandate_id, currency, most_each, most_a_month, below, amount, text,"
     " encode(text_hash, 'hex'), given_by, given_at, ended_at FROM payments_agreement"
 )
 
 
 def _row(row: Sequence[Any]) -> AgreementRow:
-    each, month, below, amount = (None if cents is None else Money(cents, row[4]) for cents in row[5:9])
-    values = [*row[:4], Limits(each, month), below, amount, *row[9:]]
+    each, month, below, amount = (None if cents is None else Money(cents, row[5]) for cents in row[6:10])
+    values = [*row[:5], Limits(each, month), below, amount, *row[10:]]
     return AgreementRow(*values)
 
 
@@ -68,20 +70,24 @@ def agree(
     *,
     account: int,
     kind: str,
-    stored: int,
     currency: str,
     limits: Limits,
     text: str,
     given_by: str,
     at: datetime,
+    stored: int | None = None,
+    mandate: int | None = None,
     below: Money | None = None,
     amount: Money | None = None,
 ) -> AgreementRow:
-    """Keep an agreement; the one before of its kind ends. Raises `UnableToChargeError`."""
+    """Keep an agreement by a way to pay or a mandate; the one before of its kind ends. Raises `UnableToChargeError`."""
     booking.require_transaction("agree")
-    method = stored_method(method=stored)
-    if method.account != account or method.ended_at is not None or not method.method_ref:
-        raise UnableToChargeError("the way to pay is not there any more")
+    if stored is not None:
+        method = stored_method(method=stored)
+        if method.account != account or method.ended_at is not None or not method.method_ref:
+            raise UnableToChargeError("the way to pay is not there any more")
+    elif all(one.id != mandate or one.withdrawn_on is not None for one in mandates(accounts=[account])):
+        raise UnableToChargeError("this mandate is not in force")
     for one in (limits.each, limits.a_month, below, amount):
         if one is not None and (one.minor <= 0 or one.currency != currency):
             raise UnableToChargeError(f"expected an amount in {currency} above nothing, not {one}")
@@ -90,12 +96,14 @@ def agree(
     for before in agreements(accounts=[account], kind=kind):
         end(agreement=before.id, actor=given_by, reason="another agreement took its place", at=at)
     made = fetch(
-        "INSERT INTO payments_agreement (account_id, kind, stored_id, currency, most_each, most_a_month, below, amount,"
-        " text, text_hash, given_by, given_at) VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s) RETURNING id",
+        "INSERT INTO payments_agreement (account_id, kind, stored_id, mandate_id, currency, most_each, most_a_month,"
+        " below, amount, text, text_hash, given_by, given_at)"
+        " VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s) RETURNING id",
         [
             account,
             kind,
             stored,
+            mandate,
             currency,
             *(None if one is None else one.minor for one in (limits.each, limits.a_month, below, amount)),
             text,
@@ -112,6 +120,16 @@ def agree(
         detail={"agreement": made, "text": hashlib.sha256(text.encode()).hexdigest()},
     )
     return _row(fetch(_AGREEMENTS + " WHERE id = %s", [made])[0])
+
+
+def invoices_by(*, mandate: int, account: int) -> AgreementRow | Literal[False] | None:
+    """What the owner of a mandate says of collecting invoices by it: how, or False for not; None where they said
+    nothing, and the mandate's own text counts."""
+    said = [one for one in agreements(accounts=[account], kind=AUTO_PAY, ended=True) if one.mandate == mandate]
+    if not said:
+        return None
+    standing = [one for one in said if one.ended_at is None]
+    return standing[0] if standing else False
 
 
 def end(*, agreement: int, actor: str, reason: str, at: datetime) -> None:

@@ -48,20 +48,29 @@ def plan_collection(
     message_key: str,
     actor: str,
     at: datetime,
+    amount: Money,
+    purpose: str = collections.DEBTS,
+    basis: str = "",
     retry_of: CollectionRow | None = None,
 ) -> CollectionRow:
-    """Plan a collection of debts (in euros), which claims them. Raises `UnableToCollectError`."""
+    """Plan a collection of debts (in euros), which claims them; or of an amount for the balance, of no debt.
+
+    Raises `UnableToCollectError`.
+    """
     booking.require_transaction("plan_collection")
-    amount = sum((part for _, part in parts), Money(0, "EUR"))
-    if amount.minor <= 0:
-        raise UnableToCollectError("a collection is of more than nothing")
+    if amount.minor <= 0 or amount.currency != "EUR":
+        raise UnableToCollectError(f"a collection is of more than nothing, in euros, not of {amount}")
+    if (purpose == collections.TOP_UP) is bool(parts):
+        raise UnableToCollectError("a collection is either for debts or for the balance")
+    if parts and sum((part for _, part in parts), Money(0, "EUR")) != amount:
+        raise UnableToCollectError(f"the parts of a collection don't come to {amount}")
     if (reason := mandate.unusable(collect_on)) is not None:
         raise UnableToCollectError(f"mandate {mandate.reference} is {reason.value}: nothing is collected by it")
     ledger.lock_accounts(accounts=[mandate.account])
     fetch(
         "INSERT INTO payments_collection (id, account_id, mandate_id, amount, currency, collect_on, end_to_end_id,"
-        " message_key, attempt, retry_of_id, planned_at, planned_by, changed_at)"
-        " VALUES (%s, %s, %s, %s, 'EUR', %s, %s, %s, %s, %s, %s, %s, %s) RETURNING id",
+        " message_key, attempt, retry_of_id, planned_at, planned_by, changed_at, purpose, basis)"
+        " VALUES (%s, %s, %s, %s, 'EUR', %s, %s, %s, %s, %s, %s, %s, %s, %s, %s) RETURNING id",
         [
             collection,
             mandate.account,
@@ -75,6 +84,8 @@ def plan_collection(
             require_aware(at),
             actor,
             at,
+            purpose,
+            basis,
         ],
     )
     claims.claim(account=mandate.account, parts=parts, collection=collection, at=at)
@@ -88,7 +99,7 @@ def plan_collection(
             "mandate": mandate.reference,
             "amount": str(amount),
             "on": collect_on.isoformat(),
-            "for": {ref: str(part) for ref, part in parts},
+            "for": {ref: str(part) for ref, part in parts} or purpose,
         },
     )
     return collections.collection(collection=collection)

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from typing import Any
 
 from django.db import connection
@@ -115,6 +115,31 @@ def collections(
             " AND (%s::bigint[] IS NULL OR d.account_id = ANY(%s)) AND (%s::bigint IS NULL OR d.run_id = %s)"
             " AND (%s::date IS NULL OR d.collect_on <= %s) ORDER BY d.collect_on, d.id LIMIT %s",
             [wanted, wanted, owners, owners, run, run, until, until, limit],
+        )
+    ]
+
+
+def collected_in_month(*, mandate: int, month: date, purpose: str | None = None) -> Money:
+    """What was (or is being) collected by a mandate in the calendar month of a day: what came back doesn't count."""
+    first = month.replace(day=1)
+    rows = fetch(
+        "SELECT coalesce(sum(amount), 0)::bigint FROM payments_collection WHERE mandate_id = %s"
+        " AND state IN ('planned', 'filed', 'handed', 'collected') AND collect_on >= %s AND collect_on < %s"
+        " AND (%s::text IS NULL OR purpose = %s)",
+        [mandate, first, (first + timedelta(days=32)).replace(day=1), purpose, purpose],
+    )
+    return Money(int(rows[0][0]), "EUR")
+
+
+def top_ups_to_count(*, before: date) -> list[CollectionRow]:
+    """Top-ups that were collected, whose bank can return them no more as of a day, and that aren't on the balance."""
+    return [
+        _row(row)
+        for row in fetch(
+            _COLLECTIONS + " WHERE d.purpose = 'top_up' AND d.state = 'collected' AND d.final_on < %s AND NOT EXISTS ("
+            "  SELECT 1 FROM payments_allocation a WHERE a.receipt_id = d.receipt_id AND a.prepaid"
+            "  AND a.reversed_on IS NULL) ORDER BY d.id",
+            [before],
         )
     ]
 

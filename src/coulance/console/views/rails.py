@@ -11,7 +11,7 @@ from coulance.catalog import queries as catalog
 from coulance.console.access import operators_only, who
 from coulance.console.acts import Done, UnableToActError, amount_of, new_token, once_or_back, reason_of, token_of
 from coulance.customers import queries as customers
-from coulance.flows.rails import direct_debit, paying
+from coulance.flows.rails import direct_debit, paying, returning
 from coulance.payments import charging, collections, told
 from coulance.payments.errors import PaymentsError
 from coulance.payments.ports import GatewayRefusedError, UnableToReachGatewayError
@@ -75,7 +75,7 @@ def _acted(request: HttpRequest) -> Done:
                 direct_debit.cancel(collection=given, on=on, actor=actor, reason=reason, at=at)
                 said = _("The collection is called off.")
             case "again":
-                made = direct_debit.collect_again(collection=given, on=on, actor=actor, reason=reason, at=at)
+                made = returning.collect_again(collection=given, on=on, actor=actor, reason=reason, at=at)
                 said = _("It is collected again on %(day)s.") % {"day": made.collect_on}
             case _other:
                 raise UnableToActError(_("Choose what to do."))

@@ -16,7 +16,7 @@ from django.db import transaction
 
 from coulance.catalog import queries as catalog
 from coulance.customers import queries as customers
-from coulance.flows.rails import direct_debit, paying_back
+from coulance.flows.rails import paying_back, returning
 from coulance.payments import bank_reports, collections, payback_rows
 from coulance.payments import paying_back as paybacks
 from coulance.payments.collections import CollectionRow
@@ -167,7 +167,7 @@ def _collection(
     if row.state is not CollectionState.HANDED:
         return KNOWN, f"it is {row.state.value} already"
     bank_reports.note_answer(row=row, status=verdict.status, said_at=said_at)
-    direct_debit.refuse(
+    returning.refuse(
         end_to_end_id=row.end_to_end_id,
         code=verdict.reason.code,
         on=on,

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta
 
 from coulance.catalog import queries as catalog
-from coulance.flows.rails import direct_debit, paying, wallet
+from coulance.flows.rails import by_mandate, direct_debit, paying, wallet
 from coulance.flows.rails.alone import alone
 from coulance.payments.restored import is_resting
 
@@ -23,6 +23,9 @@ def run(*, at: datetime, actor: str) -> Iterator[str]:
             f" {len(done.charged)} charged, {len(done.refused)} not"
         )
     if whole.payments.creditor_id:
+        with alone("topping balances up by direct debit", at=at):
+            topped = by_mandate.top_up_low(on=on, actor=actor, at=at)
+            yield f"top-ups by direct debit: {len(topped.planned)} planned, {len(topped.counted)} on the balance"
         with alone("planning the day's collections", at=at):
             planned = direct_debit.plan_due(on=on, actor=actor, at=at)
             yield f"collections: {len(planned.made)} planned, {len(planned.left)} left"

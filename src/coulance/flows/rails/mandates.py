@@ -6,7 +6,7 @@ from django.db import transaction
 
 from coulance.catalog import queries as catalog
 from coulance.customers import queries as customers
-from coulance.flows.rails import wording
+from coulance.flows.rails import by_mandate, wording
 from coulance.payments import mandates
 from coulance.payments.errors import UnableToCollectError
 from coulance.payments.mandates import SignedMandate
@@ -34,14 +34,24 @@ def offered() -> bool:
 
 
 def sign_in_portal(
-    *, account: int, contact: str, address: str, iban: str, holder: str, language: str, on: date, at: datetime
+    *,
+    account: int,
+    contact: str,
+    address: str,
+    iban: str,
+    holder: str,
+    language: str,
+    on: date,
+    at: datetime,
+    invoices: bool = True,
 ) -> SignedMandate:
     """A contact signs by a click; `address` is the network address they came from. Core alone: B2B wants their bank.
 
-    Raises `UnableToCollectError`.
+    `invoices`: whether it collects their invoices when due; without, it waits for what they agree to by it. Raises
+    `UnableToCollectError`.
     """
     with transaction.atomic():
-        return mandates.sign_mandate(
+        made = mandates.sign_mandate(
             account=account,
             iban=iban,
             holder=holder,
@@ -53,6 +63,10 @@ def sign_in_portal(
             actor=f"contact:{contact}",
             at=at,
         )
+        by_mandate.end_replaced(account=account, on=on, actor=f"contact:{contact}", at=at)
+        if not invoices:
+            by_mandate.stop_collecting(account=account, language=language, by=f"contact:{contact}", on=on, at=at)
+        return made
 
 
 def sign_on_paper(
@@ -70,7 +84,7 @@ def sign_on_paper(
     """An operator keeps a mandate that was signed on paper. Raises `UnableToCollectError`."""
     (owner,) = customers.accounts([account])
     with transaction.atomic():
-        return mandates.sign_mandate(
+        made = mandates.sign_mandate(
             account=account,
             iban=iban,
             holder=holder,
@@ -83,3 +97,5 @@ def sign_on_paper(
             actor=actor,
             at=at,
         )
+        by_mandate.end_replaced(account=account, on=max(signed_on, at.date()), actor=actor, at=at)
+        return made

@@ -44,13 +44,15 @@ def came_back(
     ours: bool,
     again: date | None,
     ended: bool,
+    top_up: bool,
     seller: ProviderTerms,
     language: str,
     name: str,
 ) -> Written:
     """A collection that was `refused` before its day, or came back after it.
 
-    `on` is the day of the collection, or of its return. `ours`: the bank refused our whole file.
+    `on` is the day of the collection, or of its return. `ours`: the bank refused our whole file. `top_up`: it was for
+    their balance, for no debt.
     """
     own = language_of(language)
     with translation.override(own):
@@ -63,7 +65,17 @@ def came_back(
             "why": plain(code, own),
             "code": code,
         }
-        if refused and ours:
+        if top_up:
+            subject = _("Your top-up of %(amount)s at %(seller)s failed") % said
+            what = (
+                _(
+                    "The top-up of your balance by %(amount)s did not come through: %(why)s (%(code)s). It is not on"
+                    " your balance, and what it had paid is open again. Nothing more is collected for your balance"
+                    " until you agree to it anew."
+                )
+                % said
+            )
+        elif refused and ours:
             subject = _("%(seller)s does not collect %(amount)s on %(day)s") % said
             what = (
                 _(
@@ -95,7 +107,7 @@ def came_back(
                 what,
                 _("We try once more on %(again)s, and will tell you ahead.") % said if again else "",
                 _("Your mandate has ended: please pay by transfer, or sign a new one.") if ended else "",
-                _("You can pay it at once in the portal.") if not again and not ours else "",
+                _("You can pay it at once in the portal.") if not again and not ours and not top_up else "",
                 seller.name,
             ],
         )

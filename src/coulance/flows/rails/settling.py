@@ -5,7 +5,7 @@ from datetime import date, datetime
 
 from coulance.catalog import queries as catalog
 from coulance.flows import payments as money
-from coulance.flows.rails import direct_debit
+from coulance.flows.rails import returning
 from coulance.payments import collecting, collections, mandates
 from coulance.payments.bank import EntryRow
 from coulance.payments.errors import UnableToCollectError
@@ -74,4 +74,4 @@ def returned(*, receipt: int, code: str, on: date, actor: str, at: datetime) -> 
     heard = bool(row.return_code) and row.return_code == return_reason(code).code
     done = collecting.came_back(row=row, code=code, on=on, actor=actor, at=at)
     if not heard:
-        direct_debit.after_return(done, on=on, actor=actor, at=at)
+        returning.after_return(done, on=on, actor=actor, at=at)

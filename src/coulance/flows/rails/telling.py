@@ -10,6 +10,13 @@ from coulance.notices import queries as sent
 from coulance_core.notices import MessageKind, Person
 
 
+def portal_link() -> str:
+    """Where customers see to how they pay."""
+    import os
+
+    return (os.environ.get("COULANCE_URL", "").rstrip("/") or "http://127.0.0.1:8000") + "/my/paying"
+
+
 def people_of(account: int) -> tuple[Person, ...]:
     """Who of an account hears of its money: billing and owner, at addresses that take mail."""
     return letters.recipients(account, MessageKind.REMINDER).recipients

@@ -175,7 +175,10 @@ def _announce_due(on: date, at: datetime, actor: str, out: Ran) -> None:
     waiting = {(one.agreement, one.ref) for one in agreements.announced()}
     collected = mandates.in_force(on=on, accounts=[one.account for one in in_force])
     for agreed in in_force:
-        if agreed.account in collected:
+        if agreed.stored is None:
+            continue  # collected by the mandate
+        mandate = collected.get(agreed.account)
+        if mandate is not None and agreements.invoices_by(mandate=mandate.id, account=agreed.account) is not False:
             continue  # a mandate collects already
         with alone(f"announcing by agreement {agreed.id}", at=at):
             _announce(agreed, waiting, on, at, actor, out)
@@ -187,6 +190,7 @@ def _announce(
     whole = catalog.catalog()
     days = whole.payments.charge_notice_days
     taken = claims.claimed(accounts=[agreed.account])
+    assert agreed.stored is not None
     method = charging.stored_method(method=agreed.stored)
     for item in payments.open_items(accounts=[agreed.account]).get(agreed.account, ()):
         if item.payable.minor <= 0 or item.ref in taken or (agreed.id, item.ref) in waiting:
@@ -263,6 +267,7 @@ def _charge(agreed: AgreementRow, waiting: Announced, on: date, at: datetime, ac
         out.refused.append((agreed.account, f"{waiting.ref}: {refusal.value}"))
         return
     assert item is not None
+    assert agreed.stored is not None
     try:
         row = paying.charge(
             account=agreed.account,
@@ -315,11 +320,14 @@ def top_up_low(*, at: datetime, actor: str, out: Ran) -> None:
         if row.tops_up and row.state != "open":
             under_way[row.account] += row.amount.minor
     for agreed in agreements.agreements(kind=AUTO_TOP_UP):
+        if agreed.stored is None:
+            continue  # `by_mandate` does
         with alone(f"topping up by agreement {agreed.id}", at=at):
             _top_up(agreed, under_way[agreed.account], at, actor, out)
 
 
 def _top_up(agreed: AgreementRow, under_way: int, at: datetime, actor: str, out: Ran) -> None:
+    assert agreed.stored is not None
     assert agreed.below is not None
     assert agreed.amount is not None
     code = agreed.amount.currency

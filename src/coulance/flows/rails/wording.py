@@ -77,7 +77,8 @@ def announcement(
             "id": creditor_id,
             "link": link,
         }
-        lines = "\n".join(f"  {number}  {money_text(amount, own)}" for number, amount in items)
+        for_balance = _("Top-up of your balance")
+        lines = "\n".join(f"  {number or for_balance}  {money_text(amount, own)}" for number, amount in items)
         return written(
             own,
             _("%(seller)s collects %(amount)s on %(day)s") % said,
