@@ -279,3 +279,10 @@ def test_leave_for_less_than_nothing_is_none() -> None:
     for seconds, rate, at in ((-1, 95, day(2)), (1, -95, day(2)), (1, 95, day(2).replace(tzinfo=None))):
         with pytest.raises(ContractError, match="zero or more"):
             Approval("a", at, day(30), seconds, Fraction(rate))
+
+
+def test_leave_is_good_from_its_instant_on_and_before_its_end() -> None:
+    leave = Approval("l", day(1), day(3), 10 * HOUR, Fraction(95))
+    works = [Entry(f"e{n}", began, MINUTE, Work.CORRECTIVE) for n, began in enumerate((day(1), day(2), day(3)))]
+    hourly = WorkTerms("v1", {Work.CORRECTIVE: Cover.HOURLY})
+    assert [d.by for d in draw_hourly(works, [leave], hourly, day(9))] == [From.APPROVED, From.APPROVED, From.ABSORBED]

@@ -255,3 +255,12 @@ def test_a_target_of_no_priority_is_for_every_priority_without_its_own(priority:
     told = [Event(when("20 09:00"), 0, EventKind.OPENED, priority)]
     found = clocks(told, replace(TERMS, targets=targets), when("20 09:01"))
     assert [shown(c).partition("due ")[2] for c in found] == [due]
+
+
+def test_a_working_day_counts_where_half_of_it_was_paused_and_not_where_more_was() -> None:
+    monday = datetime(2026, 11, 23, 10, tzinfo=UTC)
+    target = Target(Span.WORKING_DAYS, 1)
+    for paused, due in ((240, 24), (241, 26)):  # the 25th is a holiday
+        start = micros(datetime(2026, 11, 24, 9, tzinfo=UTC))
+        found = due_at(OFFICE, micros(monday), target, Spans.of([(start, start + paused * 60 * 10**6)]))
+        assert instant(found) == datetime(2026, 11, due, 17, tzinfo=UTC)

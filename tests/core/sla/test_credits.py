@@ -283,6 +283,40 @@ def test_caps_together_and_small_credits() -> None:
     assert credit(aws, known, Charges(FEE)).amount.minor == 0
 
 
+def test_what_was_credited_beyond_a_year_s_cap_is_not_taken_back() -> None:
+    rule = terms("99.9", tiers(("99.9", 100)), caps=Caps(year=F(3, 2)))
+    made = credit(rule, facts((0, 100)), Charges(FEE, credited=Money(20_000, "EUR")))
+    assert (made.amount.minor, made.uncapped) == (0, F(100))
+
+
+def test_maintenance_announced_exactly_in_time_is_excused_and_a_moment_later_isn_t() -> None:
+    start, day = micros(MAY.start), 1440 * MINUTE
+    rule = replace(PLAIN, maintenance=MaintenanceTerms(notice=day))
+    for late, down in ((0, 0), (1, 60)):
+        work = Maintenance("m", start, start + 60 * MINUTE, start - day + late)
+        assert downtime(rule, facts((0, 60), maintenance=(work,))).length == down * MINUTE
+
+
+def test_silence_during_an_outage_of_a_part_is_that_part() -> None:
+    """What is known to be down by half isn't unknown besides, and down by the whole."""
+    half = Outage("o", minutes((0, 60)), affected=F(1, 2))
+    known = Facts(MAY, LIFE, (half,), unknown=minutes((0, 60)))
+    rule = terms("100", Multiple(F(1), by_affected=True))
+    assert [(p.key, p.affected) for p in downtime(rule, known).pieces] == [("o", F(1, 2))]
+
+
+def test_a_year_s_cap_forgets_the_month_twelve_months_before() -> None:
+    rule = terms("99.9", tiers(("99.9", 100)), caps=Caps(year=F(3, 2)))
+    history = []
+    starts = [datetime(2025 + n // 12, n % 12 + 1, 1, tzinfo=UTC) for n in range(4, 19)]
+    for n, period in enumerate(map(Period, starts, starts[1:])):
+        down = (Outage("o", minutes((0, 100), at=period.start)),) if n in (0, 11, 12) else ()
+        history.append((Facts(period, LIFE, down), Charges(FEE)))
+    found = [m.credit.amount.minor for m in plan(rule, history, ZoneInfo("UTC")).months]
+    # The twelfth month finds the first one's 100.00; the thirteenth only the twelfth's 50.00, and is whole again.
+    assert [found[n] for n in (0, 11, 12)] == [10_000, 5_000, 10_000]
+
+
 @st.composite
 def months(draw: st.DrawFn) -> list[tuple[int, int]]:
     """Outages in minutes that don't touch."""

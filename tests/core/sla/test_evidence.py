@@ -152,3 +152,10 @@ def test_an_outage_over_the_end_of_a_period_is_as_long_as_it_was() -> None:
     for shortest, halves in ((15, [10, 10]), (20, [0, 0])):
         quorum = Quorum(ttl=1000, shortest=shortest)
         assert [judge([probe], quorum, *part).step.total for part in ((0, 60), (60, 120))] == halves
+
+
+def test_a_success_that_expired_before_the_first_failure_claims_nothing_as_down() -> None:
+    probe = Samples.of(np.array([0, 500, 560]), np.array([True, False, True]))
+    assert judge([probe], Quorum(ttl=100), 0, 1000).upper.pairs() == [(500, 560)]
+    near = Samples.of(np.array([0, 90, 150]), np.array([True, False, True]))
+    assert judge([near], Quorum(ttl=100), 0, 1000).upper.pairs() == [(0, 150)]

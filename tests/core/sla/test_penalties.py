@@ -68,6 +68,8 @@ def test_it_counts_where_its_deadline_fell() -> None:
     june = Period(MAY.end, MAY.end + timedelta(days=30))
     assert response_credit(HOSTDIME, [late], FEE, MAY).amount.minor == 0
     assert response_credit(HOSTDIME, [late], FEE, june).missed == ("T0",)
+    edge = ticket(0, 60, opened=MAY.end - timedelta(minutes=15))  # due in the very instant: one period's, not two
+    assert [response_credit(HOSTDIME, [edge], FEE, p).amount.minor for p in (MAY, june)] == [0, 500]
 
 
 def test_priorities_stacking_and_few_tickets() -> None:
