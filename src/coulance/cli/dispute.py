@@ -72,6 +72,9 @@ def show(case: int, explain: bool) -> None:
             click.echo(f"Warned {one.at:%Y-%m-%d %H:%M} at {one.threshold} of {one.meter}: {one.proof or 'no mail'}")
         for consent in seen.consents:
             click.echo(f"Agreed {consent.given_at:%Y-%m-%d} by {consent.contact}: {consent.text_shown}")
+        if seen.terms is not None:
+            agreed = seen.terms.agreed
+            click.echo(f"General terms {agreed.version} agreed {agreed.on} by {agreed.by}: {agreed.sha256}")
         for file in seen.files:
             click.echo(f"File {file.id}: {file.name}, {file.size} bytes (coulance dispute file {case} {file.id} PATH)")
         for other in seen.earlier:

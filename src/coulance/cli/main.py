@@ -83,6 +83,9 @@ COMMANDS: dict[str, _Entry] = {
         "dispute:dispute",
         "Work contested bills: only what is contested is held; the rest stays to be paid.",
     ),
+    "terms": _Entry(
+        "terms:terms", "Keep the general terms by version, and who agreed to which, chained; what the portal shows."
+    ),
     "sla": _Entry(
         "sla:sla", "Keep promises of uptime: checks and agents, outages, maintenance, credits; what terms would cost."
     ),

@@ -59,6 +59,8 @@ class Contact(models.Model):
     channels = ArrayField(models.CharField(max_length=20), default=list)
     mailbox_service = models.CharField(max_length=100, blank=True, default="", db_default="")
     """The service (external id) that hosts their mailbox: when that is suspended, mail to them proves nothing."""
+    zone = models.CharField(max_length=64, blank=True, default="", db_default="")
+    """Where they are, by IANA name: their night is theirs. Empty: as the account."""
 
     class Meta:
         db_table = "customers_contact"
@@ -91,3 +93,64 @@ class ContactKey(models.Model):
     class Meta:
         db_table = "customers_contact_key"
         constraints: ClassVar = [models.UniqueConstraint(fields=["account", "contact"], name="contact_has_one_key")]
+
+
+class TermsDocument(models.Model):
+    """The general terms in one version and language, word for word. Never changed: another text is another version."""
+
+    version = models.CharField(max_length=40)
+    language = models.CharField(max_length=5)
+    title = models.CharField(max_length=200)
+    text = models.TextField()
+    sha256 = models.CharField(max_length=64)
+    valid_from = models.DateField()
+    added_at = models.DateTimeField()
+    added_by = models.CharField(max_length=100)
+
+    class Meta:
+        db_table = "customers_terms_document"
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["version", "language"], name="terms_once_a_language"),
+            models.CheckConstraint(
+                condition=Q(version__regex=r"^[A-Za-z0-9][A-Za-z0-9._-]*$") & ~Q(title="") & ~Q(text=""),
+                name="terms_are_named",
+            ),
+            models.CheckConstraint(condition=Q(sha256__regex=r"^[0-9a-f]{64}$"), name="terms_hash"),
+        ]
+
+
+class TermsAcceptance(models.Model):
+    """That an account agreed to a document of terms: a link of the account's chain. Only added to.
+
+    What is personal (who, by which act) is apart, salted: a person can be erased and the chain still holds.
+    """
+
+    account = models.ForeignKey(Account, on_delete=models.PROTECT, related_name="+", db_index=False)
+    seq = models.PositiveIntegerField()
+    document = models.ForeignKey(TermsDocument, on_delete=models.PROTECT, related_name="+")
+    how = models.CharField(max_length=20)
+    at = models.DateTimeField()
+    recorded_at = models.DateTimeField()
+    personal = models.JSONField(null=True)
+    salt = models.BinaryField(max_length=32, null=True)
+    personal_hash = models.CharField(max_length=64)
+    previous = models.CharField(max_length=64)
+    hash = models.CharField(max_length=64)
+
+    class Meta:
+        db_table = "customers_terms_acceptance"
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["account", "seq"], name="terms_accepted_in_order"),
+            models.CheckConstraint(
+                condition=Q(how__in=["portal", "order", "paper", "taken_over"]), name="terms_accepted_how"
+            ),
+            models.CheckConstraint(condition=Q(recorded_at__gte=models.F("at")), name="terms_accepted_before"),
+            models.CheckConstraint(
+                condition=Q(
+                    personal_hash__regex=r"^[0-9a-f]{64}$",
+                    previous__regex=r"^[0-9a-f]{64}$",
+                    hash__regex=r"^[0-9a-f]{64}$",
+                ),
+                name="terms_acceptance_hashes",
+            ),
+        ]

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from coulance.customers.terms import check_terms
 from coulance.disputes.check import check_disputes
 from coulance.flows.arrears.checking import check_arrears
 from coulance.flows.contracts.earning import check_hours
@@ -45,6 +46,7 @@ AUDITS: tuple[Audit, ...] = (
     Audit("payments", "Payments: what is open, used and booked agrees with the journal", check_payments),
     Audit("hours", "Hour cards: what was sold and isn't used is what the journal owes in work", check_hours),
     Audit("disputes", "Disputes: what is contested is held as long as its case is open, and no longer", check_disputes),
+    Audit("terms", "General terms: each text gives its hash, and who agreed to which is chained", check_terms),
     Audit("arrears", "Second law: no restriction for debt without its notices, its backup, its people", check_arrears),
     Audit("evidence", "Evidence of sending: nothing was changed, removed or added", check_evidence),
 )

@@ -14,7 +14,9 @@ from coulance.portal.views import (
     settling,
     signing_in,
     status,
+    terms,
     uptime,
+    whole,
 )
 
 urlpatterns: list[URLPattern] = [
@@ -44,6 +46,7 @@ urlpatterns: list[URLPattern] = [
     path("my/language", people.choose_language, name="portal-language"),
     path("my/services/<path:external_id>/compute", services.compute, name="portal-compute"),
     path("my/services/<path:external_id>", services.service, name="portal-service"),
+    path("my/limit", whole.page, name="portal-limit"),
     path("my/contacts", people.contacts, name="portal-contacts"),
     path("my/documents", money.documents, name="portal-documents"),
     path("my/documents/<int:document>", money.document, name="portal-document"),
@@ -52,6 +55,8 @@ urlpatterns: list[URLPattern] = [
     path("opinion/<str:token>", contracts.opinion_by_link, name="opinion-link"),
     path("my/contracts", contracts.contract_list, name="portal-contracts"),
     path("my/contracts/<path:key>", contracts.contract, name="portal-contract"),
+    path("my/terms", terms.page, name="portal-terms"),
+    path("my/terms/<str:version>", terms.page, name="portal-terms-version"),
     path("my/tickets", contracts.ticket_list, name="portal-tickets"),
     path("my/paying", paying.page, name="portal-paying"),
     path("my/statement", money.statement, name="portal-statement"),

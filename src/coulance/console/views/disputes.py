@@ -19,7 +19,7 @@ from coulance.customers import queries as customers
 from coulance.disputes import queries as rows
 from coulance.disputes.errors import DisputesError, UnableToFindCaseError
 from coulance.disputes.queries import CaseRow
-from coulance.flows.disputing import acting, deciding, opening, telling, working
+from coulance.flows.disputing import acting, deciding, opening, telling, wording, working
 from coulance.flows.disputing.deciding import Choice
 from coulance.flows.disputing.evidence import evidence_of
 from coulance.invoicing.documents.words import Words
@@ -287,14 +287,24 @@ def _page(request: HttpRequest, case: int, fault: str = "") -> HttpResponse:
                 "of": step,
                 "what": _steps()[step.kind],
                 "outcome": _outcomes()[step.outcome] if step.outcome else "",
-                "proof": telling.proof(step, at=at),
+                "proof": [(address, wording.rung(said)) for address, said in telling.proof(step, at=at)],
                 "files": [one for one in seen.files if one.step == step.no],
             }
             for step in found.steps
         ],
         "e": seen,
+        "warnings": [(one, wording.rung(one.proof)) for one in seen.warnings],
         "payments": [(one.row, _money(one.row.amount)) for one in seen.payments],
-        "lines": [(one, _money(one.part.net), one.why.to_json(), one.part.explanation.to_json()) for one in seen.lines],
+        "lines": [
+            (
+                one,
+                _money(Money.of(one.net, one.part.net.currency)),
+                _money(one.part.net),
+                one.why.to_json(),
+                one.part.explanation.to_json(),
+            )
+            for one in seen.lines
+        ],
         "others": [(one, _states()[one.state]) for one in seen.earlier],
         "may_decide": mine and not found.state.is_closed and acting.may_decide(_role(request), found.gross) is None,
         "may_ask": mine and StepKind.ASKED in following,

@@ -10,6 +10,8 @@ from typing import Any
 
 from django.utils.translation import gettext as _
 
+from coulance.customers import terms
+from coulance.customers.terms import Accepted
 from coulance.disputes import queries as cases
 from coulance.disputes.queries import CaseRow, FileRow, PartRow
 from coulance.flows.disputing.debts import item_of
@@ -56,6 +58,14 @@ class Warned:
 
 
 @dataclass(frozen=True, slots=True)
+class AgreedTerms:
+    """The general terms as they were agreed to last before the bill: which, when, how, and their words."""
+
+    agreed: Accepted
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class Evidence:
     """All there is to see of a case beside its own steps. `pictures` are the period's use as the invoice shows it."""
 
@@ -67,6 +77,7 @@ class Evidence:
     payments: tuple[BalancedRow, ...]
     earlier: tuple[CaseRow, ...]
     files: tuple[FileRow, ...]
+    terms: AgreedTerms | None
 
 
 def evidence_of(case: CaseRow, *, language: str, at: datetime, pictures: bool = True) -> Evidence:
@@ -84,7 +95,9 @@ def evidence_of(case: CaseRow, *, language: str, at: datetime, pictures: bool = 
     paid = tuple(statement.rows[-50:])
     if case.document is None:
         lines = tuple(_whole(case, part, words) for part in cases.parts(case.id))
-        return Evidence(lines, (), (), (), tuple(overage.consents(account=case.account)), paid, earlier, files)
+        return Evidence(
+            lines, (), (), (), tuple(overage.consents(account=case.account)), paid, earlier, files, _terms(case)
+        )
     stored = invoicing.document_by_id(document=case.document)
     shown = view({**stored.snapshot, "language": language}, pictures=pictures)
     lines = _lines(stored.snapshot, {part.line: part for part in cases.parts(case.id)}, words)
@@ -109,7 +122,15 @@ def evidence_of(case: CaseRow, *, language: str, at: datetime, pictures: bool = 
         paid,
         earlier,
         files,
+        _terms(case, stored.row.issued_on),
     )
+
+
+def _terms(case: CaseRow, on: date | None = None) -> AgreedTerms | None:
+    found = terms.as_accepted(account=case.account, on=on or case.opened_at.date())
+    if found is None:
+        return None
+    return AgreedTerms(found, terms.terms(version=found.version, language=found.language).text)
 
 
 def _lines(snapshot: Mapping[str, Any], parts: Mapping[int, PartRow], words: Words) -> tuple[ContestedLine, ...]:

@@ -212,3 +212,17 @@ def step(of: StepKind) -> str:
         StepKind.WITHDRAWN: _("Withdrawn"),
         StepKind.LAPSED: _("Closed without an answer"),
     }[of]
+
+
+def rung(of: str) -> str:
+    """How far a mail came, in the language in force; empty for no mail."""
+    return {
+        "": "",
+        "nothing": _("nothing is known of it"),
+        "queued": _("waits to be sent"),
+        "attempted": _("tried, not taken in yet"),
+        "accepted": _("taken in by their mail server"),
+        "delivered": _("delivered"),
+        "seen": _("seen"),
+        "acknowledged": _("acknowledged"),
+    }.get(of, of)

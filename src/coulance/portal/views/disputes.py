@@ -1,6 +1,6 @@
 """Contesting an invoice, and the case that comes of it: signed in, or by the link of a mail."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
@@ -16,7 +16,7 @@ from coulance.disputes import queries as rows
 from coulance.disputes.errors import DisputesError, UnableToFindCaseError, UnableToOpenError
 from coulance.disputes.files import ENDINGS, MOST_BYTES
 from coulance.disputes.queries import CaseRow
-from coulance.flows.disputing import acting, links, opening, wording, working
+from coulance.flows.disputing import acting, links, opening, telling, wording, working
 from coulance.flows.disputing.acting import Actor
 from coulance.flows.disputing.evidence import Evidence, evidence_of
 from coulance.flows.disputing.links import Holder
@@ -256,7 +256,7 @@ def _case(request: HttpRequest, number: int, actor: Actor, *, here: str, whole: 
             "lapses": _day(found.clock.lapses_at, says) if found.clock.lapses_at else "",
             "is_open": not found.state.is_closed,
             "asked": found.question if found.state is State.ASKED else None,
-            "steps": [_step(found, one, says) for one in found.steps],
+            "steps": [_step(found, one, says) | {"proof": _proof(one, at) if whole else ()} for one in found.steps],
             "e": None if evidence is None else _shown(evidence, says),
             "mediator": found.policy.mediator,
             "accept": ",".join(f".{one}" for one in ENDINGS),
@@ -290,6 +290,11 @@ def _step(found: CaseRow, one: rows.StepRow, says: Words) -> dict[str, Any]:
     }
 
 
+def _proof(one: rows.StepRow, at: datetime) -> list[tuple[str, str]]:
+    """Of each mail that told of a step, whom it went to and how far it came, in words."""
+    return [(address, wording.rung(said)) for address, said in telling.proof(one, at=at)]
+
+
 def _shown(of: Evidence, says: Words) -> dict[str, Any]:
     return {
         "lines": [
@@ -305,10 +310,16 @@ def _shown(of: Evidence, says: Words) -> dict[str, Any]:
         "pictures": [{**one, "svg": mark_safe(one["svg"])} for one in of.pictures],  # noqa: S308 - our own writer's
         "use": of.use,
         "warnings": [
-            {"of": one, "on": _day(one.at, says), "arrived": _day(one.delivered_at, says) if one.delivered_at else ""}
+            {
+                "of": one,
+                "proof": wording.rung(one.proof),
+                "on": _day(one.at, says),
+                "arrived": _day(one.delivered_at, says) if one.delivered_at else "",
+            }
             for one in of.warnings
         ],
         "consents": [{"of": one, "on": _day(one.given_at, says)} for one in of.consents],
+        "terms": None if of.terms is None else {"of": of.terms, "on": says.day(of.terms.agreed.on)},
         "payments": [
             {"of": one.row, "on": says.day(one.row.on), "amount": _said(one.row.amount, says)} for one in of.payments
         ],

@@ -13,6 +13,7 @@ from coulance.portal.access import customers_only, words
 from coulance.portal.entry import Me
 from coulance.portal.shown import shown
 from coulance.portal.views.deciding import Result, act, came_from
+from coulance.portal.views.terms import to_agree
 from coulance.services import queries as services
 
 
@@ -27,9 +28,13 @@ def overview(request: HttpRequest, *, me: Me) -> HttpResponse:
     counted = {c.service for c in charges}
     today = at.astimezone(charges[0].seen.judged.counted.zone).date() if charges else at.date()
     others = [s for s in own.services if s.external_id not in counted and (s.ended_on is None or s.ended_on > today)]
-    return render(
-        request, "portal/overview.html", words(request) | {"here": "overview", "charges": charges, "others": others}
-    )
+    told = {
+        "here": "overview",
+        "charges": charges,
+        "others": others,
+        "terms": to_agree(me, translation.get_language() or "en"),
+    }
+    return render(request, "portal/overview.html", words(request) | told)
 
 
 @customers_only
