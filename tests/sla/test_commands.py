@@ -10,7 +10,7 @@ from click.testing import CliRunner
 from coulance.cli import sla as commands
 from coulance.cli import sla_common
 from coulance.flows.promises import claims, outlook
-from coulance.platform import clock
+from coulance.platform import alarms, clock
 from tests.closing.world import World
 from tests.sla.office import SLA, Office, instant
 
@@ -87,6 +87,51 @@ def test_an_operators_day(world: World, run: Any, tmp_path: Any) -> None:
     run("agree --service web --terms gold --from 2026-12-01 --reason asked")
     assert "has no terms" in run("agree --service web --terms tin --from 2026-12-01 --reason asked", fails=True)
     assert "No customer's report waits" in run("cases")
+
+
+def test_an_operator_s_other_day(world: World, run: Any, tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    office = Office(world, SLA.replace('target = "100"', 'target = "100"\ncredited = "incident"') + SUPPLIER)
+    office.october(("2026-10-05T10:00", "2026-10-05T10:45"))
+    world.service("db", "vps", "2026-09-01")
+    assert "go together" in run("pull --url http://127.0.0.1:1 --requests x", fails=True)
+    assert "didn't answer" in run("pull --url http://127.0.0.1:1 --requests x --errors y", fails=True)
+    assert "didn't answer" in run("pull --url http://127.0.0.1:1 --kuma", fails=True)
+    run("check add --service web --kind requests --target shop")
+    counts = tmp_path / "counts.csv"
+    counts.write_text("name,at,requests,errors\nshop,2026-10-05T10:00:00Z,7,1\nwho,2026-10-05T10:00:00Z,7,1\n")
+    assert "1 slots taken, 0 known" in run(f"bring {counts}")
+    assert "requests shop  every 300 s  its source" in run("check list")
+    run("agent distrust ams-1 --from 2026-10-07T10:00Z --until 2026-10-07T11:00Z --reason clock")
+    assert "there is no agent" in run("agent distrust who --from 2026-10-07T10:00Z --reason clock", fails=True)
+    run("outage add --service web --from 2026-10-08T10:00Z --until 2026-10-08T10:05Z --reason ours --wrongful")
+    named = CliRunner().invoke(commands.sla, ["composite", "all of (web, db)", "--period", "2026-10"])
+    assert "all of (web, db): really 99.8881 %, 50 min down" in named.output, named.output
+    assert "independent: 99.8881 %" in named.output
+    agreed = ["agree", "--service", "db", "--terms", "gold", "--from", "2026-11-01", "--of", "one of (db, web)"]
+    said = CliRunner().invoke(commands.sla, [*agreed, "--reason", "contract"])
+    assert said.output == "web: judged as parts of it from then on, and not by themselves.\n"
+    # 45 + 5 minutes; the hour that isn't trusted is unknown (a look holds for three minutes), and waits for the end.
+    monkeypatch.setattr(clock, "now", lambda: instant("2026-11-02T06:00"))
+    assert "web: 0.28 EUR credited" in run("credit --incidents")
+    monkeypatch.setattr(clock, "now", lambda: instant("2026-11-04T06:00"))
+    assert "web: 0.32 EUR credited" in run("credit --period 2026-10")
+    # The supplier's window of 30 days ends on 1 December: two weeks before, somebody is reminded.
+    assert [one.month for one in claims.remind(at=instant("2026-11-04T06:00"))] == []
+    assert [one.month for one in claims.remind(at=instant("2026-11-17T06:00"))] == ["2026-10"]
+    (alarm,) = [one for one in alarms.open_alarms() if one.key.startswith("sla-claim/")]
+    assert (alarm.key, alarm.severity) == ("sla-claim/line/2026-10", "warning")
+    assert "Claim 10.00 EUR of Lijnen BV for 2026-10 by 2026-12-01" in alarm.what
+    assert "2026-10-05 10:00:00 - 2026-10-05 10:45:00" in alarm.what, "its text is ready"
+    claims.remind(at=instant("2026-11-29T06:00"))
+    assert [one.severity for one in alarms.open_alarms() if one.key == alarm.key] == ["critical"]
+    noted = CliRunner().invoke(
+        commands.sla, ["claimed", "Lijnen BV", "--period", "2026-10", "--reference", "their ticket 17"]
+    )
+    assert noted.output == "10.00 EUR claimed of Lijnen BV for 2026-10.\n"
+    assert not [one for one in alarms.open_alarms() if one.key == alarm.key]
+    assert claims.remind(at=instant("2026-11-30T06:00")) == []
+    assert "claimed on 2026-11-04: 10.00 EUR (their ticket 17)" in run("upstream --period 2026-10")
+    assert "nothing is owed" in run("claimed Nobody --period 2026-10 --reference x", fails=True)
 
 
 def test_what_is_at_risk_now(world: World) -> None:

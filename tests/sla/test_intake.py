@@ -111,11 +111,80 @@ def test_what_other_monitoring_sends_becomes_looks_of_its_checks(world: World, c
     assert client.get("/api/v1/probe/checks", headers={"Authorization": f"Bearer {token}"}).status_code == 403
 
 
+PINGDOM = {
+    "check_id": 12345,
+    "check_name": "Shop",
+    "check_type": "HTTP",
+    "check_params": {"hostname": "shop.example", "port": 443, "url": "/", "encryption": True, "ipv6": False},
+    "tags": [],
+    "previous_state": "UP",
+    "current_state": "DOWN",
+    "importance_level": "HIGH",
+    "state_changed_timestamp": 1_791_194_400,
+    "state_changed_utc_time": "2026-10-05T10:00:00",
+    "long_description": "Could not connect",
+    "description": "HTTP error 500",
+    "first_probe": {"ip": "192.0.2.5", "ipv6": "2001:db8::5", "location": "Stockholm, Sweden"},
+    "second_probe": {"ip": "192.0.2.6", "ipv6": "2001:db8::6", "location": "Austin, US", "version": 1},
+}
+"""An uptime check's state change, as Pingdom documents it."""
+KUMA = """# HELP monitor_status Monitor Status (1 = UP, 0= DOWN, 2= PENDING, 3= MAINTENANCE)
+# TYPE monitor_status gauge
+monitor_status{monitor_name="Shop",monitor_type="http",monitor_url="https://shop.example",monitor_port="null"} 0
+monitor_status{monitor_name="Api \\"v2\\"",monitor_type="http",monitor_url="https://api.example",monitor_port="null"} 1
+monitor_status{monitor_name="Later",monitor_type="http",monitor_url="https://later.example",monitor_port="null"} 2
+"""
+
+
+def test_monitoring_that_can_not_sign_sends_to_an_address_that_carries_its_token(world: World, client: Any) -> None:
+    office = Office(world)
+    by_name = office.add_check(kind="outside", target="Shop", holds=True)
+    office.add_check(kind="outside", target="777", holds=True)
+    now = clock.now()
+    hook = tokens.make_token(name="pingdom", scopes=["uptime:hook"], at=now, actor="test")[0]
+    other = tokens.make_token(name="api", scopes=["uptime:write"], at=now, actor="test")[0]
+
+    def post(kind: str, body: Any, token: str = hook, query: str = "") -> Any:
+        return client.post(f"/hooks/uptime/{kind}/{token}{query}", body, content_type="application/json")
+
+    assert post("pingdom", PINGDOM).json() == {"accepted": 1, "doubles": 0, "unknown": []}
+    assert post("pingdom", PINGDOM).json() == {"accepted": 0, "doubles": 1, "unknown": []}
+    renamed = PINGDOM | {
+        "check_name": "Shop 2",
+        "check_id": 777,
+        "check_type": "TRANSACTION",
+        "current_state": "FAILING",
+    }
+    assert post("pingdom", renamed).json()["accepted"] == 1
+    assert post("pingdom", PINGDOM | {"current_state": "UNCONFIRMED_DOWN"}).json()["accepted"] == 0
+    beat = {"heartbeat": {"monitorID": 1, "status": 1, "time": "2026-10-05 10:05:00.5"}, "monitor": {"name": "Shop"}}
+    assert post("kuma", beat, query="?source=eu").json()["accepted"] == 1
+    assert [post("kuma", beat, token).status_code for token in (other, hook[:-1] + "x", "nothing")] == [404] * 3
+    assert post("zabbix", beat).status_code == 404
+    assert client.get(f"/hooks/uptime/kuma/{hook}").status_code == 405
+    assert [post("kuma", body).status_code for body in ("{", [], {"heartbeat": {}})] == [422] * 3
+    assert client.get("/api/v1/uptime/periods", headers={"Authorization": f"Bearer {hook}"}).status_code == 403
+    from coulance.sla import looks
+
+    found = looks.streams(checks=[by_name], start=AT, end=AT + timedelta(hours=1), holding=[by_name])
+    assert [(s.up.tolist(), s.at.size) for s in found] == [([False], 1), ([True], 1)]
+    tokens.revoke_token(prefix=hook.split("_")[1], at=now, actor="test")
+    assert post("pingdom", PINGDOM).status_code == 404
+
+
+def test_what_uptime_kuma_sees_now() -> None:
+    assert reading.kuma_metrics(KUMA, AT) == [Seen("Shop", AT, False), Seen('Api "v2"', AT, True)]
+    for text in ("<html>", "up 1\n"):
+        with pytest.raises(UnableToReadUptimeError):
+            reading.kuma_metrics(text, AT)
+
+
 READ: list[tuple[Any, Any, list[Seen] | str]] = [
     (reading.kuma, {"heartbeat": None, "msg": "a test"}, []),
     (reading.kuma, {"heartbeat": {"status": 2, "time": "x"}, "monitor": {"name": "a"}}, []),
     (reading.kuma, [], "expected an object"),
     (reading.pingdom, {"check_name": "a", "current_state": "UNCONFIRMED_DOWN"}, []),
+    (reading.pingdom, PINGDOM, [Seen("Shop", AT, False, "12345")]),
     (reading.pingdom, {"check_name": "a", "current_state": "ODD"}, "current_state"),
     (reading.generic, {"looks": [{"name": "a", "at": 1_791_194_400, "up": False}]}, [Seen("a", AT, False)]),
     (reading.generic, {"looks": [{"name": "a", "at": "soon", "up": False}]}, r"looks\[0\].at"),

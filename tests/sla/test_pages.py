@@ -1,9 +1,12 @@
 """What people see: the public status page, and a customer's own uptime with the form for what they saw."""
 
+from email.utils import parsedate_to_datetime
 from typing import Any
 
+import jsonschema
 import pytest
 from django.core.cache import cache
+from lxml import etree
 
 from coulance.platform import clock
 from coulance.sla import operations
@@ -36,6 +39,16 @@ def test_anybody_sees_public_services_and_no_customer(office: Office, client: An
         actor="operator:anna",
         at=instant("2026-11-04T05:10"),
     )
+    operations.say(
+        service=office.service,
+        says="maintenance",
+        since=instant("2026-11-20T02:00"),
+        until=instant("2026-11-20T03:00"),
+        words="disks & fans",
+        reason="old",
+        actor="operator:anna",
+        at=instant("2026-11-04T05:30"),
+    )
     page = client.get("/status", headers={"Accept-Language": "nl"})
     text = page.content.decode()
     assert page.headers["Cache-Control"] == "public, max-age=60"
@@ -44,6 +57,7 @@ def test_anybody_sees_public_services_and_no_customer(office: Office, client: An
     assert "Web 1: onbereikbaar" in text
     assert "2026-10-10T10:00:00 – 2026-10-10T10:14:00 UTC" in text
     assert "a &lt;router&gt;" in text
+    assert "Gepland onderhoud: 2026-11-20T02:00 – 2026-11-20T03:00 UTC disks &amp; fans" in text
     for word in ("acme", "Acme", "WEB", "web.example"):
         assert word not in text
     shown = client.get("/status.json").json()
@@ -51,9 +65,73 @@ def test_anybody_sees_public_services_and_no_customer(office: Office, client: An
     assert (service["state"], service["outages"][0]["until"]) == ("down", None)
     feed = client.get("/status.rss")
     assert feed.headers["Content-Type"].startswith("application/rss+xml")
-    from xml.etree import ElementTree as ET
+    items = feed_items(feed.content)
+    assert [item["title"] for item in items] == [
+        "Hosting: Web 1: planned work", "Hosting: Web 1 down", "Hosting: Web 1 down",
+    ]  # fmt: skip
+    assert "Planned work from 2026-11-20 02:00 UTC until 2026-11-20 03:00 UTC. disks & fans" in items[0]["description"]
+    assert "it goes on. a <router>" in items[1]["description"]
+    jsonschema.validate(shown, STATUS)
 
-    assert len(ET.fromstring(feed.content).findall("channel/item")) == 2
+
+OUTAGE = {
+    "type": "object",
+    "required": ["since", "until", "words"],
+    "properties": {
+        "since": {"type": "string", "format": "date-time"},
+        "until": {"type": ["string", "null"]},
+        "words": {"type": "string"},
+    },
+}
+STATUS = {
+    "type": "object",
+    "required": ["at", "groups"],
+    "additionalProperties": False,
+    "properties": {
+        "at": {"type": "string", "format": "date-time"},
+        "groups": {
+            "type": "array",
+            "items": {
+                "required": ["name", "services"],
+                "properties": {
+                    "services": {
+                        "type": "array",
+                        "items": {
+                            "required": ["name", "state", "percent", "outages", "maintenance"],
+                            "additionalProperties": False,
+                            "properties": {
+                                "name": {"type": "string"},
+                                "state": {"enum": ["up", "down", "unknown"]},
+                                "percent": {"type": ["string", "null"], "pattern": r"^\d{1,3}\.\d{3}$"},
+                                "outages": {"type": "array", "items": OUTAGE},
+                                "maintenance": {"type": "array", "minItems": 1, "items": OUTAGE},
+                            },
+                        },
+                    }
+                },
+            },
+        },
+    },
+}
+
+
+def feed_items(body: bytes) -> list[dict[str, str]]:
+    """The items of a feed that keeps RSS 2.0's rules: what a channel and an item must have, dates, own ids."""
+    root = etree.fromstring(body, etree.XMLParser(resolve_entities=False, no_network=True))
+    assert (root.tag, root.get("version")) == ("rss", "2.0")
+    (channel,) = root
+    for needed in ("title", "link", "description", "language", "lastBuildDate"):
+        assert channel.findtext(needed), needed
+    itself = channel.find("{http://www.w3.org/2005/Atom}link")
+    assert itself is not None
+    assert str(itself.get("href")).startswith(("https://", "http://"))
+    items = [{child.tag: child.text or "" for child in item} for item in channel.findall("item")]
+    for item in items:
+        assert item["title"] or item["description"]
+        assert parsedate_to_datetime(item["pubDate"]).tzinfo is not None
+        assert item["link"].startswith(("https://", "http://"))
+    assert len({item["guid"] for item in items}) == len(items)
+    return items
 
 
 def test_a_customer_sees_credits_and_tells_what_they_saw(office: Office, client: Any) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 import httpx
 import pytest
 
-from coulance.integrations.uptime.asking import ask_prometheus
+from coulance.integrations.uptime.asking import ask_counts, ask_prometheus
 from coulance.integrations.uptime.reading import UnableToReadUptimeError
 from tests.support.instances import free_port
 
@@ -23,9 +23,14 @@ class Exporter(BaseHTTPRequestHandler):
     """Whether it is `probe_success`."""
 
     success = 1
+    asked = 0
 
     def do_GET(self) -> None:
-        body = f"probe_success {type(self).success}\n".encode()
+        type(self).asked += 1
+        body = (
+            f"probe_success {type(self).success}\n# TYPE hits_total counter\n"
+            f'hits_total{{code="200"}} {90 * type(self).asked}\nhits_total{{code="500"}} {10 * type(self).asked}\n'
+        ).encode()
         self.send_response(200)
         self.send_header("Content-Type", "text/plain; version=0.0.4")
         self.send_header("Content-Length", str(len(body)))
@@ -62,6 +67,18 @@ def test_what_a_real_prometheus_saw(tmp_path: Path) -> None:
         ups = [one.up for one in seen]
         assert not ups[-1]
         assert ups == sorted(ups, reverse=True), "up, then down"
+        counted = ask_counts(
+            url,
+            requests="sum by (instance) (increase(hits_total[2s]))",
+            errors='sum by (instance) (increase(hits_total{code="500"}[2s]))',
+            label="instance",
+            since=since - timedelta(seconds=2),
+            until=until,
+            step=1,
+        )
+        busy = [one for one in counted if one.requests]
+        assert {one.name for one in busy} == {target}
+        assert all(abs(one.errors / one.requests - 0.1) < 0.02 for one in busy)
         with pytest.raises(UnableToReadUptimeError, match="expected 0 or 1"):
             ask_prometheus(url, query="probe_success + 5", label="instance", since=since, until=until, step=1)
         with pytest.raises(UnableToReadUptimeError, match="no label"):

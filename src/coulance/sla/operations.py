@@ -36,7 +36,9 @@ from coulance_core.sla.paying import Pays
 
 PROBED = ("http", "tcp", "icmp", "dns", "tls")
 WRONGFUL = "wrongful"
-"""The kind of an outage that counts though we had paused the service."""
+"""The kind of an outage that was a restriction of ours, and a wrong one: it counts though the service was paused."""
+GRANTED = "granted"
+"""The kind of an outage that a customer reported and we granted: it counts whatever we had paused meanwhile."""
 
 
 def add_agent(*, name: str, actor: str, at: datetime) -> str:
@@ -301,7 +303,7 @@ def decide(*, counter: int, accepted: bool, reason: str, actor: str, at: datetim
                 reason=f"case {counter}: {reason.strip()}",
                 reported_at=row.at,
                 evidence=f"case {counter}, by {row.by}",
-                kind=WRONGFUL,  # what we grant a customer is down, whatever we had paused meanwhile
+                kind=GRANTED,
                 actor=actor,
                 at=at,
             )

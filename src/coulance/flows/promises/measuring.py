@@ -20,7 +20,7 @@ from coulance.flows.promises.terms import Promised, life_of
 from coulance.sla import looks, rates
 from coulance.sla import queries as sla
 from coulance.sla.looks import Stream
-from coulance.sla.operations import WRONGFUL
+from coulance.sla.operations import GRANTED, WRONGFUL
 from coulance.sla.queries import CheckRow, DistrustRow, EntryRow
 from coulance.sla.rates import Rates
 from coulance_core.enforcement.restrictions import Action
@@ -217,8 +217,10 @@ def _said(entries: Iterable[EntryRow], at: datetime) -> _Said:
         match entry.says:
             case "outage":
                 reported = micros(entry.reported_at) if entry.reported_at else None
-                out.outages.append(Outage(f"entry {entry.id}", spans, reported, Fraction(entry.affected), entry.words))
-                if entry.kind == WRONGFUL:
+                wrongful = entry.kind == WRONGFUL
+                key = f"{'wrongful ' if wrongful else ''}entry {entry.id}"
+                out.outages.append(Outage(key, spans, reported, Fraction(entry.affected), entry.words))
+                if entry.kind in (WRONGFUL, GRANTED):
                     out.wrongful = out.wrongful | spans
             case "maintenance":
                 announced = micros(entry.announced_at) if entry.announced_at else None
