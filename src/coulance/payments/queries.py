@@ -33,6 +33,7 @@ class AllocationRow:
     effective_on: date
     reversed_on: date | None
     reversed_why: str
+    recorded_at: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -338,7 +339,8 @@ def receipts(
 _ALLOCATIONS = """
 SELECT a.id, a.receipt_id, a.account_id,
        coalesce('document/' || a.document_id, 'opening/' || a.opening_id, 'prepaid'),
-       coalesce(d.number, o.number, ''), a.amount, a.currency, a.effective_on, a.reversed_on, a.reversed_why
+       coalesce(d.number, o.number, ''), a.amount, a.currency, a.effective_on, a.reversed_on, a.reversed_why,
+       a.recorded_at
   FROM payments_allocation a LEFT JOIN invoicing_document d ON d.id = a.document_id
   LEFT JOIN payments_opening_item o ON o.id = a.opening_id
 """
@@ -354,7 +356,7 @@ def allocations(
     """Allocations in the order they were made: of receipts, to items (refs), or of accounts; the undone on request."""
     named = None if refs is None else list(refs)
     return [
-        AllocationRow(row[0], row[1], row[2], row[3], row[4], Money(row[5], row[6]), row[7], row[8], row[9])
+        AllocationRow(row[0], row[1], row[2], row[3], row[4], Money(row[5], row[6]), row[7], row[8], row[9], row[10])
         for row in _fetch(
             _ALLOCATIONS + " WHERE (%(receipts)s::bigint[] IS NULL OR a.receipt_id = ANY(%(receipts)s))"
             " AND (%(accounts)s::bigint[] IS NULL OR a.account_id = ANY(%(accounts)s))"

@@ -155,10 +155,11 @@ class _Gathered:
         for flight in payments.in_flight(accounts=accounts):
             self.flights[flight.account].append(flight)
         self.balances = payments.balances(accounts=accounts)
-        self.paid = defaultdict(list)
+        self.paid, self.booked = defaultdict(list), defaultdict(list)
         owing = [account for account in accounts if self.items.get(account)]
         for row in payments.allocations(accounts=owing) if owing else ():
             self.paid[row.ref].append(Paid(row.effective_on, row.amount))
+            self.booked[row.ref].append((row.recorded_at, Paid(row.effective_on, row.amount)))
         self.back = defaultdict(list)
         for came in payments.came_back(accounts=owing) if owing else ():
             self.back[came.ref].append(came)
@@ -297,8 +298,9 @@ class _Gathered:
         for plan in one.plans:
             if plan.agreed_at is None:
                 continue
-            since = plan.agreed_at.date()
-            paid = tuple(p for ref in plan.debts for p in self.paid.get(ref, ()) if p.on >= since)
+            # By the instant: what was paid earlier that day isn't in what the plan is for.
+            booked = (row for ref in plan.debts for row in self.booked.get(ref, ()))
+            paid = tuple(part for when, part in booked if when > plan.agreed_at)
             yield Plan(str(plan.id), frozenset(plan.debts), plan.agreed_at, plan.instalments, paid, plan.ended_at)
 
     def _flights(self, account: int) -> Iterable[InFlight]:
