@@ -378,6 +378,25 @@ class Mail(models.Model):
         ]
 
 
+class Judgement(models.Model):
+    """What was said of a contract's fairness, with its arithmetic: the last of each month is kept."""
+
+    contract = models.ForeignKey(Contract, on_delete=models.PROTECT, related_name="+", db_index=False)
+    month = models.DateField()
+    said_at = models.DateTimeField()
+    verdict = models.CharField(max_length=20)
+    price = models.BigIntegerField()
+    """Of a year."""
+    explanation = models.JSONField()
+
+    class Meta:
+        db_table = "contracts_judgement"
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["contract", "month"], name="judgement_once_a_month"),
+            models.CheckConstraint(condition=~Q(verdict=""), name="judgement_says"),
+        ]
+
+
 class Opinion(models.Model):
     """What a customer said of a solved ticket, by one link: 1 to 5 and words. Of several, the newest counts."""
 
