@@ -258,11 +258,22 @@ def _entry_json(row: "EntryRow", names: Mapping[int, str]) -> dict[str, Any]:
 @click.argument("entry", type=int)
 @click.argument("targets", nargs=-1)
 @click.option("--return-of", "receipt", type=int, help="The receipt that came back, for money out.")
+@click.option("--refund-back", "refund", type=int, help="The refund whose money is here again, for money in.")
+@click.option("--collection", default="", help="The collection by direct debit that it credits: DD0000000012.")
+@click.option("--another", is_flag=True, help="It is not the money of the collection that is under way: both come.")
 @click.option("--reason", required=True, help="Why; it is kept with the entry and in the audit log.")
-def assign(entry: int, targets: tuple[str, ...], receipt: int | None, reason: str) -> None:
+def assign(
+    entry: int,
+    targets: tuple[str, ...],
+    receipt: int | None,
+    refund: int | None,
+    collection: str,
+    another: bool,
+    reason: str,
+) -> None:
     """Book an entry for an ACCOUNT (its external id) or invoice NUMBERs: the account's debts, or those first."""
-    if not targets and receipt is None:
-        raise click.UsageError("name an account, an invoice's number, or --return-of with a receipt")
+    if not targets and receipt is None and refund is None and not collection:
+        raise click.UsageError("name an account, an invoice's number, --collection, --return-of or --refund-back")
     with working_database():
         from coulance.customers import queries as customers
         from coulance.flows import bank_queue
@@ -280,6 +291,9 @@ def assign(entry: int, targets: tuple[str, ...], receipt: int | None, reason: st
             account=account,
             numbers=numbers,
             receipt=receipt,
+            refund=refund,
+            collection=collection,
+            another=another,
             actor=actor(),
             reason=reason,
             at=clock.now(),

@@ -15,7 +15,10 @@ if TYPE_CHECKING:
 
 DAY = click.DateTime(["%Y-%m-%d"])
 METHODS = click.Choice(["bank", "cash", "card", "other"])
-POLICIES = click.Choice(["base_before_overage", "due_then_oldest", "oldest", "pro_rata"])
+POLICIES = click.Choice(
+    ["base_before_overage", "due_then_oldest", "oldest", "pro_rata", "most_onerous", "bw_6_43", "bw_6_44",
+     "contract_then_law"]
+)  # fmt: skip
 _reason = click.option("--reason", required=True, help="Why; it stands in the audit log.")
 _for = click.option(
     "--for", "named", multiple=True, help="A document number it is for, and how much if not all: B2026-17=50.00."
@@ -60,6 +63,15 @@ def _key(given: str | None, what: str) -> str:
     from coulance.platform import clock
 
     return given or f"{what}/{clock.now().isoformat()}"
+
+
+def _warn(account: int, done: "Allocation | None") -> None:
+    """Say what is under way to the debts that were paid: whoever pays by hand may pay them twice."""
+    from coulance.flows.rails.coming import coming
+
+    refs = None if done is None else {part.ref for part in done.parts}
+    for one in coming(account=account, on=_today(), refs=refs):
+        click.echo(f"  careful: {one}", err=True)
 
 
 def _show(done: "Allocation | None", explain: bool) -> None:
@@ -132,6 +144,8 @@ def book(
             actor=actor(),
             at=clock.now(),
         )
+        if not booked.already and not prepaid:
+            _warn(row.id, booked.allocation)
     if booked.already:
         click.echo(f"It was booked before, as receipt {booked.receipt}: nothing is done.")
         return

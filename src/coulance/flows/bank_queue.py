@@ -12,14 +12,16 @@ from django.db import transaction
 from coulance.customers import queries as customers
 from coulance.flows import payments as money
 from coulance.flows.bank_import import Judged, source_key
-from coulance.flows.rails import paying_back, settling
-from coulance.payments import bank
+from coulance.flows.rails import coming, paying_back, settling
+from coulance.payments import bank, collections
 from coulance.payments import queries as payments
 from coulance.payments.bank import EntryRow
+from coulance.payments.collections import CollectionRow
 from coulance.payments.operations import NewReceipt, PaymentsError
 from coulance.platform import audit
 from coulance_core.payments import Method, ReversalKind
 from coulance_core.payments.bank import StatementKind
+from coulance_core.payments.direct_debit import CollectionState
 from coulance_core.payments.payers import pays_for_many
 
 
@@ -36,11 +38,16 @@ def assign(
     account: str = "",
     numbers: Sequence[str] = (),
     receipt: int | None = None,
+    refund: int | None = None,
+    collection: str = "",
+    another: bool = False,
 ) -> Judged:
     """Say what an entry is: an account's payment (for documents, or what its policy makes of it), or a return.
 
-    `account` is the customer's external id; with `numbers` alone it is theirs. `receipt` is the one that came back.
-    The IBAN is remembered as the account's. Raises `UnableToAssignEntryError`.
+    `account` is the customer's external id; with `numbers` alone it is theirs. `receipt` is the one that came back,
+    `refund` the one whose money did. Where a collection with the bank may be what the entry credits, somebody says so:
+    `collection` is its end-to-end id, which is collected by it; `another` that this is other money, and both come. The
+    IBAN is remembered as the account's. Raises `UnableToAssignEntryError`.
     """
     if not reason.strip():
         raise UnableToAssignEntryError("say why: every act that moves money has a reason")
@@ -49,12 +56,23 @@ def assign(
         if receipt is not None:
             _require_of_statement(row)
             return _assign_return(row, receipt, actor, reason, at)
+        if refund is not None:
+            _require_of_statement(row)
+            return _assign_sent_back(row, refund, actor, reason, at)
         if row.entry.amount.minor <= 0:
             raise UnableToAssignEntryError(
                 f"bank entry {entry} is money out ({row.entry.amount}): name the receipt that came back, or ignore it"
             )
         _require_of_statement(row)
-        owner, refs = _target(account, numbers)
+        credits_ = _collection(row, collection) if collection else None
+        refs: list[str] = []
+        if credits_ is not None and not numbers and not account:
+            (owner,) = customers.accounts([credits_.account])
+        else:
+            owner, refs = _target(account, numbers)
+        credits_ = _credited(row, owner, refs, credits_, another)
+        if credits_ is not None:
+            refs = [ref for ref, _ in credits_.parts]
         try:
             money.book_payment(
                 receipt=NewReceipt(
@@ -68,6 +86,7 @@ def assign(
                     payer_name=row.entry.counterparty_name,
                     payer_iban=bank.iban_or_none(row.entry.counterparty_iban),
                     choice=tuple(refs),
+                    beyond_choice=credits_ is None or not credits_.tops_up,
                 ),
                 actor=actor,
                 at=at,
@@ -77,6 +96,9 @@ def assign(
         made = payments.receipt_by_source(source_key=source_key(row.id, bank.receipts_of(entry=row.id)))
         assert made is not None
         kept = {**_kept(row), "outcome": "assigned", "numbers": list(numbers)}
+        if credits_ is not None:
+            settling.credited(collection=credits_.id, receipt=made.id, on=row.entry.booked_on, at=at)
+            kept["collections"] = [credits_.id]
         bank.decide(
             entry=row.id,
             state="booked",
@@ -91,6 +113,72 @@ def assign(
             bank.learn_ibans(learnt=[(owner.id, row.entry.counterparty_iban, f"bank_entry/{row.id}")], at=at)
     what = ", ".join(numbers) or "by the account's policy"
     return Judged(row.id, "booked", "assigned", row.entry.amount, row.entry.booked_on, owner.external_id, what)
+
+
+def _collection(row: EntryRow, name: str) -> CollectionRow:
+    try:
+        found = collections.collection(end_to_end_id=name.strip().upper())
+    except PaymentsError as error:
+        raise UnableToAssignEntryError(str(error)) from error
+    if found.state not in (CollectionState.HANDED, CollectionState.REFUSED):
+        raise UnableToAssignEntryError(f"collection {found.end_to_end_id} is {found.state.value}, not with the bank")
+    if found.amount != row.entry.amount:
+        raise UnableToAssignEntryError(
+            f"collection {found.end_to_end_id} is of {found.amount}, and bank entry {row.id} of {row.entry.amount}: a"
+            " bank credits what it collects, whole"
+        )
+    return found
+
+
+def _credited(
+    row: EntryRow,
+    owner: customers.AccountRow,
+    refs: Sequence[str],
+    said: CollectionRow | None,
+    another: bool,
+) -> CollectionRow | None:
+    """The collection that an entry credits, by what was said or by its own id; raises where it isn't clear."""
+    if said is not None:
+        if said.account != owner.id:
+            raise UnableToAssignEntryError(f"collection {said.end_to_end_id} is not of {owner.external_id}")
+        return said
+    if another:
+        return None
+    near = coming.may_be_of(account=owner.id, amount=row.entry.amount, refs=refs)
+    text = f"{row.entry.end_to_end_id} {row.entry.remittance}".upper()
+    for one in near:
+        if one.end_to_end_id in text and one.amount == row.entry.amount:
+            return one
+    if near:
+        names = " and ".join(f"{one.end_to_end_id} of {one.amount}" for one in near)
+        raise UnableToAssignEntryError(
+            f"{names}, with the bank, is for this too: say whether this is its money (--collection"
+            f" {near[0].end_to_end_id}) or another payment (--another); otherwise it would be paid twice"
+        )
+    return None
+
+
+def _assign_sent_back(row: EntryRow, refund: int, actor: str, reason: str, at: datetime) -> Judged:
+    """Money of a refund that is here again."""
+    try:
+        found = payments.refund(refund=refund)
+        if found.amount != row.entry.amount:
+            raise UnableToAssignEntryError(
+                f"refund {refund} is of {found.amount}, and bank entry {row.id} of {row.entry.amount}: not that one"
+            )
+        paying_back.came_back(refund=refund, why=reason.strip(), on=row.entry.booked_on, actor=actor, at=at)
+    except PaymentsError as error:
+        raise UnableToAssignEntryError(str(error)) from error
+    bank.decide(
+        entry=row.id,
+        state="booked",
+        actor=actor,
+        at=at,
+        reason=reason.strip(),
+        match={**_kept(row), "outcome": "assigned", "brings_back": refund},
+        account=found.account,
+    )
+    return Judged(row.id, "reversed", "assigned", row.entry.amount, row.entry.booked_on, "", f"refund {refund}")
 
 
 def _assign_return(row: EntryRow, receipt: int, actor: str, reason: str, at: datetime) -> Judged:

@@ -378,8 +378,18 @@ def _ids(refs: Iterable[str], kind: str) -> list[int]:
     return [int(ref.removeprefix(f"{kind}/")) for ref in refs if ref.startswith(f"{kind}/")]
 
 
-def refunds(*, receipts: Iterable[int] | None = None, accounts: Iterable[int] | None = None) -> list[RefundRow]:
-    """Refunds in the order they were made, the undone too: out of these receipts, or of these accounts."""
+def refund(*, refund: int) -> RefundRow:
+    """A refund by its id. Raises `UnableToFindPaymentError`."""
+    found = refunds(only=refund)
+    if not found:
+        raise UnableToFindPaymentError(f"there is no refund {refund}")
+    return found[0]
+
+
+def refunds(
+    *, receipts: Iterable[int] | None = None, accounts: Iterable[int] | None = None, only: int | None = None
+) -> list[RefundRow]:
+    """Refunds in the order they were made, the undone too: out of these receipts, of these accounts, or only one."""
     return [
         RefundRow(
             row[0], row[1], row[2], Money(row[3], row[4]), row[5], Method(row[6]), row[7], row[8], row[9], row[10]
@@ -387,10 +397,12 @@ def refunds(*, receipts: Iterable[int] | None = None, accounts: Iterable[int] | 
         for row in _fetch(
             "SELECT id, receipt_id, account_id, amount, currency, refunded_on, method, iban, source_key, reason,"
             " reversed_on FROM payments_refund WHERE (%(receipts)s::bigint[] IS NULL OR receipt_id = ANY(%(receipts)s))"
-            " AND (%(accounts)s::bigint[] IS NULL OR account_id = ANY(%(accounts)s)) ORDER BY id",
+            " AND (%(accounts)s::bigint[] IS NULL OR account_id = ANY(%(accounts)s))"
+            " AND (%(only)s::bigint IS NULL OR id = %(only)s) ORDER BY id",
             {
                 "receipts": None if receipts is None else list(receipts),
                 "accounts": None if accounts is None else list(accounts),
+                "only": only,
             },
         )
     ]

@@ -57,7 +57,7 @@ def bank_queue(request: HttpRequest) -> HttpResponse:
 def bank_entry(request: HttpRequest, entry: int) -> HttpResponse:
     """One entry with its suggestions: assign it, set it aside, or take back what was decided."""
     row = _entry(entry)
-    form = form_of(request, "what", "account", "numbers", "receipt")
+    form = form_of(request, "what", "account", "numbers", "receipt", "refund", "collection", "another")
     if request.method == "POST":
         try:
             reason = reason_of(request)
@@ -132,13 +132,29 @@ def _decided(row: bank.EntryRow, typed: dict[str, str], actor: str, reason: str)
         receipt = int(typed["receipt"].strip()[:15])
         queue.assign(entry=row.id, actor=actor, reason=reason, at=at, receipt=receipt)
         return Done("/bank", _("Payment %(receipt)s is undone: it came back.") % {"receipt": receipt})
+    if typed["what"] == "sent-back":
+        if not typed["refund"].strip().isdecimal():
+            raise UnableToActError(_("Which refund came back? Give its number."))
+        refund = int(typed["refund"].strip()[:15])
+        queue.assign(entry=row.id, actor=actor, reason=reason, at=at, refund=refund)
+        return Done("/bank", _("Refund %(refund)s is undone: its money is here again.") % {"refund": refund})
     if typed["what"] != "assign":
         raise UnableToActError(_("Choose what it is."))
     numbers = [part.strip() for part in typed["numbers"].replace(";", ",").split(",") if part.strip()]
     account = typed["account"].strip()
-    if not account and not numbers:
+    collection = typed["collection"].strip()
+    if not account and not numbers and not collection:
         raise UnableToActError(_("Say whose payment it is: an account, or documents."))
-    done = queue.assign(entry=row.id, actor=actor, reason=reason, at=at, account=account, numbers=numbers)
+    done = queue.assign(
+        entry=row.id,
+        actor=actor,
+        reason=reason,
+        at=at,
+        account=account,
+        numbers=numbers,
+        collection=collection,
+        another=typed["another"] == "yes",
+    )
     return Done("/bank", _("%(amount)s is booked for %(who)s.") % {"amount": done.amount, "who": done.who})
 
 
