@@ -20,6 +20,7 @@ from coulance.flows.contracts import fairness, importing
 from coulance.platform import clock
 from coulance_core.contracts.fairness import Verdict
 from tests.api.conftest import Api, make_token
+from tests.api.test_lists import pages
 from tests.closing.world import PROVIDER, REST
 from tests.contracts.desk import ACTOR, CONTRACTS, MAY, Desk, later
 
@@ -73,7 +74,11 @@ def test_a_contract_by_command(desk: Desk, typed: Any, tmp_path: Path) -> None:
     assert "1 there already" in typed("contract", "import", str(file), "--form", "kimai")
     assert "1 contracts: 0 invoices" in typed("contract", "run")
     assert "Too early to say" in typed("contract", "fairness", "k1")
-    assert "recur in a year" in typed("contract", "fairness", "--all")
+    said = typed("contract", "fairness", "--all", "--worth")
+    assert "recur in a year" in said
+    assert "That is worth 0.00 EUR: its margin, 2 % going on" in said
+    assert "discount = 0.15" in said
+    assert "In all 855.00 EUR are owed in hours." in typed("contract", "unearned")
     typed("contract", "agree", "k2", "--account", "acme", "--terms", "care", "--from", "2026-05-01")
     told = tmp_path / "tickets.csv"
     told.write_text("number,at,event,subject,priority,contract\nT1,2026-05-07 09:00,opened,Down,normal,k2\n")
@@ -108,7 +113,7 @@ def test_contracts_by_the_api(desk: Desk, typed: Any) -> None:
     entry = {"key": "a", "began_at": later(1).isoformat(), "seconds": 1200, "who": "anna"}
     assert api("POST", "/contracts/k1/work", {"work": [entry]}).json() == {"new": 1, "corrected": 0, "known": 0}
     assert api("POST", "/contracts/k1/work", {"work": [entry | {"seconds": 60}]}).status_code == 422
-    (done,) = api("GET", "/contracts/k1/work").json()
+    (done,) = api("GET", "/contracts/k1/work").json()["items"]
     assert done["paid"] == [{"by": "card", "source": "c1", "seconds": 1800}]
     assert api("GET", "/contracts/k1").json()["left"] == 34_200
     assert api("POST", "/contracts/k1/leave", {"seconds": 3600, "text": "a report"}).json()["rate"]["amount"] == "95.00"
@@ -120,6 +125,26 @@ def test_contracts_by_the_api(desk: Desk, typed: Any) -> None:
     assert [e["kind"] for e in again["events"]] == ["opened", "answered"]
     assert api("GET", f"/tickets/{made['id']}").json()["clocks"][0]["state"] == "kept"
     assert api("POST", "/tickets", told | {"number": "10", "email": "who@else.example"}).status_code == 422
+    # Pages: each once, also while others come, open or not.
+    for n in range(5):
+        api("POST", "/tickets", told | {"number": f"p{n}", "opened_at": later(n / 2).isoformat()})
+        api("POST", "/contracts/k1/work", {"work": [entry | {"key": f"p{n}", "began_at": later(n // 2).isoformat()}]})
+    solved = {"key": "s", "at": later(9).isoformat(), "kind": "solved"}
+    api("POST", "/tickets", told | {"number": "p2", "events": [solved]})
+    more = iter(range(100, 103))
+
+    def one_more() -> None:
+        if (n := next(more, None)) is not None:
+            api("POST", "/tickets", told | {"number": f"p{n}", "opened_at": later(50).isoformat()})
+
+    for limit in (1, 2, 3):
+        found = [t["number"] for t in pages(api, "/tickets", limit, one_more)]
+        assert len(found) == len(set(found))
+        assert [n for n in found if not n.startswith("p10")] == ["p4", "p3", "p2", "p1", "p0", "9"]
+        assert "p2" not in [t["number"] for t in pages(api, "/tickets?open=true", limit)]
+        assert [w["key"] for w in pages(api, "/contracts/k1/work", limit)] == ["p0", "p1", "a", "p2", "p3", "p4"]
+        assert [c["key"] for c in pages(api, "/contracts", limit)] == ["k1", "k2"]
+    assert api("GET", "/tickets?cursor=bm8=").status_code == 422
     assert api("GET", "/contracts/k9").status_code == 404
 
 

@@ -1,14 +1,22 @@
 """The customer's side: the contract in plain words, every minute explained, leave by one link, tickets, an opinion."""
 
 import re
+from fractions import Fraction
 from typing import Any
 
 import pytest
 from django.test import Client
+from django.utils import translation
 
-from coulance.contracts import tickets
+from coulance.contracts import judgements, tickets
+from coulance.contracts.judgements import JudgementRow
+from coulance.flows.contracts import wording
+from coulance.invoicing.documents.words import Words
 from coulance.notices import queries as sent
 from coulance.platform import clock
+from coulance_core.contracts.credibility import Estimate
+from coulance_core.contracts.fairness import Prices, Used, Verdict, judge
+from coulance_core.kernel import Money
 from tests.contracts.desk import MAY, Desk, later
 from tests.disputes.test_portal import signed_in
 
@@ -82,3 +90,45 @@ def test_tickets_with_clocks_and_an_opinion(desk: Desk, now: Any, monkeypatch: p
     assert Client().post(path, {"score": "9"}).status_code == 422
     assert "Dank u. We lezen het." in Client().post(path, {"score": "4", "text": "quick"}).content.decode()
     assert [(o.score, o.text, o.contact) for o in tickets.opinions([number])] == [(4, "quick", "boss")]
+
+
+def test_a_customer_reads_their_side_and_not_ours(desk: Desk, now: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    desk.agrees("k2", "care")
+    page = _browser(desk, "dev", monkeypatch).get("/my/contracts/k2").content.decode()
+    assert "Is it fair?" not in page  # nothing was said yet
+    desk.runs(later(3))
+    page = _browser(desk, "dev", monkeypatch).get("/my/contracts/k2").content.decode().replace("\u00a0", " ")
+    for said in ("Is it fair?", "too early to say", "So far you paid", "counted as €200.00 a year", "Judged on"):
+        assert said in page, said
+    assert "Te vroeg" not in page
+    assert "te vroeg" in _browser(desk, "boss", monkeypatch).get("/my/contracts/k2").content.decode()
+
+
+SAID = [  # verdict, price of a year, expected hours, what is read
+    (Verdict.FAIR, "1200.00", 10, "Of an expected year you pay €1,200.00, for what is worth about €1,150.00 to you."),
+    (Verdict.COSTS_CUSTOMER, "1200.00", 2, "You are expected to pay €810.00 a year more than it is worth to you."),
+    (Verdict.COSTS_PROVIDER, "1200.00", 40, "you pay €1,200.00, for what is worth about €4,000.00 to you."),
+]
+
+
+@pytest.mark.parametrize(("verdict", "price", "hours_", "read"), SAID)
+def test_a_verdict_in_a_customers_words(verdict: Verdict, price: str, hours_: int, read: str) -> None:
+    seen = Estimate(Fraction(hours_), Fraction(1), Fraction(hours_), Fraction(2))
+    prices = Prices(Fraction(95), Fraction(50), standby=Fraction(200))
+    found = judge(Used(Fraction(1200), Fraction(hours_)), seen, Fraction(price), prices)
+    assert found.verdict is verdict
+    row = JudgementRow(1, MAY.date(), MAY, verdict, Money.of(price, "EUR"), found.explanation)
+    with translation.override("en"):
+        lines = [line.replace("\u00a0", " ") for line in wording.fair_to_them(row, Words.of("en"))]
+    assert any(read in line for line in lines), lines
+    secret = f"{float(found.expected_provider):.2f}"
+    assert secret not in " ".join(lines), "what we earn stays with us"
+
+
+def test_a_month_keeps_what_was_said_last(desk: Desk) -> None:
+    desk.agrees("k2", "care")
+    number = desk.id("k2")
+    for hours_ in (3, 30, 24 * 40):
+        desk.runs(later(hours_))
+    newest = judgements.newest([number])[number]
+    assert (newest.month.isoformat(), newest.said_at) == ("2026-06-01", later(24 * 40))

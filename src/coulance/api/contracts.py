@@ -27,7 +27,7 @@ from coulance.platform import clock
 from coulance_core.contracts.hours import From
 from coulance_core.contracts.terms import Kind, Work
 from coulance_core.sla.clocks import EventKind, State
-from coulance_core.sla.intervals import instant
+from coulance_core.sla.intervals import instant, micros
 from coulance_core.sla.responses import Promise
 
 of_contract = Router(tags=["contracts"])
@@ -212,7 +212,7 @@ def _shown(row: ContractRow) -> dict[str, Any]:
 def list_contracts(request: HttpRequest, limit: Limit = 50, cursor: Cursor = None) -> dict[str, Any]:  # noqa: ARG001
     """A page of contracts."""
     key = paging.after(cursor, "contracts", str)
-    rows = [c for c in queries.contracts() if not key or c.key > key[0]][: limit + 1]
+    rows = queries.contracts(after=key[0] if key else "", most=limit + 1)
     return paging.page(rows, limit, "contracts", lambda row: (row.key,), _shown)
 
 
@@ -223,14 +223,22 @@ def get_contract(request: HttpRequest, key: Key) -> dict[str, Any]:  # noqa: ARG
 
 
 @operation(of_contract, "GET", "/{key}/work", scope="contracts:read", summary="Every minute of a contract",
-           response=list[WorkDone])  # fmt: skip
-def list_work(request: HttpRequest, key: Key) -> list[dict[str, Any]]:  # noqa: ARG001 - ninja's signature
-    """All work that counts, each with what paid for it."""
+           response=Page[WorkDone])  # fmt: skip
+def list_work(
+    request: HttpRequest,  # noqa: ARG001 - ninja's signature
+    key: Key,
+    limit: Limit = 50,
+    cursor: Cursor = None,
+) -> dict[str, Any]:
+    """All work that counts, the oldest first, each with what paid for it."""
     row = _contract(key)
+    last = paging.after(cursor, "work", int, str)
     facts = queries.facts([row.id])[row.id]
     found = hours(row, facts, clock.now())
-    return [
-        {
+    rows = [one for one in facts.work if last is None or _place(one) > last][: limit + 1]
+
+    def shown(one: queries.WorkRow) -> dict[str, Any]:
+        return {
             "key": one.entry.key,
             "began_at": one.entry.began_at,
             "seconds": one.entry.seconds,
@@ -242,8 +250,12 @@ def list_work(request: HttpRequest, key: Key) -> list[dict[str, Any]]:  # noqa: 
             "revision": one.revision,
             "paid": [{"by": d.by, "source": d.source, "seconds": d.seconds} for d in found.of(one.entry.key)],
         }
-        for one in facts.work
-    ]
+
+    return paging.page(rows, limit, "work", _place, shown)
+
+
+def _place(one: queries.WorkRow) -> tuple[int, str]:
+    return micros(one.entry.began_at), one.entry.key
 
 
 @operation(of_contract, "POST", "/{key}/work", scope="contracts:write", summary="Write down work",
@@ -302,16 +314,25 @@ def _ticket(one: tickets.Standing) -> dict[str, Any]:
 
 
 @operation(of_ticket, "GET", "", scope="contracts:read", summary="Tickets, the newest first",
-           response=list[Ticket])  # fmt: skip
+           response=Page[Ticket])  # fmt: skip
 def list_tickets(
     request: HttpRequest,  # noqa: ARG001 - ninja's signature
     limit: Limit = 50,
+    cursor: Cursor = None,
     open_: Annotated[bool, Query(alias="open", description="Only those that wait to be solved.")] = False,
-) -> list[dict[str, Any]]:
-    """The newest tickets with their clocks."""
-    at = clock.now()
-    found = tickets.open_tickets(at)[:limit] if open_ else tickets.standing(tickets.tickets(most=limit), at)
-    return [_ticket(one) for one in found]
+) -> dict[str, Any]:
+    """A page of tickets with their clocks."""
+    at, last = clock.now(), paging.after(cursor, "tickets", int, int)
+    after = (_instant(last[0]), last[1]) if last is not None else None
+    rows = tickets.standing(tickets.tickets(after=after, only_open=open_, most=limit + 1), at)
+    return paging.page(rows, limit, "tickets", lambda one: (micros(one.ticket.opened_at), one.ticket.id), _ticket)
+
+
+def _instant(value: int) -> datetime:
+    try:
+        return instant(value)
+    except OverflowError:
+        raise Problem(422, "not-as-expected", "no cursor of this list", where="query.cursor") from None
 
 
 @operation(of_ticket, "GET", "/{ticket}", scope="contracts:read", summary="A ticket", response=Ticket)

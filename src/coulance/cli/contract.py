@@ -87,8 +87,12 @@ def show(key: str) -> None:
 @click.option("--from", "starts_on", type=_DAY, required=True, help="Its first day.")
 @click.option("--price", help="In place of the terms' own: 80.00.")
 @click.option("--seats", type=int, default=1, help="Seats, for a contract per seat.")
+@click.option("--element", "elements", multiple=True, help="Of a bundle, which service an element is: hosting=vps-17.")
 @click.option("--reason", default="", help="Why the price is another.")
-def agree(key: str, account: str, terms: str, starts_on: datetime, price: str | None, seats: int, reason: str) -> None:
+def agree(
+    key: str, account: str, terms: str, starts_on: datetime, price: str | None, seats: int, elements: tuple[str, ...],
+    reason: str,
+) -> None:  # fmt: skip
     """Agree contract KEY with a customer, on the terms in force on its first day."""
     with working_database():
         from coulance.customers import queries as customers
@@ -98,7 +102,7 @@ def agree(key: str, account: str, terms: str, starts_on: datetime, price: str | 
         made = changing.agree(
             key=key, account=account, terms=terms, starts_on=starts_on.date(),
             price=_money(price, customers.account(account).currency) if price else None, seats=seats, actor=actor(),
-            at=clock.now(), reason=reason,
+            elements=dict(_element(one) for one in elements), at=clock.now(), reason=reason,
         )  # fmt: skip
     click.echo(f"{key}: {made.version} for {account}, from {made.starts_on}.")
 
@@ -303,6 +307,47 @@ def end(key: str, reason: str, early: datetime | None, back: bool, yes: bool) ->
     click.echo(f"{key} {said}.")
 
 
+@contract.command("element-end")
+@_key
+@click.argument("element")
+@click.option("--on", type=_DAY, help="It ends with the first fee period from this day on.")
+@click.option("--back", is_flag=True, help="Take it back: it goes on.")
+@_reason
+def element_end(key: str, element: str, on: datetime | None, back: bool, reason: str) -> None:
+    """End one ELEMENT of a bundle; its service is billed by its plan from then on."""
+    if back == bool(on):
+        raise click.UsageError("say --on a day, or --back")
+    with working_database():
+        from coulance.contracts import queries
+        from coulance.flows.contracts import bundling
+        from coulance.platform import clock
+
+        at = clock.now()
+        if on is None:
+            bundling.take_element_back(key=key, element=element, reason=reason, actor=actor(), at=at)
+            click.echo(f"{element} of {key} goes on.")
+            return
+        first = bundling.end_element(key=key, element=element, on=on.date(), reason=reason, actor=actor(), at=at)
+        click.echo(
+            f"{element} of {key} ends on {first}; from then on {key} costs {queries.contract(key).fee_on(first)}."
+        )
+
+
+@contract.command()
+@_key
+@click.argument("number", type=click.IntRange(1))
+@click.option("--from", "on", type=_DAY, required=True, help="From this day; fees of periods that began stay.")
+@_reason
+def seats(key: str, number: int, on: datetime, reason: str) -> None:
+    """Agree another NUMBER of seats."""
+    with working_database():
+        from coulance.flows.contracts import changing
+        from coulance.platform import clock
+
+        changing.set_seats(key=key, seats=number, on=on.date(), reason=reason, actor=actor(), at=clock.now())
+    click.echo(f"{key} has {number} seats from {on:%Y-%m-%d}.")
+
+
 @contract.command()
 def run() -> None:
     """Do today's round as the worker does: charge, invoice, credit missed responses, warn, ask."""
@@ -354,7 +399,8 @@ def unearned() -> None:
 @click.argument("key", required=False)
 @click.option("--all", "everything", is_flag=True, help="Every contract, and the portfolio's bad year.")
 @click.option("--seed", type=int, default=1, help="Names the draws of the bad year, so that they can be drawn again.")
-def fairness(key: str | None, everything: bool, seed: int) -> None:
+@click.option("--worth", is_flag=True, help="With --all: the arithmetic of what the recurring revenue is worth.")
+def fairness(key: str | None, everything: bool, seed: int, worth: bool) -> None:
     """Say whether a contract is fair, and to whom not: what was paid, used, and is expected; and a price for a year."""
     if bool(key) == everything:
         raise click.UsageError("name a contract, or say --all")
@@ -374,6 +420,12 @@ def fairness(key: str | None, everything: bool, seed: int) -> None:
                 _judged(one)
             share = round(float(portfolio.share) * 100)
             click.echo(f"{portfolio.currency}: {portfolio.recurring} recur in a year, {share} % of all.")
+            goes_on = round(float(portfolio.worth.goes_on) * 100)
+            click.echo(
+                f"That is worth {portfolio.worth.amount}: its margin, {goes_on} % going on another year. Why: --worth"
+            )
+            if worth:
+                click.echo(portfolio.worth.explanation.render("  "))
             if portfolio.year is not None:
                 year = portfolio.year
                 click.echo(
@@ -397,6 +449,13 @@ def _judged(one: Any) -> None:
         f"{float(fair.expected_customer):+.2f} (credibility {float(one.expected.credibility):.2f}). "
         f"Price {one.price}, advised {one.advice.price}."
     )
+
+
+def _element(text: str) -> tuple[str, str]:
+    key, equals, service = text.partition("=")
+    if not equals or not key or not service:
+        raise click.BadParameter(f"{text}: expected element=service, such as hosting=vps-17", param_hint="--element")
+    return key, service
 
 
 def _money(text: str, code: str) -> Any:

@@ -227,17 +227,24 @@ class CreditRow:
 
 
 def contracts(
-    *, accounts: Collection[int] | None = None, keys: Collection[str] | None = None, ids: Collection[int] | None = None
+    *,
+    accounts: Collection[int] | None = None,
+    keys: Collection[str] | None = None,
+    ids: Collection[int] | None = None,
+    after: str = "",
+    most: int | None = None,
 ) -> list[ContractRow]:
-    """Contracts, all or of some accounts, keys or ids, by key."""
+    """Contracts, all or of some accounts, keys or ids, by key; `after` a key, and so many at most."""
     rows = models.Contract.objects.order_by("key")
+    if after:
+        rows = rows.filter(key__gt=after)
     if accounts is not None:
         rows = rows.filter(account__in=accounts)
     if keys is not None:
         rows = rows.filter(key__in=keys)
     if ids is not None:
         rows = rows.filter(id__in=ids)
-    found = list(rows)
+    found = list(rows[:most])
     changes: dict[int, list[ChangeRow]] = defaultdict(list)
     for c in models.Change.objects.filter(contract__in=found).order_by("id"):
         changes[c.contract_id].append(ChangeRow(c.id, c.kind, c.on, c.value, c.at, c.by, c.reason))

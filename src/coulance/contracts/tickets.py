@@ -5,6 +5,9 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 
+from django.db.models import Q
+from django.db.models.expressions import RawSQL
+
 from coulance.contracts import models, queries
 from coulance.contracts.errors import UnableToFindTicketError
 from coulance.contracts.queries import ContractRow
@@ -67,10 +70,16 @@ def tickets(
     contracts: Collection[int] | None = None,
     ids: Collection[int] | None = None,
     opened_before: datetime | None = None,
+    after: tuple[datetime, int] | None = None,
+    only_open: bool = False,
     most: int = 1000,
 ) -> list[TicketRow]:
-    """Tickets with their history, the newest first."""
+    """Tickets with their history, the newest first; `after`: behind the one that was opened then and has that id."""
     rows = models.Ticket.objects.order_by("-opened_at", "-id")
+    if after is not None:
+        rows = rows.filter(Q(opened_at__lt=after[0]) | Q(opened_at=after[0], id__lt=after[1]))
+    if only_open:
+        rows = rows.exclude(id__in=_closed())
     if accounts is not None:
         rows = rows.filter(account__in=accounts)
     if contracts is not None:
@@ -115,13 +124,17 @@ def standing(rows: Collection[TicketRow], at: datetime) -> list[Standing]:
 
 def open_tickets(at: datetime) -> list[Standing]:
     """Tickets that wait to be solved, with their clocks."""
-    solved = models.TicketEvent.objects.raw(
-        "SELECT DISTINCT ON (ticket_id) id, ticket_id, kind FROM contracts_ticket_event"
-        " WHERE kind IN ('solved', 'reopened', 'void') ORDER BY ticket_id, at DESC, id DESC"
+    return standing(tickets(only_open=True, most=10_000), at)
+
+
+def _closed() -> RawSQL:
+    """The ids of tickets whose last word is that they are solved, or void."""
+    return RawSQL(
+        "SELECT ticket_id FROM (SELECT DISTINCT ON (ticket_id) ticket_id, kind FROM contracts_ticket_event"
+        " WHERE kind IN ('solved', 'reopened', 'void') ORDER BY ticket_id, at DESC, id DESC) last"
+        " WHERE kind <> 'reopened'",
+        [],
     )
-    closed = {row.ticket_id for row in solved if row.kind != "reopened"}
-    rows = models.Ticket.objects.exclude(id__in=closed).values_list("id", flat=True)
-    return standing(tickets(ids=list(rows), most=10_000), at)
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,3 +152,10 @@ def opinions(tickets_: Collection[int]) -> list[OpinionRow]:
     """The newest opinion of each ticket."""
     rows = models.Opinion.objects.filter(ticket__in=tickets_).order_by("ticket_id", "-id").distinct("ticket_id")
     return [OpinionRow(o.ticket_id, o.score, o.text, o.contact, o.at) for o in rows]
+
+
+def opinions_of(account: int, *, most: int = 200) -> list[OpinionRow]:
+    """The newest opinion of each of an account's tickets, the newest first."""
+    rows = models.Opinion.objects.filter(ticket__account=account).order_by("ticket_id", "-id").distinct("ticket_id")
+    found = [OpinionRow(o.ticket_id, o.score, o.text, o.contact, o.at) for o in rows]
+    return sorted(found, key=lambda o: o.at, reverse=True)[:most]
