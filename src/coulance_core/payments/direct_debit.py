@@ -288,7 +288,7 @@ def unusable(
 def may_retry(after: AfterReturn, *, attempt: int, retries: int) -> bool:
     """Whether a collection that came back is tried again: its reason lets it, and terms do, so many times.
 
-    >>> may_retry(AfterReturn.RETRY, attempt=1, retries=2), may_retry(AfterReturn.RETRY, attempt=3, retries=2)
-    (True, False)
+    >>> [may_retry(AfterReturn.RETRY, attempt=n, retries=2) for n in (1, 2, 3)]
+    [True, True, False]
     """
     return after is AfterReturn.RETRY and attempt <= retries

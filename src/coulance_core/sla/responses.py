@@ -91,8 +91,9 @@ class ResponseTerms:
     """The response part of a contract, of one version.
 
     `targets` by (promise, priority); one of no priority ("") is for every priority that has none of its own, and what
-    is not in it is not promised. `calendars` by priority, `calendar` for the others: a P1 desk may be open 7 x 24 and the rest 5 x 8. `warn_share` is how much of a target may be gone before
-    those who can still prevent a breach are warned.
+    is not in it is not promised. `calendars` by priority, `calendar` for the others: a P1 desk may be open 7 x 24 and
+    the rest 5 x 8. `warn_share` is how much of a target may be gone before those who can still prevent a breach are
+    warned.
     """
 
     version: str

@@ -340,3 +340,20 @@ def test_a_refund_that_bears_the_id_of_what_it_refunds_undoes_nothing() -> None:
     out = entry("-10.00", end_to_end_id="E2E-9", counterparty_iban=IBAN_ANNA)
     assert (match(out, known).outcome, match(out, known).refund) == (Outcome.SET_ASIDE, 8)
     assert match(replace(out, return_reason="MD06"), known).receipt == 601
+
+
+@pytest.mark.parametrize("name", ["Stichting Mollie Payments", "STG DERDENGELDEN BUCKAROO"])
+def test_an_amount_from_a_provider_of_payments_is_no_proof_of_whose_it_is(name: str) -> None:
+    known = {"counterparty_iban": IBAN_ANNA, "counterparty_name": name}
+    assert match(entry("60.50", "order 5", **known), index()).outcome is Outcome.SUGGEST
+    own = {**known, "counterparty_name": "Anna"}
+    assert match(entry("60.50", "order 5", **own), index()).rule is Rule.IBAN_AND_AMOUNT
+
+
+def test_money_out_without_an_iban_takes_nothing_back_by_an_id_alone() -> None:
+    """Unmarked as a return it has to go where the receipt came from; that neither says where is no proof."""
+    came = EarlierReceipt(9, ANNA, eur("10.00"), "SAME", "", "")
+    out = match(entry("-10.00", end_to_end_id="SAME"), CandidateIndex(ITEMS, earlier=[came]))
+    assert (out.outcome, out.rule) == (Outcome.SET_ASIDE, Rule.OUTGOING)
+    returned = match(entry("-10.00", end_to_end_id="SAME", return_reason="AM04"), CandidateIndex(ITEMS, earlier=[came]))
+    assert (returned.outcome, returned.receipt) == (Outcome.REVERSE, 9)
