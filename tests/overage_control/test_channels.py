@@ -12,6 +12,7 @@ import pytest
 from django.db import transaction
 
 from coulance.customers import operations as customers
+from coulance.flows.customers import UnableToKeepError, put_contact
 from coulance.flows.overage_control import calling, phones, rounds
 from coulance.notices import operations as notices
 from coulance.notices import outcomes, texting
@@ -166,6 +167,30 @@ def test_mail_then_text_then_a_call_until_somebody_answers(town: Town, gateway: 
     assert judged.standing.warned
     assert records.phone_tasks(account=account) == []
     assert rounds.sweep(at=town.at("2026-10-04T12:00")).messages == 0
+
+
+def test_each_sleeps_where_they_are(town: Town, gateway: Gateway) -> None:
+    """What is repeated waits for the morning of each reader: the desk sits in New York, where it is evening."""
+    with_phone(town, 'remind_hours = 4\nquiet = "22:00-07:00"')
+    put_contact(
+        account="acme",
+        external_id="desk",
+        given={"zone": "America/New_York"},
+        actor="t",
+        at=town.at("2026-10-01T09:00"),
+    )
+    town.uses("web", "2026-10-02T21:00", 105)
+    send(town, gateway, "2026-10-02T21:01")
+    assert rounds.sweep(at=town.at("2026-10-03T02:00")).messages == 3
+    waits = {
+        mail.address: mail.next_attempt_at
+        for mail in town.mails()
+        if "again 1" in mail.key and mail.state.value == "waiting"
+    }
+    morning, now = town.at("2026-10-03T07:00"), town.at("2026-10-03T02:00")
+    assert waits == {"boss@acme.example": morning, "desk@acme.example": now, PHONE: morning}
+    with pytest.raises(UnableToKeepError):
+        put_contact(account="acme", external_id="desk", given={"zone": "Mars/Olympus"}, actor="t", at=now)
 
 
 def test_a_warning_that_overage_needs_is_told_at_night(town: Town, gateway: Gateway) -> None:

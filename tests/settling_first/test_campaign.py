@@ -9,9 +9,9 @@ import pytest
 from django.test import Client
 
 from coulance.flows import advice, advising, campaigning
-from coulance.flows.overage_control import rounds
+from coulance.flows.overage_control import acting, rounds
 from coulance.notices import queries as sent
-from coulance.overage import campaigns, ways_out
+from coulance.overage import campaigns, operations, ways_out
 from coulance.overage import queries as overage
 from coulance.overage.errors import UnableToRecordError
 from coulance.platform import alarms, clock
@@ -84,6 +84,97 @@ def test_a_batch_at_its_pace_with_habits_kept_running(provider: Town, monkeypatc
     assert overage.provisional() == []
     assert campaigns.campaigns()[0].answered == 1
     assert client.get(found[1][:-2] + "xx").status_code == 404
+
+
+@pytest.fixture
+def fleet(db: Any, store_here: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Town:
+    """Nodes that pool 300 GB at 0.20 beyond and used 500 in two months, beside a server within its own 100."""
+    monkeypatch.setenv("COULANCE_URL", "https://billing.example.nl")
+    town = Town(tmp_path)
+    town.provider(extra='email = "hulp@polder.example"\n')
+    town.customer().verify("boss@acme.example", "2026-10-01T09:00")
+    for name in ("n1", "n2", "n3"):
+        town.service(name, "node", "2026-08-01", meter="traffic")
+    town.service("web", "vps", "2026-08-01", meter="traffic")
+    for month in ("08", "09"):
+        town.use("n1", {f"2026-{month}-10": 500}).use("web", {f"2026-{month}-10": 20}).close(f"2026-{month}")
+    town.controlled()
+    return town
+
+
+def test_a_pool_is_asked_about_as_one_and_keeps_running(fleet: Town, monkeypatch: pytest.MonkeyPatch) -> None:
+    at = fleet.at("2026-10-05T09:00")
+    done = campaigning.start(name="autumn", per_hour=9, actor="cli:root", reason="limits", at=at)
+    assert (done.invited, done.provisional) == (2, 1)
+    (limit,) = overage.provisional()
+    assert (limit.scope, limit.pool, limit.limit.quantity) == ("pool", "fleet", 200)
+    assert campaigning.send_due(at=at) == 2
+    fleet.uses("n2", "2026-10-06T12:00", 350)
+    assert fleet.restricted("n1") == []
+    path = link_of(fleet, "overage of Fleet traffic")
+    monkeypatch.setattr(clock, "now", lambda: fleet.at("2026-10-07T12:00"))
+    agree(path, "30")
+    assert overage.provisional() == []
+    assert campaigns.campaigns()[0].answered == 1
+
+
+def test_one_invitation_to_one_limit_for_everything(fleet: Town, monkeypatch: pytest.MonkeyPatch) -> None:
+    at = fleet.at("2026-10-05T09:00")
+    asked: dict[str, Any] = {"per_hour": 9, "actor": "cli:root", "reason": "limits", "at": at, "for_all": True}
+    assert campaigning.start(name="would", dry_run=True, **asked).provisional == 1
+    done = campaigning.start(name="autumn", **asked)
+    assert (done.invited, done.provisional) == (1, 1)
+    (limit,) = overage.provisional()
+    assert (limit.scope, str(limit.limit.amount), limit.limit.quantity) == ("account", "40.00 EUR", None)
+    assert campaigning.send_due(at=at) == 1
+    path = link_of(fleet, "how far overage may go")
+    monkeypatch.setattr(clock, "now", lambda: fleet.at("2026-10-07T12:00"))
+    page = Client().get(path)
+    assert page.headers["Referrer-Policy"] == "same-origin"
+    assert "Taken of it so far in this period: €0.00." in page.content.decode()
+    agree(path, "25")
+    assert [(row.scope, str(row.limit.amount)) for row in overage.consents(account=limit.account, open_only=True)] == [
+        ("account", "25.00 EUR")
+    ]
+    assert campaigns.campaigns()[0].answered == 1
+    # 100 GB past the pool's 300 are 20.00, and 50 past the server's own 100 the rest of it: then both stop.
+    for name, charge in (("n1", "pool:fleet"), ("web", "out")):
+        judged = acting.one_of(account=limit.account, service=fleet.service_id(name), charge=charge, at=clock.now())
+        operations.acknowledge(
+            meter=judged.ref, period_name="2026-10", contact="boss", how="portal", source=name, actor="t",
+            at=clock.now(),
+        )  # fmt: skip
+    assert fleet.uses("n1", "2026-10-08T12:00", 400).placed == 0
+    assert fleet.uses("web", "2026-10-09T12:00", 149).placed == 0
+    assert fleet.uses("web", "2026-10-10T12:00", 1).placed == 4
+    monkeypatch.setattr(clock, "now", lambda: fleet.at("2026-10-10T12:30"))
+    # Lower than what is taken of it can't be; withdrawn, nothing more may be used, and higher lets all go on.
+    assert "is used already" in agree(path, "24.99", fault=True)
+    agree(path, "60")
+    assert [fleet.restricted(name) for name in ("n1", "n3", "web")] == [[], [], []]
+
+
+def link_of(town: Town, subject: str) -> str:
+    """The path of the link in the invitation whose subject says so."""
+    mail = next(one for one in town.mails() if one.key.startswith("invitation/") and subject in one.subject)
+    words = sent.text_of(message=mail.message)
+    assert words is not None
+    found = re.search(r"https://billing\.example\.nl(/invited/\S+)", words.text)
+    assert found is not None
+    return found[1]
+
+
+def agree(path: str, amount: str, *, fault: bool = False) -> str:
+    """Type an amount, look at what that means, and agree; what the page says then."""
+    client = Client()
+    page = client.post(path, {"act": "preview", "amount": amount}).content.decode()
+    digest = re.search(r'name="digest" value="(\w+)"', page)
+    assert digest is not None
+    answer = client.post(path, {"act": "allow", "amount": amount, "digest": digest[1]})
+    assert answer.status_code == (422 if fault else 200)
+    said = answer.content.decode()
+    assert fault or "Your limit is set." in said
+    return said
 
 
 def test_an_invitation_that_fails_holds_up_nobody_after_it(provider: Town, monkeypatch: pytest.MonkeyPatch) -> None:

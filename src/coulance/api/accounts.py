@@ -35,6 +35,7 @@ class Contact(Shown):
     language: str
     channels: list[Channel]
     mailbox_service: Annotated[str, Field(description="The service that hosts their mailbox, if it is one of yours.")]
+    zone: Annotated[str, Field(description="Where they are, by IANA name: their quiet hours. Empty: as the account.")]
 
 
 class Account(Shown):
@@ -96,6 +97,7 @@ class ContactGiven(Given):
         Annotated[list[Annotated[str, Field(pattern=f"^({'|'.join(Channel.values)})$")]], Field(max_length=4)] | None
     ) = None
     mailbox_service: Annotated[Text, Field(max_length=100)] | None = None
+    zone: Annotated[Text, Field(max_length=64, examples=["America/New_York"])] | None = None
 
 
 def account_row(external_id: str) -> AccountRow:

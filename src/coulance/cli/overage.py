@@ -67,6 +67,29 @@ def consent(
             click.echo("Nobody behind it is verified yet: it is dormant, and nothing is charged, until they are.")
 
 
+@overage.command("consent-for-all")
+@click.argument("account")
+@click.option("--contact", required=True, help="Who said so (external id); they must be allowed to incur cost.")
+@click.option("--amount", required=True, help="What may be payable in a period for everything together: 50.00.")
+@click.option("--this-period", is_flag=True, help="For this period only; else each period anew, until withdrawn.")
+@_reason
+def consent_for_all(account: str, contact: str, amount: str, this_period: bool, reason: str) -> None:
+    """Record one limit for everything of an ACCOUNT that has no limit of its own."""
+    with working_database():
+        from coulance.flows import overage_by_hand as flow
+        from coulance.platform import clock
+
+        offered, given = flow.consent_for_all(
+            account=account, contact=contact, amount=amount, period_only=this_period, actor=actor(), reason=reason,
+            at=clock.now(),
+        )  # fmt: skip
+        click.echo(f"consent {given.id}: {offered.text}")
+        if given.pending:
+            click.echo(f"It waits for approval: coulance overage approve {given.id} --reason ...")
+        if given.dormant:
+            click.echo("Nobody behind it is verified yet: it is dormant, and nothing is charged, until they are.")
+
+
 @overage.command()
 @click.argument("consent", type=int)
 @_reason

@@ -16,8 +16,9 @@ def campaign() -> None:
 @click.option("--per-hour", default=200, show_default=True, type=click.IntRange(1, 100_000), help="At most so many.")
 @click.option("--account", "accounts", multiple=True, help="Only this account (external id); may be given again.")
 @click.option("--reason", default="", help="Why now. It stays on record.")
+@click.option("--for-all", is_flag=True, help="One invitation an account, about one limit for everything of it.")
 @click.option("--dry-run", is_flag=True, help="Say who would be invited, and write nothing.")
-def start(name: str, per_hour: int, accounts: tuple[str, ...], reason: str, dry_run: bool) -> None:
+def start(name: str, per_hour: int, accounts: tuple[str, ...], reason: str, for_all: bool, dry_run: bool) -> None:
     """Begin one; the worker of `coulance up` sends. Who habitually paid for more keeps running until they answer."""
     if not dry_run and not reason.strip():
         raise click.UsageError("say --reason")
@@ -27,7 +28,7 @@ def start(name: str, per_hour: int, accounts: tuple[str, ...], reason: str, dry_
 
         done = campaigning.start(
             name=name, per_hour=per_hour, accounts=accounts, actor=actor(), reason=reason, at=clock.now(),
-            dry_run=dry_run,
+            for_all=for_all, dry_run=dry_run,
         )  # fmt: skip
         for meter, why in done.left_out:
             click.echo(f"{meter}: not invited: {why}")

@@ -22,6 +22,7 @@ _ACCOUNT = (
 )  # fmt: skip
 _CONTACT = (
     "external_id", "name", "email", "phone", "roles", "may_incur_cost", "language", "channels", "mailbox_service",
+    "zone",
 )  # fmt: skip
 
 
@@ -95,6 +96,7 @@ def put_contact(
     may_incur_cost: bool = False,
     channels: Iterable[str] = (),
     mailbox_service: str = "",
+    zone: str = "",
 ) -> int:
     """Make or replace a contact of an account (external ids); gives its id."""
     contact = Contact(
@@ -107,6 +109,7 @@ def put_contact(
         may_incur_cost=may_incur_cost,
         channels=list(channels),
         mailbox_service=mailbox_service,
+        zone=zone,
     )
     _check_contact(contact)
     values = {field: getattr(contact, field) for field in _CONTACT if field != "external_id"}
@@ -205,3 +208,8 @@ def _check_contact(contact: Contact) -> None:
         refuse("its channels have sms, and it has no phone number")
     if problem := checks.language(contact.language):
         refuse(f"language {contact.language!r}: {problem}")
+    if contact.zone:
+        try:
+            ZoneInfo(contact.zone)
+        except (ValueError, LookupError, OSError):
+            refuse(f"unknown zone {contact.zone!r}: expected an IANA name such as Europe/Amsterdam")

@@ -50,6 +50,8 @@ class ContactRow(NamedTuple):
     language: str
     channels: list[str]
     mailbox_service: str
+    zone: str = ""
+    """Theirs, by IANA name; empty: the account's."""
 
 
 def account_ids() -> list[int]:

@@ -6,10 +6,11 @@ anywhere, the next look goes on where it stopped: an invitation's mail and the n
 """
 
 import logging
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from fractions import Fraction
+from zoneinfo import ZoneInfo
 
 from django.core import signing
 from django.db import InterfaceError, OperationalError, transaction
@@ -18,11 +19,10 @@ from django.utils.translation import gettext as _
 
 from coulance.catalog import queries as catalogs
 from coulance.customers import queries as customers
-from coulance.customers.queries import ContactRow
+from coulance.customers.queries import AccountRow, ContactRow
 from coulance.flows import letters
 from coulance.flows.letters import Letter
-from coulance.flows.overage_control import acting
-from coulance.flows.overage_control.counted import Counted
+from coulance.flows.overage_control import acting, whole
 from coulance.flows.overage_control.everything import controlled
 from coulance.flows.overage_control.judging import Judged, judge
 from coulance.flows.overage_control.links import UnableToAnswerError
@@ -35,8 +35,9 @@ from coulance.overage import operations as overage
 from coulance.overage import queries as records
 from coulance.overage.campaigns import InvitationRow
 from coulance.overage.errors import UnableToConsentError
-from coulance_core.kernel import require_aware, show
+from coulance_core.kernel import Money, require_aware, show
 from coulance_core.notices import MessageKind
+from coulance_core.overage.limit import UnableToLimitError, amount_for
 
 _log = logging.getLogger(__name__)
 
@@ -58,11 +59,14 @@ class Started:
 
 @dataclass(frozen=True, slots=True)
 class Invited:
-    """Who may answer an invitation: a contact about a service's charge, by the message of that key."""
+    """Who may answer an invitation: a contact about a service's charge, by the message of that key.
+
+    Of a pool the first service that draws on it; none where it is about everything.
+    """
 
     account: int
     contact: str
-    service: int
+    service: int | None
     charge: str
     message: str
 
@@ -75,9 +79,12 @@ def start(
     reason: str,
     at: datetime,
     accounts: Collection[str] = (),
+    for_all: bool = False,
     dry_run: bool = False,
 ) -> Started:
     """Settle who is invited (all, or these accounts), with provisional limits where they are due. Sends nothing yet.
+
+    About each allowance, a pool's too; with `for_all` once an account, about one limit for everything.
 
     Raises `UnableToRecordError`.
     """
@@ -88,7 +95,7 @@ def start(
         if accounts
         else customers.account_ids()
     )
-    found: list[tuple[int, int, str, str, int | None]] = []
+    found: list[tuple[int, int | None, str, str, int | None]] = []
     left_out: list[tuple[str, str]] = []
     provisional = 0
     with transaction.atomic():
@@ -97,8 +104,8 @@ def start(
             contacts: dict[int, list[ContactRow]] = {}
             for row in customers.contacts(lot):
                 contacts.setdefault(row.account_id, []).append(row)
-            charges = [one for one in controlled(accounts=lot, catalog=catalog, at=at) if _is_a_service(one)]
-            for judged in judge(charges, catalog=catalog, at=at):
+            asked: dict[int, list[Judged]] = {}
+            for judged in judge(controlled(accounts=lot, catalog=catalog, at=at), catalog=catalog, at=at):
                 one = judged.counted
                 if records.consent_in_force(meter=judged.ref, at=at, period_name=one.period_name) is not None:
                     continue
@@ -106,27 +113,44 @@ def start(
                 if who is None:
                     left_out.append((judged.ref.key, "nobody who may incur cost has an address"))
                     continue
-                most = paid.get((one.service.id, one.charge.key), Fraction(0)) - one.included
+                if for_all:
+                    asked.setdefault(one.account.id, []).append(judged)
+                    continue
+                most = _past(judged, paid)
                 given = _keeps_running(name, judged, who, most, actor, at, dry_run) if most > 0 else None
                 provisional += given is not None
                 found.append((one.account.id, one.service.id, one.charge.key, who.external_id, given))
+            for account, own in asked.items():
+                who = next(c for c in contacts[account] if c.may_incur_cost and c.email)
+                given = _all_keeps_running(name, own, paid, who, actor, at, dry_run)
+                provisional += given is not None
+                found.append((account, None, "", who.external_id, given))
         if dry_run:
             return Started(None, len(found), provisional, tuple(left_out))
         number = campaigns.begin(name=name, per_hour=per_hour, invitations=found, actor=actor, reason=reason, at=at)
     return Started(number, len(found), provisional, tuple(left_out))
 
 
-def _is_a_service(one: Counted) -> bool:
-    return one.charge.pool is None
+_Habits = dict[tuple[int, int, str], Fraction]
+"""By account, service (0: a pool) and charge, or the pool as figures name it."""
 
 
-def _habits(accounts: Collection[int]) -> dict[tuple[int, str], Fraction]:
-    """The most that was used in a period, of each service and charge that habitually paid for overage."""
-    by: dict[tuple[int, str], list[tuple[str, Fraction, int]]] = {}
+def _past(judged: Judged, paid: _Habits) -> Fraction:
+    """How much past the allowance was used at most, of what habitually paid for overage."""
+    one = judged.counted
+    key = (one.account.id, one.service.id, one.charge.key)
+    if one.pool is not None:
+        key = (one.account.id, 0, one.charge.key)
+    return paid.get(key, Fraction(0)) - one.included
+
+
+def _habits(accounts: Collection[int]) -> _Habits:
+    """The most that was used in a period, of each allowance that habitually paid for overage."""
+    by: dict[tuple[int, int, str], list[tuple[str, Fraction, int]]] = {}
     for row in invoicing.settled_figures(accounts=accounts):
-        if row.service is not None:
-            by.setdefault((row.service, row.charge), []).append((row.period_name, row.quantity, row.net.minor))
-    out = {}
+        key = (row.account, row.service or 0, row.charge if row.service is not None else row.pool)
+        by.setdefault(key, []).append((row.period_name, row.quantity, row.net.minor))
+    out: _Habits = {}
     for key, rows in by.items():
         last = sorted(rows)[-LOOKED_AT:]
         if sum(net > 0 for _name, _quantity, net in last) >= PAID_IN:
@@ -147,7 +171,7 @@ def _keeps_running(
             new=overage.NewConsent(
                 account=one.account.id,
                 contact=who.external_id,
-                scope=overage.Scope(service=one.service.id, charge=one.charge.key),
+                scope=acting.scope_of(one),
                 limit=offered.limit,
                 unit=offered.unit,
                 shown=overage.Shown(judged.terms.version, offered.rate, offered.text),
@@ -161,6 +185,50 @@ def _keeps_running(
         )
     except (UnableToConsentError, acting.UnableToActError) as fault:
         _log.warning("%s gets no provisional limit: %s", judged.ref.key, fault)
+        return None
+    return None if given is None else given.id
+
+
+def _all_keeps_running(
+    name: str, own: Sequence[Judged], paid: _Habits, who: ContactRow, actor: str, at: datetime, dry_run: bool
+) -> int | None:
+    """A provisional limit for everything: the sum of what each that habitually paid cost at most."""
+    total: Money | None = None
+    for judged in own:
+        most = _past(judged, paid)
+        if most > 0:
+            try:
+                due = amount_for(most, judged.terms)
+            except UnableToLimitError as fault:
+                _log.warning("%s is not in a limit for everything: %s", judged.ref.key, fault)
+                continue
+            total = due if total is None else total + due
+    if total is None:
+        return None
+    if dry_run:
+        return 0
+    account = own[0].counted.account
+    try:
+        of = whole.whole(account=account.id, at=at)
+        offered = whole.offer(of=of, amount=total.decimal(), language=who.language)
+        given = overage.take_over_consent(
+            new=overage.NewConsent(
+                account=account.id,
+                contact=who.external_id,
+                scope=overage.Scope(),
+                limit=offered.limit,
+                unit="",
+                shown=overage.Shown(whole.TERMS, "", offered.text),
+                how="import",
+                came_from=f"campaign {name}",
+            ),
+            source_key=f"campaign/{name}/account/{account.external_id}",
+            at=at,
+            actor=actor,
+            reason="always paid for overage: not stopped while the invitation is open",
+        )
+    except (UnableToConsentError, acting.UnableToActError) as fault:
+        _log.warning("%s gets no provisional limit: %s", account.external_id, fault)
         return None
     return None if given is None else given.id
 
@@ -200,17 +268,26 @@ def _invite(row: InvitationRow, at: datetime) -> tuple[str, str]:
     who = next((c for c in customers.contacts([row.account]) if c.external_id == row.contact), None)
     if who is None or not who.email:
         return "", "they are no contact any more, or have no address"
+    judged = None
     try:
-        judged = acting.one_of(account=row.account, service=row.service, charge=row.charge, at=at)
+        if row.service is None:
+            whole.whole(account=row.account, at=at)
+        else:
+            judged = acting.one_of(account=row.account, service=row.service, charge=row.charge, at=at)
     except acting.UnableToActError as fault:
         return "", str(fault)
     key = f"invitation/{row.id}"
     language = language_of(who.language)
     link = f"{letters.base()}/invited/{make(Invited(row.account, row.contact, row.service, row.charge, key), at=at)}"
     provisional = None if row.provisional is None else records.consent(consent=row.provisional)
-    mail = letters.written(
-        _letter(judged, who.name, link, provisional.confirm_by if provisional else None, language), language=language
+    until = provisional.confirm_by if provisional else None
+    (account,) = customers.accounts([row.account])
+    letter = (
+        _letter_for_all(account, who.name, link, until, language)
+        if judged is None
+        else _letter(judged, who.name, link, until, language)
     )
+    mail = letters.written(letter, language=language)
     try:
         with transaction.atomic():
             notices.queue_message(
@@ -252,6 +329,38 @@ def _letter(judged: Judged, name: str, link: str, until: datetime | None, langua
             )
         return Letter(
             subject=_("You decide how far overage of %(service)s may go") % said,
+            name=name,
+            paragraphs=paragraphs,
+            button=_("Set your limit"),
+            link=link,
+            care=_(
+                "The link is yours. Opening it does nothing yet. Don't pass it on: whoever has it can set your limit."
+            ),
+        )
+
+
+def _letter_for_all(account: AccountRow, name: str, link: str, until: datetime | None, language: str) -> Letter:
+    with translation.override(language):
+        words = Words.of(language)
+        paragraphs = [
+            _("From now on you decide how far overage of your services may go, all of them together."),
+            _("Set one amount a period: each service counts by its own prices, and nothing past it is ever charged."),
+        ]
+        if until is None:
+            paragraphs.append(
+                _("If you set none, the network of a service is paused when its allowance is used up. You are warned.")
+            )
+        else:
+            day = words.day(until.astimezone(ZoneInfo(account.zone)).date())
+            paragraphs.append(
+                _(
+                    "As you often used more, what that cost at most stays allowed until %(until)s. Confirm a limit "
+                    "before that day, so that nothing is interrupted."
+                )
+                % {"until": day}
+            )
+        return Letter(
+            subject=_("You decide how far overage may go"),
             name=name,
             paragraphs=paragraphs,
             button=_("Set your limit"),

@@ -179,6 +179,7 @@ RECORDS: dict[str, dict[str, Column]] = {
         "language": Column(_checked(checks.language)),
         "channels": Column(_several(Channel.values), default=[]),
         "mailbox_service": Column(_ID),
+        "zone": Column(_zone),
     },
     "service": {
         "account": Column(_ID, True),

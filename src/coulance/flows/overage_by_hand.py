@@ -12,7 +12,7 @@ from django.db import transaction
 from coulance.catalog import queries as catalogs
 from coulance.customers import queries as customers
 from coulance.flows import deciding_consents
-from coulance.flows.overage_control import acting, credit, evaluating
+from coulance.flows.overage_control import acting, credit, evaluating, whole
 from coulance.flows.overage_control.acting import Offer, UnableToActError
 from coulance.flows.overage_control.everything import controlled
 from coulance.flows.overage_control.judging import Judged, cost, judge
@@ -98,6 +98,35 @@ def consent(
             most=credit.bound_of(one, at=at),
         )
         evaluating.evaluate(owners=[(one.account.id, one.service.id)], at=at, actor=actor)
+    return offered, given
+
+
+def consent_for_all(
+    *,
+    account: str,
+    contact: str,
+    amount: str,
+    period_only: bool = False,
+    actor: str,
+    reason: str,
+    at: datetime,
+) -> tuple[Offer, Given]:
+    """Record one limit for everything of an account (external id), as a contact gave it to an operator.
+
+    Raises `UnableToActError`, `UnableToFindAccountError`.
+    """
+    if not reason.strip():
+        raise UnableToActError("say how the customer said so, and how they were known")
+    row = customers.account(account)
+    with transaction.atomic():
+        evaluating.lock_account(row.id)
+        of = whole.whole(account=row.id, at=at)
+        offered = whole.offer(of=of, amount=amount, language="en")
+        given = whole.consent(
+            of=of, contact=contact, offered=offered, how="operator", came_from=actor, actor=actor, at=at,
+            period_name=of.bound[0].counted.period_name if period_only and of.bound else "", reason=reason,
+        )  # fmt: skip
+        whole.look_at_all(row.id, at=at, actor=actor)
     return offered, given
 
 

@@ -55,7 +55,8 @@ def lines_of(document: int, currency: str, snapshot: dict[str, Any]) -> tuple[Dr
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT no, kind, service_id, pool, charge, plan_version, description, period_start, period_end, quantity,"
-            "       unit, unit_price, net, tax_code, tax_rate, account, credits_no FROM invoicing_document_line"
+            "       unit, unit_price, net, tax_code, tax_rate, account, credits_no, settled"
+            "  FROM invoicing_document_line"
             " WHERE document_id = %s ORDER BY no",
             [document],
         )
@@ -83,6 +84,7 @@ def lines_of(document: int, currency: str, snapshot: dict[str, Any]) -> tuple[Dr
                 explanation=Explanation.from_json(frozen["explanation"]),
                 span=spans.get(row[0]),
                 credits=row[16],
+                settled=row[17],
             )
         )
     return tuple(out)

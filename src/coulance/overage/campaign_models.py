@@ -25,11 +25,15 @@ class Campaign(models.Model):
 
 
 class Invitation(models.Model):
-    """One contact's invitation about one charge. `message` is the key of the mail, once it is queued."""
+    """One contact's invitation about one charge, or pool, or (without a service) about a limit for everything.
+
+    Of a pool `service` is the first that draws on it, and `charge` its meter. `message` is the key of the mail, once it
+    is queued.
+    """
 
     campaign = models.ForeignKey(Campaign, on_delete=models.CASCADE, related_name="+")
     account = models.ForeignKey("customers.Account", on_delete=models.PROTECT, related_name="+")
-    service = models.ForeignKey("services.Service", on_delete=models.PROTECT, related_name="+")
+    service = models.ForeignKey("services.Service", on_delete=models.PROTECT, related_name="+", null=True)
     charge = models.CharField(max_length=80)
     contact = models.CharField(max_length=100)
     provisional = models.BigIntegerField(null=True)
@@ -42,6 +46,10 @@ class Invitation(models.Model):
         db_table = "overage_invitation"
         constraints: ClassVar = [
             models.UniqueConstraint(fields=["campaign", "service", "charge"], name="invited_once"),
+            models.UniqueConstraint(
+                fields=["campaign", "account"], condition=Q(service__isnull=True), name="invited_once_for_all"
+            ),
+            models.CheckConstraint(condition=Q(service__isnull=False) | Q(charge=""), name="invited_about_something"),
             models.CheckConstraint(
                 condition=Q(queued_at__isnull=True) | ~Q(message="") | ~Q(fault=""), name="invited_or_why_not"
             ),

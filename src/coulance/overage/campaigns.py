@@ -5,13 +5,13 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from django.db import IntegrityError, connection, transaction
-from django.db.models import Q
 
 from coulance.overage.campaign_models import Campaign, Invitation
 from coulance.overage.errors import UnableToRecordError
 from coulance.overage.models import Consent
 from coulance.platform import audit
 from coulance_core.kernel import require_aware
+from coulance_core.overage.closing import pool_meter
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +21,7 @@ class InvitationRow:
     id: int
     campaign: int
     account: int
-    service: int
+    service: int | None
     charge: str
     contact: str
     provisional: int | None
@@ -52,12 +52,14 @@ def begin(
     *,
     name: str,
     per_hour: int,
-    invitations: Sequence[tuple[int, int, str, str, int | None]],
+    invitations: Sequence[tuple[int, int | None, str, str, int | None]],
     actor: str,
     reason: str,
     at: datetime,
 ) -> int:
     """Begin a campaign with its invitations: (account, service, charge, contact, provisional consent or none).
+
+    Without a service it is about everything of the account.
 
     Raises `UnableToRecordError` for a name that is taken, or without a reason.
     """
@@ -134,23 +136,40 @@ def campaigns() -> list[CampaignRow]:
     out = []
     for row in Campaign.objects.order_by("-started_at", "-id"):
         rows = list(Invitation.objects.filter(campaign=row))
-        own = Consent.objects.filter(
-            Q(service__in=[one.service_id for one in rows]), provisional=False, given_at__gte=row.started_at
-        ).values_list("service_id", "charge")
-        answered = set(own)
+        words = Consent.objects.filter(
+            account__in={one.account_id for one in rows}, provisional=False, given_at__gte=row.started_at
+        ).values_list("account_id", "service_id", "pool", "pool_group", "charge")
+        answered = {_about(*word) for word in words}
         out.append(
             CampaignRow(
                 id=row.pk, name=row.name, state=row.state, per_hour=row.per_hour, started_at=row.started_at,
                 started_by=row.started_by, reason=row.reason, invited=len(rows),
                 sent=sum(one.queued_at is not None and not one.fault for one in rows),
                 failed=sum(bool(one.fault) for one in rows),
-                answered=sum(
-                    (one.service_id, one.charge) in answered or (one.service_id, "") in answered for one in rows
-                ),
+                answered=sum(not answered.isdisjoint(_bound_by(one)) for one in rows),
                 provisional=sum(one.provisional is not None for one in rows),
             )
         )  # fmt: skip
     return out
+
+
+_Scope = tuple[int, int | None, str]
+"""What a word is about: an account, a service of it or none, and a charge or a pool's meter."""
+
+
+def _about(account: int, service: int | None, pool: str, group: str, charge: str) -> _Scope:
+    return account, service, pool_meter(pool, group) if pool else charge
+
+
+def _bound_by(one: Invitation) -> set[_Scope]:
+    """The words that answer an invitation: about just that, or about more."""
+    account, service, charge = one.account_id, one.service_id, one.charge
+    whole: _Scope = (account, None, "")
+    if service is None:
+        return {whole}
+    if charge.startswith("pool:"):
+        return {(account, None, charge), whole}
+    return {(account, service, charge), (account, service, ""), whole}
 
 
 def _row(row: Invitation) -> InvitationRow:

@@ -4,6 +4,7 @@ from django.urls import URLPattern, path
 
 from coulance.portal.views import (
     answers,
+    by_itself,
     contracts,
     disputes,
     money,
@@ -25,6 +26,7 @@ urlpatterns: list[URLPattern] = [
     path("settle/<str:token>", settling.settle, name="settle"),
     path("my/waiting/<int:document>", settling.waiting, name="portal-waiting"),
     path("owed/<str:token>", owing.by_link, name="owed"),
+    path("by-itself/<str:token>", by_itself.by_link, name="by-itself"),
     path("my/arrears", owing.page, name="portal-owing"),
     path("contest/<str:token>", disputes.by_link, name="contest-link"),
     path("my/documents/<int:document>/contest", disputes.contest, name="portal-contest"),

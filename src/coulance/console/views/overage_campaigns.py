@@ -31,13 +31,14 @@ def campaign_act(request: HttpRequest) -> HttpResponse:
 
         def act() -> Done:
             at, actor = clock.now(), who(request)
-            if do == "start":
+            if do in ("start", "start-for-all"):
                 pace = request.POST.get("per_hour", "")
                 if not pace.isdecimal() or not 0 < int(pace[:9]) <= 100_000:
                     raise UnableToActError(_("How many an hour? Write 200."))
                 done = campaigning.start(
-                    name=request.POST.get("name", "")[:60], per_hour=int(pace), actor=actor, reason=reason, at=at
-                )
+                    name=request.POST.get("name", "")[:60], per_hour=int(pace), actor=actor, reason=reason, at=at,
+                    for_all=do == "start-for-all",
+                )  # fmt: skip
                 said = _("%(invited)s are invited, %(kept)s of them with a provisional limit; %(left)s can't be.")
                 return Done(
                     "/overage/campaigns",
@@ -86,7 +87,8 @@ def _shown(request: HttpRequest, fault: str = "") -> HttpResponse:
     )
     new = Act(
         _("Begin a campaign"), "", "/overage/campaigns/act", [],
-        [Field("name", _("Name")), Field("per_hour", _("At most so many an hour")), why], [("start", _("Invite them"))],
+        [Field("name", _("Name")), Field("per_hour", _("At most so many an hour")), why],
+        [("start", _("Invite them")), ("start-for-all", _("Invite them to one limit for everything"))],
     )  # fmt: skip
     values = {
         "here": "campaigns", "title": _("Campaigns"), "tables": [table], "token": new_token(), "fault": fault,

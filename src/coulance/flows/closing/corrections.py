@@ -229,7 +229,7 @@ def lowerings(run: Closing, draft: Issued, tax_point: date, decreases: Sequence[
             and period.start <= one.period.start
             and one.period.end <= period.end
             and (one.service.id if one.service else None) == row.service
-            and (one.pool == row.pool if row.pool else one.charge == row.charge)
+            and (one.settled == row.pool if row.pool else one.charge == row.charge)
         ]
         shares, _ = invoices.take(lines, decrease.amount)
         for share in shares:

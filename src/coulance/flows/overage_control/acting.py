@@ -34,6 +34,7 @@ from coulance.overage import operations as overage
 from coulance.overage import queries as records
 from coulance.overage.errors import UnableToConsentError
 from coulance.overage.reading import ConsentRow
+from coulance.services import queries as services
 from coulance_core.enforcement.restrictions import Action, Source
 from coulance_core.kernel import Money, exact
 from coulance_core.notices import EvidenceKind
@@ -132,7 +133,7 @@ def offer(*, judged: Judged, amount: str = "", quantity: str = "", language: str
     with translation.override(language_of(language)):
         typed = "quantity" if quantity.strip() else "amount"
         terms, unit = judged.terms, judged.counted.unit
-        value = _number(quantity if typed == "quantity" else amount)
+        value = number(quantity if typed == "quantity" else amount)
         try:
             if typed == "amount":
                 try:
@@ -151,7 +152,8 @@ def offer(*, judged: Judged, amount: str = "", quantity: str = "", language: str
         return Offer(limit, unit, _agreement(judged, limit, Words.of(language_of(language))), rate)
 
 
-def _number(text: str) -> Fraction:
+def number(text: str) -> Fraction:
+    """What was typed, in either notation. Raises `UnableToActError`."""
     plain = text.strip().replace("\u00a0", "").replace(" ", "").lstrip("€")
     if "," in plain and "." not in plain:
         plain = plain.replace(",", ".")
@@ -249,7 +251,7 @@ def withdraw(*, by: Customer, judged: Judged, consent: int, at: datetime) -> Non
         except UnableToConsentError as error:
             raise UnableToActError(_refusal(error)) from error
 
-    _act(by, judged, at, act)
+    _act(by, judged, at, act, everything=row.service is None and not row.pool)
 
 
 def pause(*, by: Customer, judged: Judged, at: datetime) -> None:
@@ -289,8 +291,8 @@ def resume(*, by: Customer, judged: Judged, at: datetime) -> int:
     return _act(by, judged, at, act)
 
 
-def _act(by: Customer, judged: Judged, at: datetime, act: Callable[[], _T]) -> _T:
-    """Do it, record that a person acted, and look at the service again, all in one."""
+def _act(by: Customer, judged: Judged, at: datetime, act: Callable[[], _T], *, everything: bool = False) -> _T:
+    """Do it, record that a person acted, and look at the service (at `everything` of theirs) again, all in one."""
     one = judged.counted
     with transaction.atomic():
         evaluating.lock_account(by.account)
@@ -313,7 +315,10 @@ def _act(by: Customer, judged: Judged, at: datetime, act: Callable[[], _T]) -> _
                 actor=by.actor,
                 at=at,
             )
-        evaluating.evaluate(owners=[(by.account, one.service.id)], at=at, actor=by.actor)
+        own = [one.service.id]
+        if everything:
+            own = [s.id for row in services.accounts_for_close([by.account]) for s in row.services]
+        evaluating.evaluate(owners=[(by.account, service) for service in own], at=at, actor=by.actor)
         evaluating.answered(judged.ref, at=at)
     return done
 

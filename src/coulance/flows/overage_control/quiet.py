@@ -7,7 +7,7 @@ from coulance_core.catalog.overage import OverageTerms, civil_time
 
 
 def wakes_at(at: datetime, zone: ZoneInfo, terms: OverageTerms) -> datetime:
-    """The first instant from `at` on that lies outside the provider's quiet hours, by the customer's own clock.
+    """The first instant from `at` on that lies outside the provider's quiet hours, by the clock of whoever is told.
 
     >>> night = OverageTerms(quiet_from="22:00", quiet_until="07:30")
     >>> late = datetime(2026, 10, 24, 21, 15, tzinfo=UTC)  # 23:15 in Amsterdam; clocks go back that night

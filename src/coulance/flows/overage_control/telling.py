@@ -9,6 +9,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from hashlib import sha256
+from zoneinfo import ZoneInfo
 
 from coulance.customers import queries as customers
 from coulance.customers.queries import ContactRow
@@ -139,8 +140,10 @@ class Teller:
             meter=one.ref, period_name=one.counted.period_name, why=why, due_at=self._morning(one), at=self.at
         )
 
-    def _morning(self, one: Judged) -> datetime:
-        return wakes_at(self.at, one.counted.zone, self.catalog.overage)
+    def _morning(self, one: Judged, contact: str = "") -> datetime:
+        """When a contact may be disturbed: by the clock where they are, or by that of their account."""
+        own = next((c.zone for c in self.contacts.get(one.counted.account.id, ()) if c.external_id == contact), "")
+        return wakes_at(self.at, ZoneInfo(own) if own else one.counted.zone, self.catalog.overage)
 
     def stopped(self, one: Judged) -> bool:
         """Whether it is paused or throttled, and not only observed."""
@@ -172,7 +175,6 @@ class Teller:
             return []
         situation = self._situation(one, again=again, threshold=threshold, resumed=resumed)
         until = c.period.end  # afterwards there is nothing left to decide
-        not_before = None if urgent else self._morning(one)
         new: list[NewMessage] = []
         for person in readers:
             key, link = self._key_and_link(one, what, person.ref)
@@ -188,7 +190,7 @@ class Teller:
                     text=words.text,
                     html=words.html,
                     about=f"service/{c.service.external_id}",
-                    not_before=not_before,
+                    not_before=None if urgent else self._morning(one, person.ref),
                 )
             )
         for contact in phones:
@@ -204,7 +206,7 @@ class Teller:
                     text=short(situation, language=contact.language, link=link),
                     about=f"service/{c.service.external_id}",
                     channel="sms",
-                    not_before=not_before,
+                    not_before=None if urgent else self._morning(one, contact.external_id),
                 )
             )
         return self._queued(one, new)

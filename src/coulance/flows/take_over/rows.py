@@ -7,6 +7,10 @@ from coulance.flows.customer_file import RECORDS, Column, Row, UnreadableCellErr
 from coulance_core.taking_over import Book, Finding, TakenContact, TakenCustomer, TakenService, Where
 
 
+_NOT_TAKEN = ("mailbox_service", "zone")
+"""What no earlier system tells of a contact."""
+
+
 def rows_of(
     customers: Iterable[TakenCustomer], contacts: Iterable[TakenContact], services: Iterable[TakenService]
 ) -> Iterator[Row]:
@@ -15,7 +19,7 @@ def rows_of(
         values = {name: getattr(customer, name) for name in RECORDS["account"] if name != "national_tax_currency"}
         yield _row("account", {**values, "address": list(customer.address)}, customer.where)
     for contact in contacts:
-        values = {name: getattr(contact, name) for name in RECORDS["contact"] if name != "mailbox_service"}
+        values = {name: getattr(contact, name) for name in RECORDS["contact"] if name not in _NOT_TAKEN}
         lists = {"roles": list(contact.roles), "channels": list(contact.channels)}
         yield _row("contact", {**values, **lists}, contact.where)
     for service in services:

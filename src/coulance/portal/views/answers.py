@@ -17,6 +17,7 @@ from coulance.flows.overage_control.links import Answerer
 from coulance.platform import clock
 from coulance.portal import access
 from coulance.portal.shown import shown
+from coulance.portal.views import whole
 from coulance.portal.views.deciding import Result, act, came_from
 
 
@@ -43,7 +44,10 @@ def _page(request: HttpRequest, read: Callable[[datetime], Answerer | Invited]) 
         by = acting.customer_of(
             account=of.account, contact=of.contact, how="link", came_from=came_from(request), message=of.message
         )
-        judged = acting.one_of(account=of.account, service=of.service, charge=of.charge, at=at)
+        if isinstance(of, Invited) and of.service is None:
+            with translation.override(access.language(request, by.contact.language)):
+                return safe(whole.shown(request, by=by, here=""))
+        judged = acting.one_of(account=of.account, service=of.service or 0, charge=of.charge, at=at)
         if isinstance(of, Answerer) and judged.counted.period_name != of.period_name:
             raise links.UnableToAnswerError(expired=True)
     except (links.UnableToAnswerError, UnableToActError) as fault:

@@ -7,6 +7,8 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_POST
 
 from coulance.customers import queries as customers
+from coulance.flows.customers import UnableToKeepError
+from coulance.flows.customers import put_contact as keep_contact
 from coulance.flows.overage_control import phones
 from coulance.notices import queries as notices
 from coulance.notices.addresses import AddressFormError, phone_number
@@ -78,6 +80,17 @@ def contacts(request: HttpRequest, *, me: Me) -> HttpResponse:
             done = _phone(request, me)
         except UnableToVerifyPhoneError:
             fault = _("That code is not right, too old, or was asked for too often. Ask for another in a while.")
+    elif request.method == "POST" and request.POST.get("act") == "zone":
+        try:
+            keep_contact(
+                account=me.account.external_id, external_id=me.contact.external_id,
+                given={"zone": request.POST.get("zone", "").strip()[:64]}, actor=f"contact:{me.contact.external_id}",
+                at=clock.now(),
+            )  # fmt: skip
+            done = _("Your time zone is kept: what can wait comes in your morning.")
+            own = customers.contacts([me.account.id])
+        except UnableToKeepError:
+            fault = _("Type a time zone such as Europe/Amsterdam.")
     elif request.method == "POST":
         chosen = next((c for c in own if c.external_id == request.POST.get("contact") and c.email), None)
         if chosen is not None:
@@ -91,6 +104,7 @@ def contacts(request: HttpRequest, *, me: Me) -> HttpResponse:
         {
             "contact": c,
             "phone_verified": _number(c.phone) in verified,
+            "own": c.external_id == me.contact.external_id,
             "own_phone": bool(c.phone) and c.external_id == me.contact.external_id,
             "verified": c.email.casefold() in verified and c.email.casefold() not in dead,
             "dead": c.email.casefold() in dead,
@@ -100,7 +114,8 @@ def contacts(request: HttpRequest, *, me: Me) -> HttpResponse:
     return render(
         request,
         "portal/contacts.html",
-        words(request) | {"here": "contacts", "rows": rows, "done": done, "fault": fault},
+        words(request)
+        | {"here": "contacts", "rows": rows, "done": done, "fault": fault, "account_zone": me.account.zone},
     )
 
 
