@@ -464,6 +464,8 @@ class Unreceived(models.Model):
     currency = models.CharField(max_length=3)
     since = models.DateTimeField()
     until = models.DateTimeField(null=True)
+    due_on = models.DateField(null=True)
+    """Once it was received: the day from which it is due after all."""
 
     class Meta:
         db_table = "arrears_unreceived"

@@ -15,14 +15,14 @@ Policies and packs are parsed by core, which names every fault by its field.
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
 
 from coulance.arrears.backup_terms import judge_backups
 from coulance.arrears.deletion_terms import judge_deletion
-from coulance.arrears.prevention_terms import judge_prevention
+from coulance.arrears.prevention_terms import PreventionTerms, judge_prevention, read_prevention
 from coulance_core.arrears import LawPack, Mode, Policy, parse_pack, parse_policy
 from coulance_core.arrears.default_policy import DEFAULT_POLICY
 from coulance_core.catalog.faults import Fault, TermsError
@@ -40,6 +40,7 @@ class Settings:
     tables: Mapping[str, Mapping[str, Any]]
     no_data: frozenset[str]
     overage_restricts: bool
+    prevention: PreventionTerms = field(default_factory=PreventionTerms)
 
     def pinned(self, version: str, table: Mapping[str, Any]) -> Policy:
         """The policy of a case as it was pinned, in the mode that its name is in today (observe where it is gone)."""
@@ -121,8 +122,9 @@ def _settings(text: str) -> Settings:
     names = {pack.name for pack in own}
     packs = (*own, *(pack for pack in shipped_packs() if pack.name not in names))
     return Settings(
-        tuple(policies), packs, tables, frozenset(data.get("no_data", [])), bool(data.get("overage_restricts", False))
-    )
+        tuple(policies), packs, tables, frozenset(data.get("no_data", [])), bool(data.get("overage_restricts", False)),
+        read_prevention(data.get("prevention", {}))[0],
+    )  # fmt: skip
 
 
 @lru_cache(maxsize=64)

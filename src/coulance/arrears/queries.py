@@ -343,9 +343,13 @@ def promises(*, accounts: Iterable[int] | None = None, due_from: date | None = N
     ]
 
 
-def plans(*, accounts: Iterable[int] | None = None, state: str = "", plan: int | None = None) -> list[PlanRow]:
-    """Plans in the order they were proposed: of these accounts, in that state."""
+def plans(
+    *, accounts: Iterable[int] | None = None, state: str = "", plan: int | None = None, unsettled: bool = False
+) -> list[PlanRow]:
+    """Plans in the order they were proposed: of these accounts, in that state; or whose interest wasn't billed yet."""
     rows = models.Plan.objects.all()
+    if unsettled:
+        rows = rows.filter(interest_settled_at__isnull=True, agreed_at__isnull=False).exclude(interest_percent="")
     if accounts is not None:
         rows = rows.filter(account__in=sorted(set(accounts)))
     if plan is not None:

@@ -30,13 +30,15 @@ def risk(account: str) -> None:
                 row = customers.account(account)
             except LookupError as fault:
                 raise click.ClickException(str(fault)) from fault
-            found = flow.scores([row.id], on=at.date())[row.id]
+            found = flow.score_of(row.id, at=at)
             click.echo(f"{row.external_id}: {float(found.chance):.0%} that the next bill is paid late")
             click.echo(found.explanation.render())
             return
         picture = flow.risk(at=at)
-        if not picture.money:
-            click.echo("Nothing is open.")
+        if picture.at is None:
+            click.echo("Nothing was worked out yet: it is, every night at six, or by coulance arrears run.")
+        else:
+            click.echo(f"As of {picture.at:%Y-%m-%d %H:%M} UTC:")
         for one in picture.money:
             days = "" if one.days_outstanding is None else f", {one.days_outstanding} days of sales"
             click.echo(f"{one.open} open{days}; {one.late} of it is late; {one.expected.loss} may never come.")
@@ -44,9 +46,7 @@ def risk(account: str) -> None:
             click.echo("  " + "; ".join(f"{n}: {m}" for n, m in zip(names, one.expected.by_age, strict=True)))
         click.echo(f"\nProbably late (everybody: {float(picture.everybody):.0%} of bills):")
         for each in picture.likely:
-            click.echo(
-                f"  {each.account.external_id}  {float(each.score.chance):.0%} of {each.score.bills}  {each.open} open"
-            )
+            click.echo(f"  {each.account.external_id}  {float(each.chance):.0%} of {each.bills}  {each.open} open")
             for pick in each.gentler:
                 click.echo(f"    {_GENTLER[pick.value].format(days=each.remind_days or 3)}")
         if not picture.likely:

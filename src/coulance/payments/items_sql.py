@@ -71,3 +71,22 @@ OF_ALL: Final = _statement(_ALL_SUMS, _ALL_OF_DOCUMENT, _ALL_OF_OPENING)
 OF_ACCOUNTS: Final = _statement("", _EACH_OF_DOCUMENT, _EACH_OF_OPENING)
 """The items of some: looked up item by item through indexes, which costs the same whatever the planner knows of tables
 that just grew. Summed first, it has joined by trying every pair, as it took a thousand payments for one."""
+
+_CLAIMS: Final = "('base_invoice', 'overage_invoice', 'debit_note', 'fee_invoice', 'interest_invoice')"
+_OPEN: Final = f"""
+SELECT d.account_id, d.currency, d.gross + coalesce(credited.gross, 0) - coalesce(paid.amount, 0) AS open, d.due_on
+  FROM invoicing_document d {_ALL_OF_DOCUMENT}
+ WHERE d.state = 'issued' AND d.kind IN {_CLAIMS}
+   AND d.gross + coalesce(credited.gross, 0) - coalesce(paid.amount, 0) > 0
+UNION ALL
+SELECT o.account_id, o.currency, o.open - coalesce(paid.amount, 0), o.due_on
+  FROM payments_opening_item o {_ALL_OF_OPENING}
+ WHERE o.reversed_on IS NULL AND o.open - coalesce(paid.amount, 0) > 0"""
+OPEN_COLUMNS: Final = f"""WITH {_ALL_SUMS} items AS ({_OPEN})
+SELECT account_id::int8, open::int8, due_on FROM items"""
+"""Account, what is open and the printed due day of every debt, in no order. Parameter: on (null: now)."""
+OPEN_BY_AGE: Final = f"""WITH {_ALL_SUMS} items AS ({_OPEN})
+SELECT currency, CASE WHEN due_on >= %(today)s THEN 0 WHEN due_on >= %(today)s - 30 THEN 1
+                      WHEN due_on >= %(today)s - 60 THEN 2 WHEN due_on >= %(today)s - 90 THEN 3 ELSE 4 END,
+       sum(open)::bigint FROM items GROUP BY 1, 2"""
+"""What is open by currency and age: not due, to 30 days late, to 60, to 90, more. Parameters: on, today."""

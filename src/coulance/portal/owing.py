@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
+from fractions import Fraction
 from hashlib import sha256
 from typing import Any
 
@@ -37,12 +38,14 @@ class Shape:
     instalments: tuple[Instalment, ...]
     needs_approval: bool
     fault: str
+    interest: Money | None = None
+    percent: Fraction | None = None
 
     @property
     def digest(self) -> str:
         """Of what was shown: what is agreed to is what was read."""
         rows = [f"{one.due_on} {one.amount}" for one in self.instalments]
-        return sha256("\n".join([*rows, str(self.needs_approval)]).encode()).hexdigest()
+        return sha256("\n".join([*rows, str(self.needs_approval), str(self.interest)]).encode()).hexdigest()
 
 
 def reasons() -> list[tuple[str, str]]:
@@ -69,7 +72,11 @@ def shape(bounds: PlanBounds, *, parts: str, first: str, reason: str) -> Shape:
     judged = people.judge_plan(bounds=bounds, instalments=made)
     waits = isinstance(judged, Proposed) and judged.needs_approval
     fault = refused(judged, bounds) if isinstance(judged, Refusal) else ""
-    return Shape(int(parts), first, reason if reason in REASONS else "", made, waits, fault)
+    bears = people.interest_of(bounds=bounds, instalments=made)
+    return Shape(
+        int(parts), first, reason if reason in REASONS else "", made, waits, fault,
+        None if bears is None else bears.amount, bounds.percent,
+    )  # fmt: skip
 
 
 def amount(typed: str, code: str) -> Money | None:
@@ -149,6 +156,7 @@ def page(found: Standing, says: Words) -> dict[str, Any]:
             "waits": plan.state == "proposed",
             "rows": rows(plan.instalments, says),
             "total": money(plan.total),
+            "interest": money(plan.interest_most),
         },
         "may_plan": plan is None and Way.PLAN in ways and ways[Way.PLAN].is_open and found.bounds.owed is not None,
         "parts": range(2, found.bounds.terms.instalments + 1),

@@ -231,6 +231,7 @@ def risk(request: HttpRequest) -> HttpResponse:
     for one in found.money:
         figures += [
             (_("Open"), money(one.open)), (_("Late"), money(one.late)), (_("May never come"), money(one.expected.loss)),
+            (_("Nobody received"), money(one.not_received)),
             (_("Days of sales open"), "–" if one.days_outstanding is None else str(one.days_outstanding)),
         ]  # fmt: skip
     picks = {
@@ -239,14 +240,27 @@ def risk(request: HttpRequest) -> HttpResponse:
         Gentler.OTHER_DAY: _("ask whether another day suits"),
         Gentler.OFFER_PLAN: _("name the plan first"),
     }
+    names = (_("not due"), _("to 30 days late"), _("31 to 60"), _("61 to 90"), _("more"))
     tables = [
+        Table(
+            _("What is open, by age"), [_("Currency"), *names, _("May never come"), _("Days of sales open")],
+            [
+                Row([
+                    Cell(one.open.currency), *(Cell(money(part), num=True) for part in one.expected.by_age),
+                    Cell(money(one.expected.loss), num=True),
+                    Cell("–" if one.days_outstanding is None else one.days_outstanding, num=True),
+                ])
+                for one in found.money
+            ],
+            _("Nothing is open."),
+            intro=_("By the day each bill is due, as it was received: one that nobody received isn't late."),
+        ),
         Table(
             _("Will probably pay late"), [_("Customer"), _("Chance"), _("Open"), _("What is gentler")],
             [
                 Row([
                     _linked(one.account.external_id, one.account.name),
-                    Cell(f"{float(one.score.chance):.0%}", num=True,
-                         small=_("of %(n)s bills") % {"n": one.score.bills}),
+                    Cell(f"{float(one.chance):.0%}", num=True, small=_("of %(n)s bills") % {"n": one.bills}),
                     Cell(money(one.open), num=True),
                     Cell(", ".join(picks[pick] for pick in one.gentler),
                          small=_("%(days)s days before") % {"days": one.remind_days} if one.remind_days else ""),
@@ -265,7 +279,8 @@ def risk(request: HttpRequest) -> HttpResponse:
                 for one in found.unreceived[:MOST]
             ],
             _("Every open bill is known to have arrived."),
-            intro=_("A bill that nobody received isn't due. Send it again, or say that it was sent another way."),
+            intro=_("A bill that nobody received isn't due. After some days an alarm and a task ask to reach them"
+                    " another way."),
         ),
         Table(
             _("Our own errors"), [_("Customer"), _("What was wrong"), _("Since")],
@@ -277,7 +292,12 @@ def risk(request: HttpRequest) -> HttpResponse:
             intro=_("All steps rest; what was restricted was lifted, with an apology, and counts as downtime."),
         ),
     ]  # fmt: skip
-    return shown(request, "arrears-risk", _("Money at risk"), tables, figures=figures)
+    intro = (
+        _("As of %(at)s UTC, when it was worked out last.") % {"at": f"{found.at:%Y-%m-%d %H:%M}"}
+        if found.at is not None
+        else _("Nothing was worked out yet: it is, every night at six.")
+    )
+    return shown(request, "arrears-risk", _("Money at risk"), tables, figures=figures, intro=intro)
 
 
 def shown(request: HttpRequest, here: str, title: str, tables: list[Table], **more: Any) -> HttpResponse:

@@ -209,7 +209,7 @@ def _page(request: HttpRequest, account: AccountRow, fault: str = "") -> HttpRes
             "waiting": _waiting(found, one.facts),
             "services": sorted(one.services),
             "worth": one.facts.worth,
-            "score": risk.scores([account.id], on=at.date())[account.id],
+            "score": risk.score_of(account.id, at=at),
             "may_act": may(request.user, Permission.SUPPORT),
             "may_decide": may(request.user, Permission.BILLING),
         }

@@ -68,6 +68,7 @@ class Instalments:
                 debts=[f"document/{of.row.document}"],
                 actor=by.actor,
                 at=by.at,
+                interest=False,
             )
         except ArrearsError as fault:
             raise UnableToChooseError(_("This is not offered any more.")) from fault

@@ -14,6 +14,7 @@ from django.utils.translation import gettext as _
 
 from coulance.arrears.errors import UnableToActError
 from coulance.catalog import queries as catalogs
+from coulance.customers.queries import AccountRow
 from coulance.flows.arrears.facts import Read
 from coulance.flows.closing.paper import buyer_of
 from coulance.flows.sending.wording import language_of
@@ -57,7 +58,7 @@ def charge(one: Read, intent: Intent, *, ref: str, at: datetime) -> int:
             words = _("Interest on %(numbers)s up to %(day)s") % {"numbers": numbers, "day": _today(one, at)}
             said = f"{words}: {nights(intent.explanation)}"
             what = Charge(DocumentKind.INTEREST_INVOICE, intent.amount, intent.explanation, said, since)
-        return issue(one, what, ref=ref, at=at)
+        return issue(one.account, what, ref=ref, at=at)
 
 
 def charge_fee(one: Read, intent: Intent, *, ref: str, at: datetime) -> int | None:
@@ -68,7 +69,7 @@ def charge_fee(one: Read, intent: Intent, *, ref: str, at: datetime) -> int | No
     with translation.override(language_of(one.account.language)):
         words = _("Costs of the reminder about %(numbers)s") % {"numbers": numbers}
         what = Charge(DocumentKind.FEE_INVOICE, intent.fee, intent.explanation, words)
-        return issue(one, what, ref=ref, at=at)
+        return issue(one.account, what, ref=ref, at=at)
 
 
 def nights(explanation: Explanation) -> str:
@@ -91,12 +92,12 @@ def _today(one: Read, at: datetime) -> str:
     return Words.of(translation.get_language()).day(at.astimezone(ZoneInfo(one.account.zone)).date())
 
 
-def issue(one: Read, what: Charge, *, ref: str, at: datetime) -> int:
+def issue(account: AccountRow, what: Charge, *, ref: str, at: datetime) -> int:
     """Write and issue a document of one line, outside VAT; its id. In the active language."""
     catalog = catalogs.catalog()
     provider = catalog.provider
     today = at.astimezone(provider.zone_info).date()
-    zone = ZoneInfo(one.account.zone)
+    zone = ZoneInfo(account.zone)
     own = at.astimezone(zone).date()
     period = Period(civil_midnight(min(what.since or own, own), zone), civil_midnight(own + timedelta(days=1), zone))
     line = BillLine(
@@ -112,7 +113,7 @@ def issue(one: Read, what: Charge, *, ref: str, at: datetime) -> int:
     )
     # VAT is outside, so prices with and without it are the same.
     terms = TaxTerms(TaxTable((_OUTSIDE,)), algorithm=provider.tax_rounding, rule=provider.rounding)
-    buyer = replace(buyer_of(one.account), currency=what.amount.currency, tax_class=None)
+    buyer = replace(buyer_of(account), currency=what.amount.currency, tax_class=None)
     draft = assemble(
         kind=what.kind,
         period_name=f"{own:%Y-%m}",
@@ -125,7 +126,7 @@ def issue(one: Read, what: Charge, *, ref: str, at: datetime) -> int:
         tax_point=today,
         payment_days=provider.payment_days,
     )
-    (document,) = invoicing.write_drafts(run=None, drafts=[invoicing.NewDocument(one.account.id, draft)], purpose=ref)
+    (document,) = invoicing.write_drafts(run=None, drafts=[invoicing.NewDocument(account.id, draft)], purpose=ref)
     invoicing.issue_documents(ids=[document], series=catalog.series, at=at)
     return document
 

@@ -7,6 +7,7 @@ from datetime import date, datetime, timedelta
 from functools import lru_cache
 from zoneinfo import ZoneInfo
 
+from coulance.arrears import nights
 from coulance.arrears import queries as records
 from coulance.arrears.provider_table import Settings, settings_of, shipped_packs
 from coulance.arrears.queries import ActRow, CaseRow, Recorded
@@ -85,7 +86,9 @@ def read(accounts: Iterable[int], *, at: datetime, terms: Settings | None = None
         terms = settings()
     known = records.recorded(wanted)
     rows = {row.account.id: row for row in services.accounts_for_close(wanted)}
-    gathered = _Gathered(wanted, known, at)
+    own_of = {account: [service.external_id for service in row.services] for account, row in rows.items()}
+    habits = terms is not None and terms.prevention.remind_as_they_pay and _moves_reminders(terms.policies)
+    gathered = _Gathered(wanted, known, at, own_of, habits=habits)
     out: dict[int, Read] = {}
     for account in wanted:
         if account not in rows:
@@ -104,6 +107,10 @@ def read(accounts: Iterable[int], *, at: datetime, terms: Settings | None = None
     return out
 
 
+def _moves_reminders(policies: Iterable[Policy]) -> bool:
+    return any(step.within for policy in policies for step in policy.steps)
+
+
 def _policy(
     terms: Settings | None,
     case: CaseRow | None,
@@ -114,7 +121,7 @@ def _policy(
 ) -> Policy | None:
     if case is not None:
         # A file without [arrears] stops every step; what was done is still undone when its ground is gone.
-        whole = terms if terms is not None else Settings((), (), {}, frozenset(), False)
+        whole = terms if terms is not None else Settings((), (), {}, frozenset(), overage_restricts=False)
         return whole.pinned(case.version, case.terms)
     if terms is None:
         return None
@@ -131,8 +138,21 @@ def _law(packs: Sequence[LawPack], policy: Policy, row: AccountRow, debtor: Debt
 class _Gathered:
     """What the rooms know of a chunk of accounts, by account."""
 
-    def __init__(self, accounts: list[int], known: Mapping[int, Recorded], at: datetime) -> None:
+    def __init__(
+        self, accounts: list[int], known: Mapping[int, Recorded], at: datetime, services: Mapping[int, Collection[str]],
+        *, habits: bool,
+    ) -> None:  # fmt: skip
         self.at, self.known = at, known
+        names = [name for account in accounts if known[account].case is not None for name in services.get(account, ())]
+        self.backups, self.impossible, self.retrievals = defaultdict(list), defaultdict(list), defaultdict(list)
+        if names:
+            for backup in records.backups(names):
+                self.backups[backup.service].append(backup)
+            for one in records.impossible(names):
+                self.impossible[one.service].append(one)
+            for offer in records.retrievals(names):
+                self.retrievals[offer.service].append(offer)
+        self.remind_days = nights.remind_days(accounts) if habits else {}
         self.items = payments.open_items(accounts=accounts)
         refs = [item.ref for items in self.items.values() for item in items if item.open.minor > 0]
         numbers = [int(ref.removeprefix("document/")) for ref in refs if ref.startswith("document/")]
@@ -202,15 +222,15 @@ class _Gathered:
             ),
             backups=tuple(
                 Backup(str(b.id), b.service, b.made_at, b.verified_at, b.how, b.lost_at)
-                for b in (records.backups(own) if one.case is not None else ())
+                for name in own for b in self.backups.get(name, ())
             ),
             impossible=tuple(
                 Impossible(i.service, i.recorded_at, i.by, i.why)
-                for i in (records.impossible(own) if one.case is not None else ())
+                for name in own for i in self.impossible.get(name, ())
             ),
             retrievals=tuple(
                 Retrieval(r.service, r.offered_at, r.until)
-                for r in (records.retrievals(own) if one.case is not None else ())
+                for name in own for r in self.retrievals.get(name, ())
             ),
             approvals=tuple(Approval(a.step, a.by, a.at, a.service, a.taken_back_at) for a in one.approvals),
             stays=tuple(
@@ -219,6 +239,7 @@ class _Gathered:
             holidays=holidays_of(row.country, self.at.year),
             worth=self._worth(row, own),
             pinned=pinned,
+            remind_days=self.remind_days.get(row.id, 0),
         )  # fmt: skip
 
     def _debt(self, item: OpenItem, account: int, zone: ZoneInfo, expressly: bool) -> Debt:

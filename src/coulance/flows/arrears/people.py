@@ -7,6 +7,7 @@ with a reason). Each act is one transaction, and has the account judged again se
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
+from fractions import Fraction
 
 from django.db import transaction
 
@@ -14,7 +15,7 @@ from coulance.arrears import operations
 from coulance.arrears import queries as records
 from coulance.arrears.errors import UnableToActError, UnableToFindError, UnableToPlanError, UnableToPromiseError
 from coulance.arrears.queries import CaseRow, PlanRow, PromiseRow
-from coulance.flows.arrears import deleting, putting_right
+from coulance.flows.arrears import deleting, plan_interest, putting_right
 from coulance.flows.arrears.facts import Read, read
 from coulance.flows.arrears.looking import look_soon
 from coulance.notices import operations as notices
@@ -27,8 +28,10 @@ from coulance_core.arrears import (
     StayKind,
     in_parts,
     propose,
+    rate_of,
 )
 from coulance_core.arrears import promise as judge_promise
+from coulance_core.arrears.interest import Interest
 from coulance_core.arrears.judging import Judging
 from coulance_core.kernel import Money, Refusal
 
@@ -44,6 +47,7 @@ __all__ = [
     "end_plan",
     "end_stay",
     "finish_task",
+    "interest_of",
     "judge_plan",
     "offer_retrieval",
     "promise",
@@ -61,7 +65,8 @@ class PlanBounds:
     """What a customer may propose now: for these debts, this undisputed amount, within these terms; and promise.
 
     `breaks`: how often plans of them were not kept. `promise_by`: the last day that a promise may name; none: none is
-    left. Without debts there is nothing to plan.
+    left. `percent` a year on `principal`: what a plan bears, where the policy's plans bear interest and the law gives
+    any. Without debts there is nothing to plan.
     """
 
     debts: tuple[str, ...]
@@ -70,6 +75,8 @@ class PlanBounds:
     breaks: int
     promise_by: date | None
     today: date
+    percent: Fraction | None = None
+    principal: Money | None = None
 
 
 def bounds(*, account: int, at: datetime, debts: Collection[str] | None = None) -> PlanBounds:
@@ -94,6 +101,15 @@ def judge_plan(*, bounds: PlanBounds, instalments: Sequence[Instalment]) -> Prop
     if bounds.owed is None:
         return Refusal(NotPlanned.NOTHING_OWED, "nothing is owed that isn't contested")
     return propose(bounds.terms, bounds.owed, instalments, on=bounds.today, breaks=bounds.breaks)
+
+
+def interest_of(*, bounds: PlanBounds, instalments: Sequence[Instalment]) -> Interest | None:
+    """What a plan's interest comes to if each instalment is paid on its day, which is the most; None: it bears none."""
+    if bounds.percent is None or bounds.principal is None or bounds.owed is None or not instalments:
+        return None
+    return plan_interest.shown(
+        percent=bounds.percent, total=bounds.owed, principal=bounds.principal, instalments=instalments, on=bounds.today
+    )
 
 
 def promise(
@@ -127,9 +143,11 @@ def propose_plan(
     at: datetime,
     debts: Collection[str] | None = None,
     reason: str = "",
+    interest: bool = True,
 ) -> PlanRow:
     """Propose to pay debts (none: all that are owed) in instalments. Within bounds it is agreed at once, or waits for
-    an operator; what an operator enters is agreed, and wants a reason. Raises `UnableToPlanError`."""
+    an operator; what an operator enters is agreed, and wants a reason. It bears what `interest_of` shows, where the
+    policy's plans do; not `interest`: it bears none. Raises `UnableToPlanError`."""
     by_hand = not actor.startswith(("contact:", "link:"))
     with transaction.atomic():
         operations.lock_account(account)
@@ -148,15 +166,19 @@ def propose_plan(
         ]  # fmt: skip
         if standing:
             raise UnableToPlanError(f"plan {standing[0].id} is {standing[0].state} for these debts: end it first")
+        found = interest_of(bounds=limits, instalments=instalments) if interest else None
+        bears = None
+        if found is not None and found.amount.minor and limits.percent is not None and limits.principal is not None:
+            bears = operations.Bears(str(limits.percent), limits.principal, found.amount)
         made = operations.propose_plan(
-            account=account, debts=limits.debts, instalments=instalments, reason=reason, by=actor, at=at
+            account=account, debts=limits.debts, instalments=instalments, reason=reason, by=actor, at=at, bears=bears
         )
         if by_hand or (isinstance(judged, Proposed) and not judged.needs_approval):
             operations.agree_plan(plan=made, by=actor if by_hand else "worker", at=at, reason=reason)
-        found = records.plan(made)
-        _emit("arrears.plan", one, {"plan": made, "state": found.state, "total": _money(found.total)}, at)
+        kept = records.plan(made)
+        _emit("arrears.plan", one, {"plan": made, "state": kept.state, "total": _money(kept.total)}, at)
         look_soon([account])
-    return found
+    return kept
 
 
 def agree_plan(*, plan: int, actor: str, reason: str, at: datetime) -> PlanRow:
@@ -345,6 +367,13 @@ def _bounds(one: Read, at: datetime, debts: Collection[str] | None) -> PlanBound
     standing = [s for s in standing if s.debt.open.currency == code]
     owed = sum(s.undisputed for s in standing)
     left: list[int] = [s.promise.left for s in standing]
+    principal, rates = 0, []
+    if one.policy.plans.interest:
+        for s in standing:
+            rate = rate_of(one.law, j.interest_rule(s.debt), j.h.on) if s.debt.kind.is_principal else None
+            if rate:
+                principal += s.undisputed
+                rates.append(rate)
     return PlanBounds(
         tuple(sorted(s.debt.ref for s in standing)),
         Money(owed, code) if owed else None,
@@ -352,6 +381,8 @@ def _bounds(one: Read, at: datetime, debts: Collection[str] | None) -> PlanBound
         max((s.plan.breaks for s in standing), default=0),
         j.h.on + timedelta(days=14) if left and min(left) > 0 else None,
         j.h.on,
+        min(rates, default=None),
+        Money(principal, code) if rates else None,
     )
 
 

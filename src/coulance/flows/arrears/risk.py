@@ -4,31 +4,27 @@ Nothing here is read by a step: a score picks what is gentler, and tells an oper
 """
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
 from fractions import Fraction
 
+from coulance.arrears import nights
 from coulance.arrears import queries as records
+from coulance.arrears.nights import FigureRow
 from coulance.catalog import queries as catalogs
 from coulance.customers import queries as customers
 from coulance.customers.queries import AccountRow
-from coulance.flows.arrears.facts import read
-from coulance.invoicing import queries as documents
-from coulance.payments import agreements, mandates, statements
+from coulance.payments import agreements, mandates
 from coulance.payments import queries as payments
 from coulance_core.arrears import StayKind
-from coulance_core.arrears.judging import Judging
 from coulance_core.arrears.risk import (
     Expected,
     Gentler,
     Paid,
     Score,
-    days_sales_outstanding,
     expected_loss,
-    gentler,
     lately,
-    remind_days,
     score,
     usual,
 )
@@ -37,25 +33,30 @@ from coulance_core.payments import ItemKind
 
 SAMPLE = 500
 """Accounts from which everybody's habit is told, spread evenly over all."""
-YEAR = timedelta(days=365)
+MOST = 1000
 
 
 @dataclass(frozen=True, slots=True)
 class AtRisk:
-    """One currency's money: open and late, by age with what of it may never come, and days of sales outstanding."""
+    """One currency's money: open and late, by age with what of it may never come, and days of sales outstanding.
+
+    `not_received`: of what isn't due yet, bills that nobody is known to have received.
+    """
 
     open: Money
     late: Money
+    not_received: Money
     expected: Expected
     days_outstanding: int | None
 
 
 @dataclass(frozen=True, slots=True)
 class Likely:
-    """An account that will probably pay its next bill late: the score with its reasons, and what is gentler."""
+    """An account that will probably pay its next bill late: the chance with its reasons, and what is gentler."""
 
     account: AccountRow
-    score: Score
+    chance: Fraction
+    bills: int
     gentler: tuple[Gentler, ...]
     remind_days: int
     open: Money
@@ -69,6 +70,7 @@ class Unreceived:
     number: str
     printed_due: date
     open: Money
+    since: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,9 +84,10 @@ class OurError:
 
 @dataclass(frozen=True, slots=True)
 class Risk:
-    """All of it at a day. `everybody` is the share of all bills that are paid late."""
+    """All of it as of `at`, the night that worked it out; none: no night did yet. `everybody`: the share of all bills
+    that are paid late."""
 
-    on: date
+    at: datetime | None
     everybody: Fraction
     money: tuple[AtRisk, ...]
     likely: tuple[Likely, ...]
@@ -92,24 +95,23 @@ class Risk:
     our_errors: tuple[OurError, ...]
 
 
-def risk(*, at: datetime, accounts: Collection[int] | None = None) -> Risk:
-    """The picture at an instant, of these accounts or of all that owe."""
-    try:
-        on = at.astimezone(catalogs.catalog().provider.zone_info).date()
-    except catalogs.UnableToFindCatalogError:
-        return Risk(at.date(), Fraction(1, 3), (), (), (), ())  # nobody is billed yet
-    open_now = payments.open_items(accounts=accounts)
-    owing = [account for account, items in open_now.items() if any(item.open.minor > 0 for item in items)]
-    rows = {row.id: row for row in customers.accounts(owing)} if owing else {}
-    everybody = usual(histories(_sample()).values(), on)
+def risk(*, at: datetime) -> Risk:
+    """The picture as the last night left it; our own errors as they are now. Reads small tables alone."""
+    kept = nights.figures()
     return Risk(
-        on,
-        everybody,
-        tuple(_money(on)) if accounts is None else (),
-        tuple(_likely(rows, everybody, on)),
-        tuple(_unreceived(rows, at)),
-        tuple(our_errors(at=at, accounts=accounts)),
+        min((one.at for one in kept), default=None),
+        kept[0].everybody if kept else Fraction(1, 3),
+        tuple(_money(one) for one in kept),
+        tuple(_likely()),
+        tuple(_unreceived()),
+        tuple(our_errors(at=at)),
     )
+
+
+def everybody(*, at: datetime) -> Fraction:
+    """The share of everybody's bills that are paid late, from a sample."""
+    on = at.astimezone(catalogs.catalog().provider.zone_info).date()
+    return usual(histories(_sample()).values(), on)
 
 
 def histories(accounts: Collection[int]) -> dict[int, list[Paid]]:
@@ -135,10 +137,10 @@ def histories(accounts: Collection[int]) -> dict[int, list[Paid]]:
     return out
 
 
-def scores(accounts: Collection[int], *, on: date) -> dict[int, Score]:
-    """The score of each of these accounts on a day."""
-    everybody = usual(histories(_sample()).values(), on)
-    return {account: score(lately(of, on), on, everybody) for account, of in histories(accounts).items()}
+def score_of(account: int, *, at: datetime) -> Score:
+    """The score of one account now, worked out anew."""
+    on = at.astimezone(catalogs.catalog().provider.zone_info).date()
+    return score(lately(histories([account])[account], on), on, everybody(at=at))
 
 
 def by_themselves(accounts: Collection[int], *, on: date) -> frozenset[int]:
@@ -162,38 +164,33 @@ def _sample() -> list[int]:
     return ids[:: max(1, len(ids) // SAMPLE)]
 
 
-def _money(on: date) -> Iterable[AtRisk]:
-    billed = documents.billed_by_day(since=on - YEAR)
-    for code, found in sorted(statements.totals(statements.aged_accounts(on=on)).items()):
-        by_age = [found.not_late, found.to_30, found.to_60, found.to_90, found.older]
-        late = sum(money.minor for money in by_age[1:])
-        whole = sum(money.minor for money in by_age)
-        dso = days_sales_outstanding(billed.get(code, {}).items(), whole, on)
-        yield AtRisk(Money(whole, code), Money(late, code), expected_loss(by_age), dso)
+def _money(one: FigureRow) -> AtRisk:
+    late = sum(money.minor for money in one.by_age[1:])
+    whole = sum(money.minor for money in one.by_age)
+    return AtRisk(
+        Money(whole, one.currency), Money(late, one.currency), one.not_received, expected_loss(one.by_age),
+        one.days_outstanding,
+    )  # fmt: skip
 
 
-def _likely(rows: Mapping[int, AccountRow], everybody: Fraction, on: date) -> Iterable[Likely]:
-    means = by_themselves(list(rows), on=on) if rows else frozenset()
+def _likely() -> Iterable[Likely]:
+    """Who will probably pay late, of those that owe something now, the likeliest first."""
+    found = nights.habits(late=True, most=MOST)
+    rows = {row.id: row for row in customers.accounts([one.account for one in found])} if found else {}
     open_now = payments.open_items(accounts=list(rows)) if rows else {}
-    out = []
-    for account, history in histories(list(rows)).items():
-        found = score(lately(history, on), on, everybody)
-        if not found.probably_late:
-            continue
-        row = rows[account]
-        mine = [item.open for item in open_now.get(account, ()) if item.open.currency == row.currency]
+    for one in found:
+        row = rows[one.account]
+        mine = [item.open for item in open_now.get(one.account, ()) if item.open.currency == row.currency]
         owed = sum(money.minor for money in mine if money.minor > 0)
-        picked = gentler(found, lately(history, on), on, has_means=account in means)
-        out.append(Likely(row, found, picked, remind_days(history, on), Money(owed, row.currency)))
-    return sorted(out, key=lambda one: (-one.score.chance, -one.open.minor, one.account.external_id))
+        if owed:
+            picked = tuple(Gentler(pick) for pick in one.gentler)
+            yield Likely(
+                row, Fraction(one.chance, 10_000), one.bills, picked, one.remind_days, Money(owed, row.currency)
+            )
 
 
-def _unreceived(rows: Mapping[int, AccountRow], at: datetime) -> Iterable[Unreceived]:
-    """By core's own judgement of which bills are due, so that it is the one that steps go by."""
-    out = []
-    for account, one in read(rows, at=at).items():
-        for standing in Judging(one.policy, one.facts, at, one.law).standing.values():
-            if standing.due_on is None:
-                debt = standing.debt
-                out.append(Unreceived(rows[account], debt.number, debt.due_on, debt.open))
-    return sorted(out, key=lambda one: (one.printed_due, one.number))
+def _unreceived() -> Iterable[Unreceived]:
+    found = nights.unreceived(most=MOST)
+    rows = {row.id: row for row in customers.accounts({one.account for one in found})} if found else {}
+    for one in found:
+        yield Unreceived(rows[one.account], one.number, one.printed_due, one.amount, one.since)

@@ -8,17 +8,17 @@ twice and nothing is lost: what was done is a fact, and the next judgement goes 
 import logging
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from django.db import transaction
 
-from coulance.arrears import operations
+from coulance.arrears import nights, operations
 from coulance.arrears import queries as records
 from coulance.arrears.queries import CaseRow
 from coulance.catalog import queries as catalogs
 from coulance.enforcement.operations import UnableToRestrictError
 from coulance.flows import payments as money
-from coulance.flows.arrears import acting, undoing
+from coulance.flows.arrears import acting, figuring, inviting, picking, plan_interest, risk, undoing
 from coulance.flows.arrears.facts import Read, accounts_owing, read, settings
 from coulance.notices.errors import NoticesError
 from coulance.platform import alarms
@@ -67,26 +67,34 @@ def run_arrears(*, at: datetime, accounts: Iterable[int] | None = None, actor: s
     todo = sorted(wanted)
     for start in range(0, len(todo), CHUNK):
         chunk = todo[start : start + CHUNK]
-        for account, one in read(chunk, at=at, terms=terms).items():
+        wakes: dict[int, datetime | None] = dict.fromkeys(chunk)  # no policy covers who isn't read
+        reads = read(chunk, at=at, terms=terms)
+        figuring.note_bills(reads, at=at)
+        for account, one in reads.items():
             out.judged += 1
+            before = len(out.failed) + len(out.refused)
             try:
-                _one(account, one, at, actor, out, off=terms is None)
+                wakes[account] = _one(account, one, at, actor, out, off=terms is None)
             except Exception as fault:  # one account's trouble must not keep the others from being undone
                 _log.exception("arrears of account %s", account)
                 out.failed.append(f"{one.account.external_id}: {type(fault).__name__}: {fault}")
+            if len(out.failed) + len(out.refused) > before:
+                wakes[account] = at  # something is left: again at the next look
+        nights.note_looked(wakes, at=at)
     _alarm(out, at)
     return out
 
 
-def _one(account: int, one: Read, at: datetime, actor: str, out: Ran, *, off: bool) -> None:
+def _one(account: int, one: Read, at: datetime, actor: str, out: Ran, *, off: bool) -> datetime | None:
+    """Judge an account and do what is to be done; from when time alone may change what came of it."""
     decision = decide(one.policy, one.facts, at, law=one.law)
     if off:
         # A file without [arrears] stops every step. What was done is still undone when its ground is gone.
         for lift in decision.lifts:
             out.undone += _undo(account, lift, at, actor)
-        return
+        return decision.wake
     if one.case is None and not decision.intents and not decision.held_up:
-        return  # nothing that is anybody's concern yet
+        return decision.wake  # nothing that is anybody's concern yet
     for _ in range(ROUNDS):
         before = out.done + out.undone + out.observed
         for lift in decision.lifts:
@@ -100,6 +108,7 @@ def _one(account: int, one: Read, at: datetime, actor: str, out: Ran, *, off: bo
         if decision.is_quiet:
             break
     _note(one, decision, at, actor, out)
+    return decision.wake
 
 
 def _undo(account: int, lift: Lift, at: datetime, actor: str) -> bool:
@@ -168,10 +177,13 @@ def _note(one: Read, decision: Decision, at: datetime, actor: str, out: Ran) -> 
             operations.close_case(case=case.id, at=at, actor=actor)
 
 
+HOUR = timedelta(hours=1)
+
+
 def run_due(*, at: datetime, actor: str = "worker") -> Ran:
-    """Judge every account with an open case, within the hour: calendars that open, promises that end, letters that
-    came back; and whatever changed that nobody told of."""
-    found = records.accounts_in_arrears()
+    """Judge those with an open case whose time has come, within the hour: calendars that open, promises that end; and
+    of whose mail, money or disputes something became known in the last three hours."""
+    found = picking.pick_of_hour(at=at, since=at - 3 * HOUR)
     return run_arrears(at=at, accounts=found, actor=actor) if found else Ran()
 
 
@@ -189,10 +201,25 @@ def is_hour_of_day(*, at: datetime) -> bool:
 
 
 def run_day(*, at: datetime, actor: str = "worker") -> Ran:
-    """The day's run: what accounts have on hand pays what they owe first, so that no step runs for it; then all."""
-    if settings() is not None or records.accounts_in_arrears():
+    """The day's run: what accounts have on hand pays what they owe first, so that no step runs for it; then all whose
+    time has come or of whom a fact changed. What plans bear is billed, and the figures and habits are worked out."""
+    terms = settings()
+    if terms is not None or records.accounts_in_arrears():
         money.apply_on_hand(actor=actor, reason="before arrears are judged", at=at)
-    return run_arrears(at=at, actor=actor)
+    if terms is None:
+        return run_arrears(at=at, actor=actor)  # what stands is still undone when its ground is gone
+    picked = picking.pick(terms, at=at)
+    night = nights.begin_night(whole=picked.whole, digest=picking.digest_of_table(), at=at)
+    everybody = risk.everybody(at=at)
+    figuring.work_out_habits(picked.accounts, everybody=everybody, at=at)
+    out = run_arrears(at=at, accounts=picked.accounts, actor=actor)
+    plan_interest.settle_due(at=at)
+    figuring.work_out_figures(everybody=everybody, at=at)
+    figuring.reach(after_days=terms.prevention.reach_unreceived_days, at=at)
+    if terms.prevention.invite_auto_pay:
+        inviting.invite(at=at)
+    nights.end_night(night=night, owing=picked.owing, judged=out.judged, at=at)
+    return out
 
 
 def _alarm(out: Ran, at: datetime) -> None:

@@ -124,6 +124,24 @@ def apology(
     return written(letter, language=language)
 
 
+def invitation(*, name: str, link: str, language: str) -> Written:
+    """The letter that asks, once, whether bills should pay themselves."""
+    with translation.override(language):
+        letter = Letter(
+            subject=_("Shall your bills pay themselves?"),
+            name=name,
+            paragraphs=[
+                _("Thank you for your payment. It came a little after its day, as it does now and then."),
+                _("If you like, your bills are paid by themselves on the day they are due: you are told of each amount"
+                  " beforehand, and can end it at any time. Then there is nothing to remember."),
+            ],
+            after=[_("We ask this once. Behind the button you can also say no.")],
+            button=_("See how it works"),
+            link=link,
+        )  # fmt: skip
+    return written(letter, language=language)
+
+
 def what(act: Act, *, language: str, undone: bool = False) -> str:
     """An act in a few words, in a language."""
     with translation.override(language):

@@ -115,7 +115,9 @@ def _page(request: HttpRequest, me: Me, *, actor: str, here: str) -> HttpRespons
             "done": done,
             "fault": fault,
             "shaped": None if shaped is None or shaped.fault else {
-                "of": shaped, "rows": owing.rows(shaped.instalments, says)
+                "of": shaped, "rows": owing.rows(shaped.instalments, says),
+                "interest": says.money(shaped.interest.decimal(), shaped.interest.currency) if shaped.interest else "",
+                "percent": "" if shaped.percent is None else says.number(shaped.percent),
             },
             "typed": request.POST if fault or shaped else {},
             "gateways": [(name, name.capitalize()) for name in paying.offered()],
