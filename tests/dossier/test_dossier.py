@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Callable
+from datetime import date
 from fractions import Fraction
 from importlib import import_module
 from pathlib import Path
@@ -16,9 +17,11 @@ from typing import Any
 import pypdf
 import pytest
 
+from coulance.disputes import queries as cases
 from coulance.flows.dossier.gathering import CHECK
 from coulance.flows.dossier.making import UnableToMakeDossierError, make_dossier
 from coulance.flows.dossier.view import TABLE
+from coulance.payments import queries as payments
 from coulance.platform import audit
 from tests.disputes.court import Court, later
 from tests.dossier.making import AT, made, parts_of
@@ -55,8 +58,11 @@ def test_it_holds_the_claim_and_what_it_rests_on_and_finds_any_change(history: C
         "on V2026-0001: opened",
         "boss@acme.example",
         "accepted by the receiving server",
+        "General terms 2026-01, agreed to on paper",
+        "What each payment was set against, and why",
+        "to V2026-0001",
     ):
-        assert said in text
+        assert said in text, said
     assert b"pdfaid" in dossier.pdf
     # Whoever gets it may not act as the customer by a link in their mail.
     assert "/contest/[...]" in parts["messages.json"].decode()
@@ -130,6 +136,13 @@ def _changed_and_sealed_again(parts: dict[str, bytes]) -> None:
         ("claim.json", ["totals", "claim"], "999.00"),
         ("claim.json", ["owed"], "1.00"),
         ("payments.json", ["allocations", 0, "amount"], "2.00"),
+        ("payments.json", ["receipts", 0, "amount"], "21.00"),
+        ("payments.json", ["receipts", 0, "explanation", "steps", 0, 3], "19"),
+        ("terms.json", ["documents", 0, "text"], "1. What is due is paid whenever.\n"),
+        ("terms.json", ["documents", 0, "sha256"], "00" * 32),
+        ("terms.json", ["acceptances", 0, "at"], "2026-01-01T00:00:00+00:00"),
+        ("terms.json", ["acceptances", 0, "personal", "contact"], "somebody"),
+        ("terms.json", ["acceptances", 0, "previous"], "11" * 32),
     ):  # fmt: skip
         assert deep(name, set_(path, value)), (name, path)
     assert deep("ledger.json", lambda held: held["entries"].pop(0))
@@ -165,6 +178,36 @@ def test_after_a_credit_note_and_with_money_on_hand_it_still_adds_up(history: Co
     lie["credit_notes"] = []
     changed = _sealed({**parts, "payments.json": json.dumps(lie).encode()})
     assert inside.faults_of(changed) == ["claim.json: V2026-0001: gross less payments and credit is 222.0"]
+
+
+def test_why_money_went_where_it_did_recomputes_whatever_was_named_taken_back_or_credited(history: Court) -> None:
+    from coulance.payments.explaining import BY_HAND, explained
+
+    history.pays("30.00", on=date(2026, 7, 9))  # names nothing: the fees of 24.20 first, then the overage
+    history.pays("5.00", history.number, on=date(2026, 7, 10))
+    history.decides(_only_case(history), "upheld", at=later(60))
+    found = explained(account=history.account)
+    rows = {row.id: row for row in payments.allocations(accounts=[history.account]) if row.amount.minor > 0}
+    steps = {number: step for one in found for number, step in one.steps.items()}
+    assert steps.keys() == rows.keys()
+    for one in found:
+        known = one.explanation.recompute()
+        for number, step in one.steps.items():
+            assert known[step] == rows[number].amount.amount, step
+        assert known["allocated"] == sum(rows[number].amount.amount for number in one.steps)
+    (free, again, named) = found[:3]  # by the day they came
+    text = free.explanation.render()
+    assert "open on B2026-0001 = 24.2" in text
+    assert "open on V2026-0001 = 222" in text  # what was open when the 20.00 had been paid
+    assert BY_HAND not in text
+    assert BY_HAND not in named.explanation.render()  # all of the 20.00 fitted
+    assert "open on V2026-0001 = 216.2" in again.explanation.render()
+    assert inside.faults_of(dict(parts_of(made()))) == []
+
+
+def _only_case(history: Court) -> int:
+    (case,) = cases.cases(accounts=[history.account], at=later(50))
+    return case.id
 
 
 def test_in_dutch_of_one_debt_and_who_made_it_is_known(history: Court) -> None:

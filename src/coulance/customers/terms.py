@@ -1,7 +1,8 @@
 """General terms: what they say in each version and language, and which customer agreed to which, when and how.
 
 An acceptance is a link of its account's chain: it names the hash of the text that was agreed to and the link before it,
-so that neither can be changed afterwards. What is personal in it is hashed with a salt of its own.
+so that neither can be changed afterwards. What is personal in it (who of the customer, and how it is known) is hashed with
+a salt of its own; who wrote it down is in the audit log.
 """
 
 import hashlib
@@ -137,7 +138,7 @@ def accept_terms(
         last = chain.last()
         row = TermsAcceptance(
             account=owner, seq=1 if last is None else last.seq + 1, document=document, how=how, at=known,
-            recorded_at=written, personal={"contact": contact, "by": actor, "said": said.strip()[:500]},
+            recorded_at=written, personal={"contact": contact, "said": said.strip()[:500]},
             salt=secrets.token_bytes(32), previous=GENESIS if last is None else last.hash,
         )  # fmt: skip
         row.personal_hash = _personal_hash(bytes(row.salt or b""), row.personal or {})

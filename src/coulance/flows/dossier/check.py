@@ -5,7 +5,8 @@
     python3 check.py folder             or what you saved from it into a folder
 
 It recomputes: the hash of every part; the ledger's chain, its sums and its place in a sealed day; the evidence's chain;
-every line, invoice, payment, cost and day of interest. It names the part that doesn't fit, and ends with status 1.
+the general terms that were agreed to, and their chain; every line, invoice, payment and what it was set against, cost
+and day of interest. It names the part that doesn't fit, and ends with status 1.
 """
 
 # Written for whatever Python its reader has, to be read by them; so without annotations and newer ways.
@@ -176,6 +177,32 @@ def check_evidence(parts):
             need(known, "delivery %s of %s is not in the chain" % (sent["id"], message["key"]))
 
 
+# --- the general terms, and who agreed to them
+
+
+def check_terms(parts):
+    terms = load(parts, "terms.json")
+    texts, previous = {}, GENESIS
+    for one in terms["documents"]:
+        where = "general terms %s (%s)" % (one["version"], one["language"])
+        need(sha(one["text"].encode("utf-8")) == one["sha256"], where + ": the text does not give its hash")
+        texts[(one["version"], one["language"])] = one["sha256"]
+    for n, one in enumerate(terms["acceptances"], 1):
+        where = "acceptance %d" % one["seq"]
+        need(one["seq"] == n, "%s: expected number %d: acceptances are missing or were moved" % (where, n))
+        need(one["previous"] == previous, where + ": does not name the one before it")
+        need(texts.get((one["version"], one["language"])) == one["sha256"], where + ": its text is not here")
+        need(one["party"] == terms["party"], where + ": is of somebody else")
+        if one["personal"] is not None:
+            digest = sha(bytes.fromhex(one["salt"]) + b"\x00" + canonical(one["personal"]))
+            need(digest == one["personal_hash"], where + ": its personal part does not give its hash")
+        link = {key: value for key, value in one.items() if key not in ("salt", "personal", "hash")}
+        need(
+            sha(b"coulance.terms/1\n" + canonical(link)) == one["hash"], where + ": its content does not give its hash"
+        )
+        previous = one["hash"]
+
+
 # --- the arithmetic
 
 
@@ -251,6 +278,30 @@ def check_invoice(document):
     totals = document["totals"]
     need(total == Fraction(totals["net"]), "its lines do not sum to %s" % totals["net"])
     need(Fraction(totals["net"]) + Fraction(totals["tax"]) == Fraction(totals["gross"]), "net and tax are not gross")
+
+
+def check_payments(parts):
+    """What each receipt was set against is what its explanation comes to."""
+    paid = load(parts, "payments.json")
+    known = {one["id"]: recompute(one["explanation"]) for one in paid["receipts"] if one["explanation"]}
+    total = {}
+    for row in paid["allocations"]:
+        if row["reversed_on"] is None and Fraction(row["amount"]) > 0:
+            found = known.get(row["receipt"], {}).get(row["explained_as"])
+            need(
+                found == Fraction(row["amount"]),
+                "receipt %s: %s to %s is not what is explained" % (row["receipt"], row["amount"], row["number"]),
+            )
+            total[row["receipt"]] = total.get(row["receipt"], Fraction(0)) + Fraction(row["amount"])
+    for one in paid["receipts"]:
+        if one["id"] in total:
+            where = "receipt %s: " % one["id"]
+            need(
+                known[one["id"]]["allocated"] == total[one["id"]],
+                where + "more was set against debts than is explained",
+            )
+            if Fraction(one["amount"]):
+                need(known[one["id"]]["received"] == Fraction(one["amount"]), where + "another amount is explained")
 
 
 def check_claim(parts):
@@ -336,7 +387,7 @@ def faults_of(parts):
     known = {one.split(":")[0] for one in faults}
     checks = [
         ("ledger.json", check_ledger), ("evidence.json", check_evidence), ("claim.json", check_claim),
-        ("ledger.json", check_balance),
+        ("ledger.json", check_balance), ("terms.json", check_terms), ("payments.json", check_payments),
     ]  # fmt: skip
     for name in sorted(name for name in parts if name.startswith(("invoice-", "credit-"))):
         checks.append((name, lambda parts, name=name: check_invoice(load(parts, name))))
@@ -366,7 +417,7 @@ def main(arguments):
     if faults:
         return 1
     manifest, claim = load(parts, "manifest.json"), load(parts, "claim.json")
-    print("All %d parts are whole; both chains and all arithmetic hold." % len(manifest["parts"]))
+    print("All %d parts are whole; all chains and all arithmetic hold." % len(manifest["parts"]))
     print(
         "Claim of %s on %s: %s %s" % (manifest["creditor"], claim["as_of"], claim["totals"]["claim"], claim["currency"])
     )

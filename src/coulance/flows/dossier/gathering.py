@@ -20,6 +20,7 @@ from zoneinfo import ZoneInfo
 
 from coulance.arrears import queries as arrears
 from coulance.catalog import queries as catalogs
+from coulance.customers import terms
 from coulance.disputes import queries as disputes
 from coulance.flows.dossier.claims import Claim
 from coulance.flows.einvoicing import UnableToMakeEInvoiceError, einvoice_of
@@ -32,6 +33,7 @@ from coulance.overage import queries as overage
 from coulance.payments import queries as payments
 from coulance.payments import statements
 from coulance.payments.documents.view import data_of
+from coulance.payments.explaining import explained
 from coulance.services import queries as services
 from coulance_core.catalog.codec import to_json
 from coulance_core.kernel import Money, currency, show
@@ -79,6 +81,7 @@ def gather(claim: Claim, *, at: datetime) -> Gathered:
     shown["disputes"] = _disputes(claim, at)
     shown["arrears"] = _arrears(claim)
     shown["consents"] = _consents(claim)
+    shown["terms"] = terms.chain_of(account=account.id)
     notes = _credits(claim)
     shown["payments"] = _payments(claim, notes)
     keys = {key for act in shown["arrears"]["acts"] for key in act["messages"]}
@@ -106,6 +109,7 @@ def gather(claim: Claim, *, at: datetime) -> Gathered:
         _json("messages.json", {"messages": messages}, "part_messages"),
         _json("evidence.json", evidence, "part_evidence"),
         _json("consents.json", shown["consents"], "part_consents"),
+        _json("terms.json", shown["terms"], "part_terms"),
         _json("payments.json", shown["payments"], "part_payments"),
         _json("disputes.json", shown["disputes"], "part_disputes"),
         _json("arrears.json", shown["arrears"], "part_arrears"),
@@ -390,6 +394,8 @@ def _consents(claim: Claim) -> dict[str, Any]:
 def _payments(claim: Claim, notes: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
     account = claim.account
     receipts = payments.receipts(accounts=[account.id], limit=100_000)[::-1]
+    why = {one.receipt.id: one for one in explained(account=account.id)}
+    steps = {row: step for one in why.values() for row, step in one.steps.items()}
     return {
         "receipts": [
             {
@@ -401,6 +407,7 @@ def _payments(claim: Claim, notes: Mapping[str, Mapping[str, Any]]) -> dict[str,
                 "reference": r.payer_ref,
                 "left": r.left.decimal(),
                 "reversed_on": _text(r.reversed_on),
+                "explanation": why[r.id].explanation.to_json() if r.id in why else None,
             }
             for r in receipts
         ],
@@ -413,6 +420,7 @@ def _payments(claim: Claim, notes: Mapping[str, Mapping[str, Any]]) -> dict[str,
                 "effective_on": _text(a.effective_on),
                 "reversed_on": _text(a.reversed_on),
                 "reversed_why": a.reversed_why,
+                "explained_as": steps.get(a.id, ""),
             }
             for a in payments.allocations(accounts=[account.id], undone=True)
         ],

@@ -95,6 +95,8 @@ def view(
             {"when": w["given"].format(date=s.when(one["given_at"])), "text": one["text_shown"] or one["terms"]}
             for one in shown["consents"]["consents"]
         ],
+        "terms": _terms(shown["terms"], s),
+        "paid": _paid(claim, shown["payments"], s),
         "checking": [
             w["check_1"].format(count=len(parts)),
             w["check_2"].format(creditor=seller.name),
@@ -106,8 +108,8 @@ def view(
 
 
 _SHOWN = (
-    "debts number kind due gross paid disputed open interest_of happened when what messages no_messages consents "
-    "checking seal attached file holds hash costs_why period days rate base runs not_advice page"
+    "terms set_against no_terms debts number kind due gross paid disputed open interest_of happened when what messages "
+    "no_messages consents checking seal attached file holds hash costs_why period days rate base runs not_advice page"
 ).split()
 
 
@@ -251,6 +253,36 @@ def _interest(one: ClaimedDebt, s: _Saying) -> View:
         "sum": s.money(one.interest.amount),
         "more": list(one.interest.explanation.conventions),
     }
+
+
+def _terms(found: Mapping[str, Any], s: _Saying) -> list[View]:
+    """What of the general terms was agreed to, when and how; the words are attached."""
+    titles = {(one["version"], one["language"]): one["title"] for one in found["documents"]}
+    return [
+        {
+            "when": s.when(one["at"]),
+            "text": s.w["agreed"].format(
+                title=titles[one["version"], one["language"]], version=one["version"], how=s.word("how", one["how"])
+            ),
+            "code": one["sha256"],
+        }
+        for one in found["acceptances"]
+    ]
+
+
+def _paid(claim: Claim, paid: Mapping[str, Any], s: _Saying) -> list[View]:
+    """How the money that went to these debts was divided, receipt by receipt."""
+    refs = {one.item.ref for one in claim.debts}
+    ours = {one["receipt"] for one in paid["allocations"] if one["ref"] in refs and one["reversed_on"] is None}
+    return [
+        {
+            "title": f"{s.when(one['received_on'])}, {s.word('method', one['method'])}",
+            "net": s.plain(one["amount"]),
+            "why": _explained(one["explanation"], s),
+        }
+        for one in paid["receipts"]
+        if one["id"] in ours and one["explanation"]
+    ]
 
 
 def _day(on: date, s: _Saying) -> str:
