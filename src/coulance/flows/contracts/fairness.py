@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from fractions import Fraction
 
 from coulance.catalog import queries as catalogs
-from coulance.contracts import queries
+from coulance.contracts import judgements, queries
 from coulance.contracts.errors import UnableToFindContractError
 from coulance.contracts.hours import Hours, hours
 from coulance.contracts.queries import ChargeRow, ContractRow, Facts
@@ -127,6 +127,18 @@ def _worth(rows: Sequence[ContractRow], running: Sequence[Judged], at: datetime,
         found.append(Recurring(row.key, one.price.amount, margin, sure, says))
     rules = read_worth(Table(catalogs.table("contracts").get("worth", {})))
     return worth(found, rules, ended=ended, years=years, code=code)
+
+
+def keep_all(*, at: datetime) -> int:
+    """Keep what is said of each contract now, for their customers to read; how many there are."""
+    rows = [
+        (one.contract.id, one.fairness.verdict, one.price, one.fairness.explanation)
+        for portfolio in judge_all(at=at, years=1)
+        for one in portfolio.contracts
+        if one.contract.runs_on(one.contract.day_of(at))
+    ]
+    judgements.keep(rows, at=at)
+    return len(rows)
 
 
 def judge_one(key: str, *, at: datetime) -> Judged:

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from django.db import transaction
 
 from coulance.contracts import operations, queries, tickets
-from coulance.flows.contracts import billing, earning, mailing, penalties, telling
+from coulance.flows.contracts import billing, earning, fairness, mailing, penalties, telling
 from coulance.platform import alarms
 
 _log = logging.getLogger(__name__)
@@ -43,7 +43,24 @@ def run(*, at: datetime, actor: str = "worker") -> Round:
         else:
             alarms.clear_alarm(key=alarm, at=at)
     mailing.forget(at=at)
+    _judge(at)
     return done
+
+
+def _judge(at: datetime) -> None:
+    """Say of each contract whether it is fair, for its customer to read."""
+    alarm = "contracts.unjudged"
+    try:
+        with transaction.atomic():
+            fairness.keep_all(at=at)
+    except Exception as fault:  # what was said before stands, with its day
+        _log.exception("contracts can't be judged")
+        alarms.raise_alarm(
+            key=alarm, severity="warning", at=at,
+            what=f"Customers read an older verdict on their contracts, for these can't be judged: {fault}",
+        )  # fmt: skip
+    else:
+        alarms.clear_alarm(key=alarm, at=at)
 
 
 def _one(key: str, done: Round, actor: str, at: datetime) -> None:

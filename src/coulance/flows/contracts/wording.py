@@ -4,6 +4,7 @@ from datetime import date
 
 from django.utils.translation import gettext as _
 
+from coulance.contracts.judgements import JudgementRow
 from coulance.contracts.queries import ContractRow, CreditRow, LeaveRow, hours_text
 from coulance.contracts.tickets import TicketRow
 from coulance.flows.contracts.fairness import Judged
@@ -111,6 +112,50 @@ def plainly(one: Judged) -> str:
         )
         % said,
     }[fair.verdict]
+
+
+def fair_to_them(row: JudgementRow, says: Words) -> list[str]:
+    """What a customer reads of their contract's fairness: their own side, in plain words."""
+    known, code = row.explanation.recompute(), row.price.currency
+
+    def money(name: str) -> str:
+        return says.money(Money.of(known[name], code, Rounding.HALF_UP).decimal(), code)
+
+    price = says.money(row.price.decimal(), code)
+    said = {"price": price, "worth": money("expected worth"), "on": says.day(row.said_at.date())}
+    more = says.money(Money.of(-known["expected customer"], code, Rounding.HALF_UP).decimal(), code)
+    verdict = {
+        Verdict.TOO_EARLY: _("It is too early to say: one busy or quiet quarter says nothing."),
+        Verdict.FAIR: _("Of an expected year you pay %(price)s, for what is worth about %(worth)s to you.") % said,
+        Verdict.COSTS_CUSTOMER: _(
+            "You are expected to pay %(more)s a year more than it is worth to you. "
+            "Talk to us: another contract may fit you better."
+        )
+        % {"more": more},
+        Verdict.COSTS_PROVIDER: _(
+            "It serves you well: of an expected year you pay %(price)s, for what is worth about %(worth)s to you. The "
+            "price may rise when it is renewed."
+        )
+        % said,
+    }[row.verdict]
+    worked = {
+        "paid": money("paid"),
+        "hours": hours_text(round(known["delivered"] * 3600)),
+        "free": hours_text(round(known["free hours"] * 3600)),
+        "by": money("by the hour"),
+    }
+    so_far = (
+        _("So far you paid %(paid)s. We worked %(hours)s hours for it, which by the hour would cost %(by)s.") % worked
+    )
+    if known["free hours"]:
+        so_far += " " + _("Of these hours %(free)s were free.") % worked
+    lines = [verdict, so_far]
+    if known["expected standing by"]:
+        lines.append(
+            _("That we stand by, and that a bad year costs you no more, is counted as %(ready)s a year.")
+            % {"ready": money("expected ready")}
+        )
+    return [*lines, _("Judged on %(on)s.") % said]
 
 
 def of_warning(contract: ContractRow, warning: CardWarning, *, name: str, link: str) -> Letter:

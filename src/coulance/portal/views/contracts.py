@@ -10,7 +10,7 @@ from django.utils.translation import gettext as _
 from django.views.decorators.debug import sensitive_variables
 from django.views.decorators.http import require_http_methods, require_safe
 
-from coulance.contracts import queries, ticketing, tickets
+from coulance.contracts import judgements, queries, ticketing, tickets
 from coulance.contracts.errors import ContractsError, UnableToFindContractError, UnableToFindTicketError
 from coulance.contracts.hours import hours
 from coulance.contracts.queries import ContractRow, LeaveRow, hours_text
@@ -74,6 +74,7 @@ def contract(request: HttpRequest, key: str, *, me: Me) -> HttpResponse:
         "row": row,
         "title": row.terms.title,
         "sentences": _sentences(row, says),
+        "fair": wording.fair_to_them(said, says) if (said := judgements.newest([row.id]).get(row.id)) else (),
         "cover": [(wording.work(w), wording.cover(row.terms.work.cover_of(w))) for w in Work],
         "promises": _promises(row),
         "asks": row.responses.asks if row.responses else (),
