@@ -161,6 +161,7 @@ FAULTS, CONTRAST = ((Path(__file__).parent / name).read_text() for name in ("fau
 
 def test_every_screen_works_at_any_width_in_light_and_dark(site: Site) -> None:
     """No errors, nothing from elsewhere, labels and headings in order, enough contrast, no sideways scrolling."""
+    promises_of_uptime(site.world)
     screens = every_screen()
     faults: list[str] = []
     state = site.context.storage_state()
@@ -177,6 +178,32 @@ def test_every_screen_works_at_any_width_in_light_and_dark(site: Site) -> None:
             faults += [f"{name} {screen}: {fault}" for fault in found if not _documents_own(screen, fault)]
         context.close()
     assert "\n".join(faults) == ""
+
+
+def promises_of_uptime(world: World) -> None:
+    """What the page of uptime is for: a promise at risk, credits, a customer's report, nothing to credit, a claim."""
+    from coulance.customers import queries as customers
+    from coulance.flows.promises import crediting, incidents
+    from coulance.services import queries as services
+    from coulance.sla import operations as promises
+    from tests.sla.office import SLA
+    from tests.sla.test_commands import SUPPLIER
+
+    soon = SLA.replace('target = "100"', 'target = "100"\ncredited = "incident"')
+    world.provider(more=soon + SUPPLIER)
+    world.service("bare", "count", "2026-10-01")
+    web, bare = (services.service(name).id for name in ("web", "bare"))
+    by: dict[str, Any] = {"actor": "operator:anna", "at": NOW, "reason": "log"}
+    promises.agree(service=bare, terms="gold", valid_from=NOW.date().replace(month=10, day=1), **by)
+    for service, month in ((web, 10), (bare, 10), (web, 11)):
+        since = NOW.replace(month=month, day=20)
+        promises.say(service=service, says="outage", since=since, until=since.replace(minute=50), **by)
+    promises.contest(
+        service=web, account=customers.account("acme").id, since=since, until=NOW, words="gone", by="x", at=NOW
+    )
+    report = crediting.credit_period(year=2026, month=10, at=NOW, actor="worker")
+    assert (len(report.credited), report.nothing) == (1, [("bare", "2026-10")])
+    assert incidents.credit_incidents(at=NOW, actor="worker").credited
 
 
 def _documents_own(screen: str, fault: str) -> bool:

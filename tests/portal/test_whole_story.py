@@ -4,7 +4,7 @@ limit, resumed, closed, billed within the limit. And axe on every page of the po
 
 import json
 import urllib.request
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +15,15 @@ from coulance.enforcement import executing
 from coulance.enforcement import queries as register
 from coulance.flows import enforcing
 from coulance.flows.overage_control import rounds
+from coulance.flows.promises import crediting
 from coulance.invoicing import queries as invoicing
 from coulance.platform import clock
+from coulance.sla import operations as promises
 from tests.api.conftest import make_token
 from tests.console.test_browser import address, chromium  # noqa: F401 - fixtures
 from tests.overage_control.town import Town
 from tests.settling_first.waiting_room import CLOSED, link, waiting_world
+from tests.sla.office import SLA
 
 GB = 10**9
 RULES = {
@@ -113,7 +116,8 @@ def test_from_the_first_sample_to_a_bill_within_the_limit(
     address: str, lasting: Any, walk: Walk, monkeypatch: pytest.MonkeyPatch  # noqa: F811
 ) -> None:  # fmt: skip
     monkeypatch.setenv("COULANCE_URL", "https://billing.example.nl")
-    town = Town(lasting.folder).controlled(more='[drivers.paper]\nkind = "record"\n')
+    promised = SLA[SLA.index("[sla]") :]
+    town = Town(lasting.folder).controlled(more='[drivers.paper]\nkind = "record"\n' + promised)
     town.customer().service("web", "vps", meter="traffic")
     moment = [town.at("2026-10-01T00:00")]
     monkeypatch.setattr(clock, "now", lambda: moment[0])
@@ -155,12 +159,32 @@ def test_from_the_first_sample_to_a_bill_within_the_limit(
     walk.look("the bill")
     for path in ("/my/", "/my/services/web", "/my/statement", "/my/contacts", "/my/security", "/my/password"):
         walk.to(path)
+    broken_promise(town, moment[0])
+    walk.to("/my/uptime").page.get_by_text("How this was worked out").click()
+    walk.page.get_by_label("What you saw").fill("our shop was gone")
+    for field, value in (("Down from", "2026-10-13T10:00"), ("Down until", "2026-10-13T10:30")):
+        walk.page.get_by_label(field).fill(value)
+    walk.press("Tell us", says="we look at it")
+    walk.page.get_by_text("Credited: €").first.wait_for()
+    walk.to("/status").page.get_by_text("Planned work").wait_for()
     walk.to("/my/services/web").press("Pause its network myself", says="Its network is paused.")
     walk.press("Nederlands", says="Uitloggen")
     walk.to("/my/")
     moment[0] = town.at("2026-12-20T00:00")
     walk.to(warning)  # too old
     assert walk.seen >= 18
+
+
+def broken_promise(town: Town, at: datetime) -> None:
+    """An hour's outage of October, credited; on the status page, with work that is planned."""
+    service = town.service_id("web")
+    said: dict[str, Any] = {"service": service, "reason": "log", "actor": "operator:anna", "at": at}
+    since = town.at("2026-10-12T12:00")
+    promises.say(says="outage", since=since, until=since + timedelta(hours=1), words="a switch", **said)
+    later = at + timedelta(days=5)
+    promises.say(says="maintenance", since=later, until=later + timedelta(hours=1), words="disks", **said)
+    promises.show_publicly(service=service, group="Hosting", label="Web", actor="operator:anna", at=at)
+    crediting.credit_period(year=2026, month=10, at=at, actor="worker")
 
 
 def test_axe_on_choosing_before_the_bill(

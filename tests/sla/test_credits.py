@@ -7,6 +7,7 @@ from coulance.notices import queries as sent
 from coulance.payments import queries as paid
 from coulance.sla import looks, operations
 from coulance.sla import queries as sla
+from coulance.sla.check import check_promises
 from coulance.sla.errors import SlaError, UnableToTakeLooksError
 from coulance_core.kernel import Money
 from coulance_core.sla.paying import Pays
@@ -235,6 +236,24 @@ def test_the_database_refuses_what_law_three_refuses(world: World) -> None:
     for statement, refusal in GUARDED.values():
         with pytest.raises(DatabaseError, match=refusal):
             execute(statement)
+
+
+def test_the_audit_finds_what_the_guards_would_have_refused(world: World) -> None:
+    office = Office(world)
+    office.october(("2026-10-05T10:00", "2026-10-05T10:14"))
+    office.credit()
+    assert list(check_promises()) == []
+    with connection.cursor() as cursor:
+        cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")
+        for table in ("measure", "credit", "payout"):
+            cursor.execute(f"ALTER TABLE sla_{table} DISABLE TRIGGER USER")
+        cursor.execute("UPDATE sla_payout SET amount = 9")
+        cursor.execute("UPDATE sla_credit SET amount = 7")
+        cursor.execute("UPDATE sla_measure SET amount = 9")
+    arithmetic, missing, paid_twice = check_promises()
+    assert arithmetic.endswith("it says 0.09 EUR, and its arithmetic 0.08 EUR")
+    assert missing.endswith("7 was credited; 9 is owed, and 9 was at most")
+    assert paid_twice.endswith("is 7, and 9 of it was paid")
 
 
 def test_nobody_to_write_to_stops_no_credit(world: World) -> None:

@@ -128,6 +128,7 @@ PINGDOM = {
     "second_probe": {"ip": "192.0.2.6", "ipv6": "2001:db8::6", "location": "Austin, US", "version": 1},
 }
 """An uptime check's state change, as Pingdom documents it."""
+_WRONG: tuple[Any, ...] = ("{", [], {"heartbeat": {}})
 KUMA = """# HELP monitor_status Monitor Status (1 = UP, 0= DOWN, 2= PENDING, 3= MAINTENANCE)
 # TYPE monitor_status gauge
 monitor_status{monitor_name="Shop",monitor_type="http",monitor_url="https://shop.example",monitor_port="null"} 0
@@ -162,7 +163,7 @@ def test_monitoring_that_can_not_sign_sends_to_an_address_that_carries_its_token
     assert [post("kuma", beat, token).status_code for token in (other, hook[:-1] + "x", "nothing")] == [404] * 3
     assert post("zabbix", beat).status_code == 404
     assert client.get(f"/hooks/uptime/kuma/{hook}").status_code == 405
-    assert [post("kuma", body).status_code for body in ("{", [], {"heartbeat": {}})] == [422] * 3
+    assert [post("kuma", wrong).status_code for wrong in _WRONG] == [422] * 3
     assert client.get("/api/v1/uptime/periods", headers={"Authorization": f"Bearer {hook}"}).status_code == 403
     from coulance.sla import looks
 

@@ -15,6 +15,7 @@ from django.db import connection
 from coulance.flows.promises import crediting
 from coulance.sla import looks, operations
 from coulance.sla import queries as sla
+from coulance.sla.check import check_promises
 from coulance_core.kernel import Rounding
 from coulance_core.kernel.rounding import round_to
 from tests.closing.world import World
@@ -93,6 +94,7 @@ def test_credited_is_what_was_down_by_all_that_was_ever_known(
     assert total["credited"] >= measures[-1][1], "and no less than is owed now"
     assert total["paid"] == total["credited"] == total["noted"]
     assert total["told"] == total["credits"]
+    assert list(check_promises()) == []
 
 
 def cut(office: Office, when: Any, step: str, monkeypatch: pytest.MonkeyPatch) -> None:

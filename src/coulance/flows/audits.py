@@ -19,6 +19,7 @@ from coulance.ledger.check import check_ledger
 from coulance.notices.check import check_evidence
 from coulance.payments.check import check_payments
 from coulance.platform import checks
+from coulance.sla.check import check_promises
 from coulance.usage import queries as usage
 
 _log = logging.getLogger(__name__)
@@ -48,6 +49,7 @@ AUDITS: tuple[Audit, ...] = (
     Audit("disputes", "Disputes: what is contested is held as long as its case is open, and no longer", check_disputes),
     Audit("terms", "General terms: each text gives its hash, and who agreed to which is chained", check_terms),
     Audit("arrears", "Second law: no restriction for debt without its notices, its backup, its people", check_arrears),
+    Audit("promises", "Third law: what was down is credited, once, as its arithmetic says", check_promises),
     Audit("evidence", "Evidence of sending: nothing was changed, removed or added", check_evidence),
 )
 """In the order in which they are printed. A room that has something to audit adds it here."""
