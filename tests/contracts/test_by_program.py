@@ -78,7 +78,7 @@ def test_a_contract_by_command(desk: Desk, typed: Any, tmp_path: Path) -> None:
     assert "recur in a year" in said
     assert "That is worth 0.00 EUR: its margin, 2 % going on" in said
     assert "discount = 0.15" in said
-    assert "In all 855.00 EUR are owed in hours." in typed("contract", "unearned")
+    assert "In all 787.50 EUR are owed in hours." in typed("contract", "unearned")
     typed("contract", "agree", "k2", "--account", "acme", "--terms", "care", "--from", "2026-05-01")
     told = tmp_path / "tickets.csv"
     told.write_text("number,at,event,subject,priority,contract\nT1,2026-05-07 09:00,opened,Down,normal,k2\n")

@@ -7,6 +7,7 @@ from urllib.parse import quote
 from zoneinfo import ZoneInfo
 
 from coulance.console.templatetags.console import money, said
+from coulance.contracts.tickets import OpinionRow, TicketRow
 from coulance.invoicing.listing import ListedDocument
 from coulance.notices.queries import DeliveryRow
 from coulance.notices.states import FAILED
@@ -76,6 +77,24 @@ def of_messages(messages: Sequence[DeliveryRow]) -> list[Chapter]:
         )
         for row in messages
     ]
+
+
+def of_tickets(tickets: Sequence[TicketRow], opinions: Sequence[OpinionRow]) -> list[Chapter]:
+    """What they asked of us, and what they said of how it went."""
+    named = {row.id: row for row in tickets}
+    asked = [
+        Chapter(row.opened_at, False, "message", f"Ticket {row.number}: {row.subject}", "", f"/tickets/{row.id}")
+        for row in tickets
+    ]
+    said_ = [
+        Chapter(
+            one.at, False, "trouble" if one.score <= 2 else "message",
+            f"{one.score} of 5 for ticket {named[one.ticket].number if one.ticket in named else one.ticket}",
+            one.text, f"/tickets/{one.ticket}",
+        )
+        for one in opinions
+    ]  # fmt: skip
+    return asked + said_
 
 
 def of_events(events: Sequence[Event]) -> list[Chapter]:

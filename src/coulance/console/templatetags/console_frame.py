@@ -97,6 +97,7 @@ def _groups() -> list[Group]:
             [
                 Entry("contracts", _("Service contracts"), "/contracts"),
                 Entry("promises", _("Promises of response"), "/promises"),
+                Entry("tickets-held", _("Mail that waits"), "/tickets/held"),
                 Entry("uptime", _("Promises of uptime"), "/uptime"),
             ],
         ),

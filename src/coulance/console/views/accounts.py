@@ -9,6 +9,7 @@ from coulance.console import story
 from coulance.console.access import operators_only
 from coulance.console.paging import PER_PAGE, number_asked, page
 from coulance.console.views.services import listed
+from coulance.contracts import tickets
 from coulance.customers import listing as customers
 from coulance.customers import queries
 from coulance.invoicing import listing
@@ -56,6 +57,8 @@ def account_detail(request: HttpRequest, external_id: str) -> HttpResponse:
     receipts = payments.receipts(accounts=[account.id], limit=36)
     messages = notices.messages(account=account.id, limit=24)
     events = audit.find(audit.Filter(subjects=subjects), limit=50)
+    asked = tickets.tickets(accounts=[account.id], most=24)
+    opinions = tickets.opinions_of(account.id)
     return render(
         request,
         "console/account.html",
@@ -72,10 +75,14 @@ def account_detail(request: HttpRequest, external_id: str) -> HttpResponse:
             "documents": documents,
             "parked": [row for row in invoicing.parked() if row.account == account.id],
             "events": events,
+            "tickets": asked,
+            "opinions": opinions[:24],
+            "content": f"{sum(o.score for o in opinions) / len(opinions):.1f}" if opinions else "",
             "story": story.story(
                 story.of_documents(documents, account.zone),
                 story.of_receipts(receipts, account.zone),
                 story.of_messages(messages),
+                story.of_tickets(asked, opinions[:24]),
                 story.of_events(events),
             ),
         },

@@ -12,7 +12,7 @@ from coulance.console.access import operators_only, who
 from coulance.console.acts import Done, UnableToActError, amount_of, day_of, new_token, once_or_back, reason_of
 from coulance.console.tables import Act, Cell, Field, Row, Table
 from coulance.console.views.contract import TAGS, page_of
-from coulance.contracts import provider_table, queries, tickets, working
+from coulance.contracts import mails, provider_table, queries, tickets, working
 from coulance.contracts.errors import ContractsError
 from coulance.contracts.queries import hours_text
 from coulance.customers import queries as customers
@@ -132,6 +132,8 @@ def _agreed(request: HttpRequest) -> Done:
 def _portfolio(p: fairness.Portfolio) -> str:
     said = {"amount": p.recurring, "share": round(float(p.share) * 100)}
     words = _("%(amount)s recur in a year, %(share)s %% of all.") % said
+    worth = {"worth": p.worth.amount, "goes_on": round(float(p.worth.goes_on) * 100)}
+    words += " " + _("On the low side that is worth %(worth)s: its margin, %(goes_on)s %% going on a year.") % worth
     if p.year is not None:
         bad = {"bad": f"{p.year.bad * 100:.0f}", "low": f"{p.year.at(0.05):.2f}", "mean": f"{p.year.mean:.2f}"}
         words += (
@@ -170,7 +172,7 @@ def promise_board(request: HttpRequest) -> HttpResponse:
         owner = names[one.ticket.account]
         return Row(
             [
-                Cell(one.ticket.number, small=one.ticket.subject),
+                Cell(one.ticket.number, href=f"/tickets/{one.ticket.id}", small=one.ticket.subject),
                 Cell(owner.name, href=f"/accounts/{quote(owner.external_id, safe='')}"),
                 Cell(wording.promise(found.promise), small=found.priority),
                 Cell(f"{instant(found.due):%Y-%m-%d %H:%M}"),
@@ -185,7 +187,11 @@ def promise_board(request: HttpRequest) -> HttpResponse:
             "here": "promises",
             "title": _("Promises of response"),
             "intro": _("What is missed is credited unasked, by the contract's own terms. Times are UTC."),
-            "figures": [(_("Run"), len(running)), (_("Late"), sum(r.clock.state is State.LATE for r in running))],
+            "figures": [
+                (_("Run"), len(running)),
+                (_("Late"), sum(r.clock.state is State.LATE for r in running)),
+                (_("Mail that waits for you"), mails.held_count()),
+            ],
             "tables": [
                 Table(_("At risk now"), columns, [row(r.standing, r.clock) for r in running], _("No promise runs.")),
                 Table(_("Broken"), columns, [row(one, c) for one, c in broken[:100]], _("None.")),

@@ -23,7 +23,7 @@ from coulance.portal.access import customers_only, words
 from coulance.portal.entry import Me
 from coulance.portal.views.answers import safe
 from coulance_core.contracts.renewal import Renews
-from coulance_core.contracts.terms import Kind, Work
+from coulance_core.contracts.terms import HOUR, Kind, Work
 from coulance_core.kernel import Money
 from coulance_core.sla.calendars import WEEKDAYS
 from coulance_core.sla.intervals import instant
@@ -253,6 +253,18 @@ def _sentences(row: ContractRow, says: Words) -> list[str]:
     if terms.retainer is not None:
         said.append(
             _("It has %(hours)s hours in each of these periods.") % {"hours": hours_text(terms.retainer.seconds)}
+        )
+    bundled = row.allocated_on(today)
+    if bundled is not None and terms.bundle is not None:
+        parts = [
+            f"{terms.bundle.element(key).title} {says.money(part.decimal(), part.currency)}"
+            for key, part in bundled.parts.items()
+        ]
+        said.append(_("That pays for: %(parts)s.") % {"parts": ", ".join(parts)})
+    if terms.stop is not None:
+        said.append(
+            _("In a year, counted from its first day, the fee includes at most %(hours)s hours.")
+            % {"hours": hours_text(int(terms.stop * HOUR))}
         )
     if terms.rate is not None:
         said.append(
