@@ -34,7 +34,6 @@ from coulance.console.views import (
     services,
     statements,
     takeover,
-    ticket,
     tickets,
     uptime,
 )
@@ -127,7 +126,6 @@ urlpatterns: list[URLPattern] = [
     path("contract-deal", contract.deal_act, name="contract-deal"),
     path("contract-agree", contracts.contract_agree, name="contract-agree"),
     path("promises", contracts.promise_board, name="promises"),
-    path("promises/<int:ticket>", ticket.ticket_detail, name="ticket"),
     path("tickets/held", tickets.held_mail, name="tickets-held"),
     path("tickets/held/act", tickets.held_act, name="tickets-held-act"),
     path("tickets/<int:ticket>", tickets.ticket_detail, name="ticket"),
