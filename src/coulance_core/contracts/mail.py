@@ -30,11 +30,14 @@ MOST_ADDRESSES = 4096
 """A longer field of addresses is searched for them, not parsed: what parses it takes the square of its length."""
 MOST_FIELDS = 400
 MOST_PARTS = 200
+MOST_PART_BYTES = 32 * 1024
+"""Of what the parts' own headers say, all together: what parses their parameters takes a second for a dozen KB."""
 MOST_WORDS = 20_000
 MOST_REFERENCES = 50
 OLDEST = timedelta(days=7)
 """A `Received` that is older than this is no word on when a mail came."""
 
+_PART = re.compile(rb"^content-[a-z-]+[ \t]*:[^\n]*(?:\n[ \t][^\n]*)*", re.MULTILINE | re.IGNORECASE)
 _FIELD = re.compile(rb"^[!-9;-~]+[ \t]*:", re.MULTILINE)
 _ID = re.compile(r"<[^<>\s]{1,250}>")
 _COMMENT = re.compile(r"\([^()]*\)")
@@ -124,6 +127,8 @@ def _bounds(raw: bytes, head: bytes) -> str:
         return f"a header of it is longer than {MOST_FIELD // 1024} KB"
     if raw[len(head) :].lower().count(b"\ncontent-type") > MOST_PARTS:
         return f"it has more than {MOST_PARTS} parts"
+    if sum(m.end() - m.start() for m in _PART.finditer(raw, len(head))) > MOST_PART_BYTES:
+        return f"the headers of its parts are longer than {MOST_PART_BYTES // 1024} KB"
     return ""
 
 
@@ -165,8 +170,13 @@ def _addresses(message: Message, name: str) -> list[str]:
             parsed: Any = message.policy.header_fetch_parse(key, value)
             found += [clean(a.addr_spec, 254) for a in parsed.addresses]
         except Exception:  # too long, or as above
-            found += re.findall(r"[^\s<>,;:\"()]+@[^\s<>,;:\"()]+", clean(str(value), MOST_FIELD))
+            found += _words_with_at(r"[\s<>,;:\"()]+", clean(str(value), MOST_FIELD))
     return found
+
+
+def _words_with_at(between: str, text: str) -> list[str]:
+    """What may be addresses in a text, by cutting it: to search it for them takes the square of its length."""
+    return [word for word in re.split(between, text) if "@" in word[1:-1]]
 
 
 def _sender(message: Message) -> tuple[str, str]:
@@ -184,7 +194,7 @@ def _recipients(message: Message) -> tuple[str, ...]:
     names = ("Delivered-To", "X-Original-To", "To", "Cc")
     found = [a for name in names for a in _addresses(message, name)]
     for name in ("Delivered-To", "X-Original-To"):
-        found += re.findall(r"[^\s<>,;]+@[^\s<>,;]+", " ".join(_all(message, name)))
+        found += _words_with_at(r"[\s<>,;]+", " ".join(_all(message, name)))
     return tuple(dict.fromkeys(found))[:MOST_REFERENCES]
 
 
