@@ -134,7 +134,10 @@ def enter(site: Site) -> None:
     site.page.wait_for_url(site.address + "/")
 
 
-def every_screen() -> list[str]:
+def every_screen(world: World) -> list[str]:
+    from tests.contracts.desk import CONTRACTS, furnish
+
+    made = furnish(world.provider(more=CONTRACTS), NOW)
     from coulance.customers import queries as customers
     from coulance.invoicing import queries as invoicing
 
@@ -151,7 +154,8 @@ def every_screen() -> list[str]:
         "/overage/waiting", "/overage/pauses", "/overage/goodwill", "/overage/exposure", "/restrictions",
         "/take-over", "/collections", "/gateways", "/disputes", f"/documents/{invoice}/contest",
         "/arrears", "/arrears/calendar", "/arrears/held", "/arrears/plans", "/arrears/risk", "/dossiers/acme",
-        "/contracts", "/promises", "/uptime",
+        "/contracts", "/contracts/k1", "/contracts/k2", "/contracts/k3", "/promises", "/tickets/held",
+        f"/tickets/{made['open']}", f"/tickets/{made['solved']}", "/uptime",
         "/me", "/me/second-factor", "/sign-in/again",
     ]  # fmt: skip
 
@@ -162,7 +166,7 @@ FAULTS, CONTRAST = ((Path(__file__).parent / name).read_text() for name in ("fau
 def test_every_screen_works_at_any_width_in_light_and_dark(site: Site) -> None:
     """No errors, nothing from elsewhere, labels and headings in order, enough contrast, no sideways scrolling."""
     promises_of_uptime(site.world)
-    screens = every_screen()
+    screens = every_screen(site.world)
     faults: list[str] = []
     state = site.context.storage_state()
     for name, width, scheme in (("desk", 1280, "light"), ("phone", 360, "dark")):

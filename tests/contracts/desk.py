@@ -8,6 +8,7 @@ from typing import Any
 from django.db import connection
 
 from coulance.contracts import queries, working
+from coulance.contracts import ticketing as writing
 from coulance.contracts.hours import Hours, hours
 from coulance.contracts.ticketing import NewEvent
 from coulance.contracts.working import NewWork
@@ -193,3 +194,30 @@ class Desk:
         """Subjects of all mails, oldest first."""
         rows = sent.messages(account=self.account, limit=200)[::-1]
         return [row.subject for row in rows if not about or row.about == about]
+
+
+def furnish(world: World, at: datetime) -> dict[str, int]:
+    """Contracts of several kinds in a world that has the terms, with a card, work, leave, tickets by mail, an opinion
+    and mail that waits: something on every page. Ids: `open` and `solved` tickets, `account`."""
+    one = Desk(world, customer_rows.account("acme").id)
+    if not any(c.external_id == "boss" for c in customer_rows.contacts([one.account])):
+        customers.put_contact(
+            account="acme", external_id="boss", name="Boss", email="boss@acme.example", roles=["owner"],
+            may_incur_cost=True, language="en", channels=["email"],
+        )  # fmt: skip
+    on = (at - timedelta(days=40)).date().isoformat()
+    for key, terms in (("k1", "strips"), ("k2", "care"), ("k3", "pool")):
+        one.agrees(key, terms, on=on, at=at - timedelta(days=40))
+    one.sells("k1", on=on, at=at - timedelta(days=39))
+    for key, minutes, work in (("k1", 95, "corrective"), ("k2", 30, "preventive"), ("k3", 400, "corrective")):
+        one.works(key, f"{key}/1", at - timedelta(days=20), minutes, work=work, text="<b>DNS</b> & mail")
+    one.asks("k1", 90, at - timedelta(hours=2))
+    opened = one.mails(at=at - timedelta(days=8), subject="The shop is slow")
+    solved = one.mails("thanks", at=at - timedelta(days=3), subject="A new mailbox")
+    one.mails("who am I", sender="who@else.example", at=at - timedelta(hours=1))
+    assert opened.mail.ticket is not None
+    assert solved.mail.ticket is not None
+    told = [NewEvent("s", at - timedelta(days=2), EventKind.SOLVED)]
+    ticketing.receive(Incoming("mail", str(solved.mail.id), events=told), actor=ACTOR, at=at)
+    writing.record_opinion(ticket=solved.mail.ticket, score=4, text="quick", contact="boss", at=at - timedelta(days=1))
+    return {"open": opened.mail.ticket, "solved": solved.mail.ticket, "account": one.account}

@@ -10,10 +10,12 @@ from typing import Any
 
 import pytest
 
+from coulance.contracts import queries as agreed
 from coulance.drivers.record import RecordOnly
 from coulance.enforcement import executing
 from coulance.enforcement import queries as register
 from coulance.flows import enforcing
+from coulance.flows.contracts import links
 from coulance.flows.overage_control import rounds
 from coulance.flows.promises import crediting
 from coulance.invoicing import queries as invoicing
@@ -21,6 +23,7 @@ from coulance.platform import clock
 from coulance.sla import operations as promises
 from tests.api.conftest import make_token
 from tests.console.test_browser import address, chromium  # noqa: F401 - fixtures
+from tests.contracts.desk import CONTRACTS, furnish
 from tests.overage_control.town import Town
 from tests.settling_first.waiting_room import CLOSED, link, waiting_world
 from tests.sla.office import SLA
@@ -117,7 +120,7 @@ def test_from_the_first_sample_to_a_bill_within_the_limit(
 ) -> None:  # fmt: skip
     monkeypatch.setenv("COULANCE_URL", "https://billing.example.nl")
     promised = SLA[SLA.index("[sla]") :]
-    town = Town(lasting.folder).controlled(more='[drivers.paper]\nkind = "record"\n' + promised)
+    town = Town(lasting.folder).controlled(more='[drivers.paper]\nkind = "record"\n' + promised + CONTRACTS)
     town.customer().service("web", "vps", meter="traffic")
     moment = [town.at("2026-10-01T00:00")]
     monkeypatch.setattr(clock, "now", lambda: moment[0])
@@ -167,12 +170,13 @@ def test_from_the_first_sample_to_a_bill_within_the_limit(
     walk.press("Tell us", says="we look at it")
     walk.page.get_by_text("Credited: €").first.wait_for()
     walk.to("/status").page.get_by_text("Planned work").wait_for()
+    contracts(town, moment[0], walk)
     walk.to("/my/services/web").press("Pause its network myself", says="Its network is paused.")
     walk.press("Nederlands", says="Uitloggen")
     walk.to("/my/")
     moment[0] = town.at("2026-12-20T00:00")
     walk.to(warning)  # too old
-    assert walk.seen >= 18
+    assert walk.seen >= 26
 
 
 def broken_promise(town: Town, at: datetime) -> None:
@@ -185,6 +189,27 @@ def broken_promise(town: Town, at: datetime) -> None:
     promises.say(says="maintenance", since=later, until=later + timedelta(hours=1), words="disks", **said)
     promises.show_publicly(service=service, group="Hosting", label="Web", actor="operator:anna", at=at)
     crediting.credit_period(year=2026, month=10, at=at, actor="worker")
+
+
+def contracts(town: Town, at: datetime, walk: Walk) -> None:
+    """A contract in plain words with every minute, leave approved in the portal, tickets with clocks, an opinion."""
+    made = furnish(town, at)
+    walk.to("/my/contracts").to("/my/contracts/k2").to("/my/contracts/k3").to("/my/contracts/k1")
+    walk.press("Approve", says="approved by you before")
+    walk.to("/my/tickets").page.get_by_text("The shop is slow").first.wait_for()
+    for summary in walk.page.locator("summary").all()[:3]:
+        summary.click()
+    walk.look("tickets, opened")
+    until = at + timedelta(days=9)
+    asked = [links.Holder(made["account"], "boss", "leave", f"{town_contract('k1')}-1"),
+             links.Holder(made["account"], "boss", "opinion", str(made["solved"]))]  # fmt: skip
+    for holder in asked:
+        walk.to(f"/{holder.what}/{links.make(holder, until=until)}")
+
+
+def town_contract(key: str) -> int:
+    """A contract's id."""
+    return agreed.contract(key).id
 
 
 def test_axe_on_choosing_before_the_bill(
