@@ -1,5 +1,6 @@
 """Accounts and their contacts."""
 
+from datetime import datetime
 from typing import Annotated, Any
 
 from django.http import HttpRequest, HttpResponse
@@ -11,11 +12,12 @@ from coulance.api.access import actor_of
 from coulance.api.operation import operation
 from coulance.api.paging import Cursor, Limit
 from coulance.api.problems import Problem
-from coulance.api.schemas import Given, Id, Page, Shown, Text, etag, judge_match
+from coulance.api.schemas import Given, Id, Money, Page, Shown, Text, etag, judge_match, money
 from coulance.customers import listing, queries
 from coulance.customers.kinds import AccountKind, Channel, Role
 from coulance.customers.queries import AccountRow, ContactRow
 from coulance.flows import customers
+from coulance.flows.arrears import ordering
 from coulance.platform import clock
 
 router = Router(tags=["accounts"])
@@ -159,6 +161,33 @@ def get_account(request: HttpRequest, response: HttpResponse, account: AccountId
     shown = _whole(account_row(account))
     response["ETag"] = etag(shown)
     return shown
+
+
+class Ordering(Shown):
+    """Whether an account may order more."""
+
+    may_order: bool
+    since: Annotated[datetime | None, Field(description="From when it may not.")]
+    reason: Annotated[str, Field(description="Why not, and what ends it: to be shown to whoever orders.")]
+    to_pay: Annotated[list[Money], Field(description="What ends it, by currency.")]
+    bills: Annotated[list[str], Field(description="Of which bills.")]
+    link: Annotated[str, Field(description="Where every way out is.")]
+
+
+@operation(
+    router, "GET", "/{account}/ordering", scope="customers:read", summary="Whether an account may order more",
+    response=Ordering,
+)  # fmt: skip
+def get_ordering(request: HttpRequest, account: AccountId) -> dict[str, Any]:  # noqa: ARG001
+    """For shops and panels, before they sell. A new service or a larger plan is refused here all the same; what runs
+    runs, and a smaller plan can be taken at any time."""
+    found = ordering.blocked(account_row(account).id)
+    if found is None:
+        return {"may_order": True, "since": None, "reason": "", "to_pay": [], "bills": [], "link": ""}
+    return {
+        "may_order": False, "since": found.since, "reason": found.words, "bills": list(found.numbers),
+        "to_pay": [money(one) for one in found.to_pay], "link": found.link,
+    }  # fmt: skip
 
 
 @operation(

@@ -1,6 +1,7 @@
 """`coulance arrears`: debts that are late: judge and act, look ahead, one account, promises, plans, approvals."""
 
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -138,6 +139,8 @@ def plan(account: str, parts: int, reason: str) -> None:
         made = people.propose_plan(account=number, instalments=instalments, actor=actor(), at=at, reason=reason)
         for one in made.instalments:
             click.echo(f"  {one.due_on}  {one.amount}")
+        if made.interest_most is not None:
+            click.echo(f"  interest at {float(made.interest_percent or 0):g} % a year: at most {made.interest_most}")
     click.echo(f"Plan {made.id} is {made.state}: {made.total}.")
 
 
@@ -191,9 +194,11 @@ def approve(account: str, step: str, service: str, reason: str) -> None:
     "--kind", type=click.Choice(["insolvency", "order", "own_error", "operator"]), required=True, help="Why all rests."
 )
 @click.option("--until", type=_DAY, help="The day on which it ends; an operator's pause needs one.")
+@click.option("--debt", "debts", multiple=True, help="Only of this bill (its number), repeatable. Default: all.")
 @_reason
-def stay(account: str, kind: str, until: datetime | None, reason: str) -> None:
-    """Let everything rest for ACCOUNT. An order or our own error lifts what was restricted."""
+def stay(account: str, kind: str, until: datetime | None, debts: tuple[str, ...], reason: str) -> None:
+    """Let everything rest for ACCOUNT. An order or our own error lifts what was restricted; our own error credits what
+    it cost the customer, and apologises."""
     with working_database():
         from zoneinfo import ZoneInfo
 
@@ -205,7 +210,10 @@ def stay(account: str, kind: str, until: datetime | None, reason: str) -> None:
 
         row = account_of(account)
         ends = None if until is None else civil_midnight(until.date() + timedelta(days=1), ZoneInfo(row.zone))
-        made = people.stay(account=row.id, kind=StayKind(kind), why=reason, actor=actor(), at=clock.now(), until=ends)
+        made = people.stay(
+            account=row.id, kind=StayKind(kind), why=reason, actor=actor(), at=clock.now(), until=ends,
+            debts=people.refs_of(account=row.id, numbers=debts),
+        )  # fmt: skip
     click.echo(f"Rest {made}: {kind}{f' until {until:%F}' if until else ''}.")
 
 
@@ -240,6 +248,41 @@ def backup(account: str, service: str, how: str, verified: str) -> None:
             at=at,
         )  # fmt: skip
     click.echo(f"Backup {made} of {service} is recorded.")
+
+
+@arrears.command()
+@click.argument("account")
+@click.argument("act", type=int)
+@click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
+@_reason
+def package(account: str, act: int, file: Path, reason: str) -> None:
+    """Write the package of hand-over ACT of ACCOUNT to FILE.zip, for whom it was handed to; written down."""
+    with working_database():
+        from coulance.flows.arrears import collectors
+        from coulance.flows.arrears.facts import account_of
+        from coulance.platform import clock
+
+        content = collectors.fetch(
+            account=account_of(account).id, act=act, actor=actor(), reason=reason, at=clock.now()
+        )
+    file.write_bytes(content)
+    file.chmod(0o600)
+    click.echo(f"{file}: {len(content)} bytes")
+
+
+@arrears.command()
+@click.argument("account")
+@click.argument("act", type=int)
+@_reason
+def recall(account: str, act: int, reason: str) -> None:
+    """Take hand-over ACT of ACCOUNT back: collecting goes on here, and doesn't hand it over again by itself."""
+    with working_database():
+        from coulance.flows.arrears import collectors
+        from coulance.flows.arrears.facts import account_of
+        from coulance.platform import clock
+
+        collectors.recall(account=account_of(account).id, act=act, actor=actor(), reason=reason, at=clock.now())
+    click.echo(f"Act {act} is taken back. A task asks to tell whom it was handed to.")
 
 
 @arrears.command()

@@ -78,6 +78,7 @@ urlpatterns: list[URLPattern] = [
     path("arrears/calendar", arrears.calendar, name="arrears-calendar"),
     path("arrears/risk", arrears.risk, name="arrears-risk"),
     path("arrears/act", arrears_case.act, name="arrears-act"),
+    path("arrears/package", arrears_case.package, name="arrears-package"),
     path("arrears/decide", arrears_case.decide, name="arrears-decide"),
     path("arrears/cases/<path:external_id>", arrears_case.case, name="arrears-case"),
     path("payments", payments.payment_list, name="payments"),

@@ -11,6 +11,7 @@ from django.utils import translation
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET, require_POST
 
+from coulance.arrears import effects
 from coulance.arrears.errors import ArrearsError
 from coulance.arrears.queries import PlanRow
 from coulance.catalog.queries import UnableToFindCatalogError
@@ -19,7 +20,7 @@ from coulance.console.acts import Done, UnableToActError, day_of, new_token, onc
 from coulance.console.views import arrears as boards
 from coulance.customers import queries as customers
 from coulance.customers.queries import AccountRow, UnableToFindAccountError
-from coulance.flows.arrears import people, risk, standing
+from coulance.flows.arrears import collectors, people, risk, standing
 from coulance.flows.arrears.facts import read
 from coulance.flows.arrears.standing import Standing
 from coulance.platform import clock
@@ -54,12 +55,36 @@ def decide(request: HttpRequest) -> HttpResponse:
         "enter-plan": _enter_plan,
         "approve": _approve,
         "take-back": _take_back,
+        "recall": _recall,
         "stay": _stay,
         "end-stay": _end_stay,
         "impossible": _impossible,
         "retrieval": _retrieval,
     }
     return _acted(request, acts)
+
+
+@operators_only(Permission.BILLING, fresh=True)
+@require_POST
+def package(request: HttpRequest) -> HttpResponse:
+    """The package of a hand-over, for whom the claim was handed to."""
+    account = _account(request.POST.get("account", ""))
+    try:
+        act = _number(request)
+        content = collectors.fetch(
+            account=account.id, act=act, actor=who(request), reason=request.POST.get("reason", ""), at=clock.now()
+        )
+    except (UnableToActError, ArrearsError) as fault:
+        return _page(request, account, str(fault))
+    answer = HttpResponse(content, content_type="application/zip")
+    answer["Content-Disposition"] = f'attachment; filename="claim-{act}.zip"'
+    answer["Cache-Control"] = "no-store"
+    return answer
+
+
+def _recall(request: HttpRequest, account: AccountRow, actor: str, reason: str, at: datetime) -> str:
+    collectors.recall(account=account.id, act=_number(request), actor=actor, reason=reason, at=at)
+    return _("The claim is taken back. A task asks to tell whom it was handed to.")
 
 
 def _acted(request: HttpRequest, acts: dict[str, Doing]) -> HttpResponse:
@@ -164,7 +189,9 @@ def _stay(request: HttpRequest, account: AccountRow, actor: str, reason: str, at
         until = datetime.combine(after, time(), ZoneInfo(account.zone))
     if StayKind(kind) is StayKind.OPERATOR and until is None:
         raise UnableToActError(_("A pause has an end: say until when."))
-    people.stay(account=account.id, kind=StayKind(kind), why=reason, actor=actor, at=at, until=until)
+    numbers = request.POST.get("bills", "").replace(",", " ").split()
+    debts = people.refs_of(account=account.id, numbers=numbers)
+    people.stay(account=account.id, kind=StayKind(kind), why=reason, actor=actor, at=at, until=until, debts=debts)
     return _("Everything rests.")
 
 
@@ -219,6 +246,8 @@ def _page(request: HttpRequest, account: AccountRow, fault: str = "") -> HttpRes
 def _shown(found: Standing, at: datetime) -> dict[str, Any]:
     return {
         "owed": found.outlook.owed,
+        "packaged": {one.act for one in effects.packages(accounts=[found.account])},
+        "deletions": effects.deletions(accounts=[found.account]),
         "restore": found.outlook.to_restore,
         "coming": found.coming[:30],
         "done": [(one, boards.what(one.act), boards.step_of(one.step)) for one in reversed(found.done)],

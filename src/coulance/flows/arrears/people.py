@@ -19,6 +19,7 @@ from coulance.flows.arrears import deleting, plan_interest, putting_right
 from coulance.flows.arrears.facts import Read, read
 from coulance.flows.arrears.looking import look_soon
 from coulance.notices import operations as notices
+from coulance.payments import queries as payments
 from coulance.platform import webhooks
 from coulance_core.arrears import (
     Instalment,
@@ -54,6 +55,7 @@ __all__ = [
     "propose_plan",
     "record_backup",
     "record_impossible",
+    "refs_of",
     "stay",
     "suggest_plan",
     "take_back_approval",
@@ -254,6 +256,15 @@ def stay(
             putting_right.put_right(account=account, stay=made, debts=debts, actor=actor, at=at)
         look_soon([account])
     return made
+
+
+def refs_of(*, account: int, numbers: Collection[str]) -> list[str]:
+    """The debts of these numbers that an account has, paid ones too. Raises `UnableToFindError` for any other."""
+    known = {item.number: item.ref for item in payments.items(account=account)} if numbers else {}
+    unknown = sorted(set(numbers) - set(known))
+    if unknown:
+        raise UnableToFindError(f"this account has no bill {', '.join(unknown)}")
+    return sorted(known[number] for number in numbers)
 
 
 def end_stay(*, stay: int, actor: str, reason: str, at: datetime) -> None:
