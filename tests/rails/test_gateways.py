@@ -9,6 +9,7 @@ import pytest
 from django.db import connection
 from django.test import Client
 
+from coulance.flows import payments as money
 from coulance.flows.rails import paying
 from coulance.payments import charging, told
 from coulance.payments import queries as payments
@@ -20,7 +21,9 @@ from coulance.payments.ports import (
     Wanted,
     gateway,
 )
+from coulance.platform.alarms import open_alarms
 from coulance_core.kernel import Money
+from coulance_core.payments import ReversalKind
 from tests.payments.till import Customer, eur, faults
 from tests.rails import world
 from tests.rails.fakes import FakeMollie, FakeStripe
@@ -284,3 +287,42 @@ def test_the_address_for_events_keeps_and_answers(stripe: FakeStripe, mollie: Fa
     headers, body = stripe.event("payment_intent.succeeded", {"id": "pi_else"})
     assert web.post("/hooks/pay/stripe", body, "application/json", headers=headers).status_code == 200
     assert paying.do_event(event=told.events()[0].id, at=NOW) == "no payment of ours"
+
+
+def test_a_second_partial_chargeback_takes_its_part_too_and_somebody_looks(stripe: FakeStripe) -> None:
+    anna = payer()
+    invoice = anna.invoice("base", 3630)
+    row = begins(anna, "stripe", invoice, 3630)
+    intent = stripe.pay(row.refs[0])
+    paying.refresh(payment=row.id, at=NOW)
+    stripe.dispute(intent["id"], 1000)
+    paying.refresh(payment=row.id, at=NOW)
+    assert (anna.open(), open_alarms()) == ({invoice: 1000}, [])
+    second = stripe.dispute(intent["id"], 500)
+    for _ in range(2):
+        paying.refresh(payment=row.id, at=NOW)
+    assert anna.open() == {invoice: 1500}
+    assert [one.key for one in open_alarms()] == [f"payments.chargeback_again/{row.id}"]
+    stripe.refund(intent["id"], 200)  # by hand, at Stripe itself: of what is left
+    paying.refresh(payment=row.id, at=NOW)
+    assert anna.open() == {invoice: 1700}
+    stripe.win(second["id"])
+    paying.refresh(payment=row.id, at=NOW)
+    assert anna.open() == {invoice: 1200}
+    assert journal()["cash:stripe"] == 3630 - 1000 - 500 - 200 + 500
+    assert faults() == []
+
+
+def test_a_chargeback_of_what_is_not_here_is_said_aloud(stripe: FakeStripe) -> None:
+    anna = payer()
+    row = begins(anna, "stripe", anna.invoice("base", 1210), 1210)
+    intent = stripe.pay(row.refs[0])
+    done = paying.refresh(payment=row.id, at=NOW)
+    assert done.receipt is not None
+    money.reverse_payment(
+        receipt=done.receipt, kind=ReversalKind.MISTAKE, on=DAY, actor="operator:anna", reason="by hand", at=NOW
+    )
+    stripe.dispute(intent["id"], 500)
+    paying.refresh(payment=row.id, at=NOW)
+    assert [(one.key, one.severity) for one in open_alarms()] == [(f"payments.chargeback_lost/{row.id}", "critical")]
+    assert faults() == []

@@ -167,6 +167,7 @@ class DisputeRow:
     happened_on: date
     reason: str
     undone: int
+    rest: int | None
     back: int | None
 
 
@@ -175,7 +176,7 @@ def disputes_of(*, payment: int) -> list[DisputeRow]:
     return [
         DisputeRow(row[0], row[1], row[2], Money(row[3], row[4]), *row[5:])
         for row in fetch(
-            "SELECT id, payment_id, ref, amount, currency, happened_on, reason, undone_id, back_id"
+            "SELECT id, payment_id, ref, amount, currency, happened_on, reason, undone_id, rest_id, back_id"
             " FROM payments_gateway_dispute WHERE payment_id = %s ORDER BY id",
             [payment],
         )

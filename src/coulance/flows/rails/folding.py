@@ -4,6 +4,7 @@ Always the whole of what is so there now, under the lock of the payment's row, a
 twice, late and in any order, and a payment may be looked at whenever somebody likes.
 """
 
+from collections.abc import Sequence
 from datetime import date, datetime
 
 from django.db import transaction
@@ -17,15 +18,18 @@ from coulance.flows.rails.telling import tell
 from coulance.payments import agreements, charging, claims, operations, told
 from coulance.payments import queries as payments
 from coulance.payments.charging import PaymentRow
+from coulance.payments.errors import UnableToRefundError
 from coulance.payments.operations import NewReceipt
 from coulance.payments.ports import Seen, SeenDispute, SeenRefund, SeenState
 from coulance.platform import audit
 from coulance.platform.alarms import raise_alarm
 from coulance.platform.webhooks import emit
 from coulance_core.kernel import Money
-from coulance_core.payments import Choice, Method, ReversalKind
+from coulance_core.payments import Choice, Method, OpenItem, Receipt, ReversalKind
 
 WRONG_AMOUNT_ALARM = "payments.gateway_amount"
+AGAIN_ALARM = "payments.chargeback_again"
+LOST_ALARM = "payments.chargeback_lost"
 
 
 def fold(*, payment: int, seen: Seen, at: datetime, actor: str = "worker") -> PaymentRow:
@@ -167,14 +171,36 @@ def _again(receipt: int, choice: tuple[Choice, ...], on: date, actor: str, reaso
         money.allocate_payment(receipt=receipt, on=on, actor=actor, reason=reason, at=at, choice=still)
 
 
+def _here(row: PaymentRow) -> list[Receipt]:
+    """The receipts that stand of a payment: its own, or after chargebacks what they left or gave back."""
+    numbers = [row.receipt]
+    for one in told.disputes_of(payment=row.id):
+        numbers += [one.rest, one.back]
+    found = [payments.receipt(receipt=number) for number in numbers if number is not None]
+    return [one for one in found if one.reversed_on is None]
+
+
+def standing(row: PaymentRow, amount: Money) -> Receipt | None:
+    """The receipt of which so much of a payment is still here to be paid back."""
+    for found in _here(row):
+        gone = [one.amount for one in payments.refunds(receipts=[found.id]) if one.reversed_on is None]
+        if found.amount - sum(gone, Money(0, amount.currency)) >= amount:
+            return found
+    return None
+
+
 def pay_back(*, row: PaymentRow, amount: Money, key: str, on: date, actor: str, reason: str, at: datetime) -> int:
-    """Book money paid back out of a payment's receipt, what it paid open again as far as needed; the refund's id."""
-    assert row.receipt is not None
-    received = payments.receipt(receipt=row.receipt).received_on
-    on = max(on, received)
-    free(receipt=row.receipt, amount=amount, on=on, actor=actor, reason=reason, at=at)
+    """Book money paid back out of a payment's receipt, what it paid open again as far as needed; the refund's id.
+
+    Raises `UnableToRefundError` where so much of it is not here any more.
+    """
+    found = standing(row, amount)
+    if found is None:
+        raise UnableToRefundError(f"{amount} of payment {row.id} is not here any more: it was charged back or refunded")
+    on = max(on, found.received_on)
+    free(receipt=found.id, amount=amount, on=on, actor=actor, reason=reason, at=at)
     made = money.refund_payment(
-        receipt=row.receipt,
+        receipt=found.id,
         amount=amount,
         refunded_on=on,
         source_key=f"gateway_refund/{key}",
@@ -183,7 +209,7 @@ def pay_back(*, row: PaymentRow, amount: Money, key: str, on: date, actor: str, 
         at=at,
         method=Method(row.gateway),
     )
-    _again(row.receipt, row.choice, on, actor, reason, at)
+    _again(found.id, row.choice, on, actor, reason, at)
     return made
 
 
@@ -192,10 +218,12 @@ def _refunded(row: PaymentRow, seen: SeenRefund, on: date, actor: str, at: datet
         one for one in told.refunds_of(payment=row.id) if seen.ref in (one.ref,) or (seen.key and seen.key == one.key)
     ]
     if not asked:
-        receipt = payments.receipt(receipt=row.receipt or 0)
-        if seen.failed or receipt.reversed_on is not None:
+        if seen.failed:
             return
         reason = f"refunded at {row.gateway} itself: {seen.ref}"
+        if standing(row, seen.amount) is None:
+            _lost(row, f"{seen.amount} was {reason}", at)
+            return
         key = f"{row.gateway}/{seen.ref}"
         made = pay_back(row=row, amount=seen.amount, key=key, on=on, actor=actor, reason=reason, at=at)
         told.keep_refund(
@@ -221,9 +249,13 @@ def _disputed(row: PaymentRow, seen: SeenDispute, on: date, actor: str, at: date
     known = next((one for one in told.disputes_of(payment=row.id) if one.ref == seen.ref), None)
     reason = f"charged back: {seen.reason or 'no reason given'} ({seen.ref})"
     if known is None:
-        receipt = payments.receipt(receipt=row.receipt or 0)
-        if receipt.reversed_on is not None:
+        there = _here(row)
+        receipt = next((one for one in there if one.amount >= seen.amount), there[0] if there else None)
+        if receipt is None or receipt.amount < seen.amount:
+            _lost(row, f"{seen.amount} was {reason}", at)
+        if receipt is None:
             return  # undone by hand, or by an earlier chargeback: nothing more of it is here
+        _again_charged_back(row, at)
         day = max(seen.on, receipt.received_on)
         before = {item.ref for item in payments.open_items(accounts=[row.account]).get(row.account, ())}
         money.reverse_payment(
@@ -244,7 +276,7 @@ def _disputed(row: PaymentRow, seen: SeenDispute, on: date, actor: str, at: date
                     method=Method(row.gateway),
                     source_key=f"gateway/{row.id}/rest/{seen.ref}"[:200],
                     reason=f"what was not charged back: {seen.ref}",
-                    choice=(*reclaimed, *row.choice),
+                    choice=(*reclaimed, *_still(row, items)),
                     prepaid=row.tops_up and not reclaimed,
                 ),
                 actor=actor,
@@ -264,7 +296,7 @@ def _disputed(row: PaymentRow, seen: SeenDispute, on: date, actor: str, at: date
                 method=Method(row.gateway),
                 source_key=f"gateway/{row.id}/won/{seen.ref}"[:200],
                 reason=f"a chargeback was given back to us: {seen.ref}",
-                choice=row.choice if not row.tops_up else (),
+                choice=_still(row, payments.open_items(accounts=[row.account]).get(row.account, ())),
                 prepaid=row.tops_up,
             ),
             actor=actor,
@@ -272,6 +304,37 @@ def _disputed(row: PaymentRow, seen: SeenDispute, on: date, actor: str, at: date
         )
         told.dispute_won(dispute=known.id, receipt=back.receipt)
         _tell_dispute(row, seen, "won", at)
+
+
+def _still(row: PaymentRow, items: Sequence[OpenItem]) -> tuple[Choice, ...]:
+    """What a payment was for, as far as it is open now."""
+    there = {item.ref for item in items if item.open.minor > 0}
+    return tuple(one for one in row.choice if one.ref in there)
+
+
+def _again_charged_back(row: PaymentRow, at: datetime) -> None:
+    """A second chargeback of one payment is booked like the first; somebody looks at what its payer does."""
+    before = told.disputes_of(payment=row.id)
+    if before:
+        raise_alarm(
+            key=f"{AGAIN_ALARM}/{row.id}",
+            severity="warning",
+            what=f"payment {row.key} of {row.amount} at {row.gateway} is charged back a second time, after"
+            f" {', '.join(str(one.amount) for one in before)}: see whether it is right, and whether this customer may"
+            " go on paying so; then clear this alarm",
+            at=at,
+        )
+
+
+def _lost(row: PaymentRow, what: str, at: datetime) -> None:
+    """The gateway took more of a payment than the books have of it: only a person knows why."""
+    raise_alarm(
+        key=f"{LOST_ALARM}/{row.id}",
+        severity="critical",
+        what=f"of payment {row.key} at {row.gateway} {what}, and the books have less of it (undone by hand?): put the"
+        " books right, then clear this alarm",
+        at=at,
+    )
 
 
 def _end_stored(method: int, actor: str, reason: str, at: datetime) -> None:

@@ -9,9 +9,7 @@ from coulance_core.catalog.provider import ProviderTerms
 from coulance_core.kernel import Money
 
 
-def left_over(
-    *, left: Money, received: Money, seller: ProviderTerms, language: str, name: str, link: str, back: bool
-) -> Written:
+def left_over(*, left: Money, received: Money, seller: ProviderTerms, language: str, name: str, link: str) -> Written:
     """Money came in for which nothing is open: that it is kept, pays what comes, or goes back if they ask."""
     own = language_of(language)
     with translation.override(own):
@@ -29,7 +27,7 @@ def left_over(
                 _("Hello %(name)s,") % said if name else "",
                 _("Of your payment of %(received)s, %(left)s is left over: nothing was open for it.") % said,
                 _("We keep it for you. It pays your next invoice, or what of it can be paid."),
-                _("Would you rather have it back? Ask for it here: %(link)s") % said if back else "",
+                _("Would you rather have it back? Ask for it here: %(link)s") % said,
                 seller.name,
             ],
         )
