@@ -15,13 +15,15 @@ from coulance.flows.arrears import people
 from coulance.flows.arrears.people import PlanBounds
 from coulance.flows.arrears.standing import Standing
 from coulance.invoicing.documents.words import Words
-from coulance_core.arrears import DebtKind, Instalment, NotPlanned, Proposed, Way
+from coulance_core.arrears import Act, DebtKind, Instalment, NotPlanned, Proposed, Way
 from coulance_core.kernel import Money, Refusal
 
 REASONS = ("", "later", "less", "unexpected")
 """Why somebody can't pay at once: one of these words and nothing else is kept, so that nothing private is."""
-FIRST = 12
-"""How many things to come are shown."""
+FIRST = 24
+"""How many things to come are on the page at all."""
+AT_ONCE = 4
+"""How many bills, and things to come, are seen before the rest is asked for."""
 
 
 class UnableToReadFormError(ValueError):
@@ -137,13 +139,26 @@ def page(found: Standing, says: Words) -> dict[str, Any]:
         total[one.net.currency] = total.get(one.net.currency, 0) + one.net.minor
     plan = next((one for one in reversed(found.plans) if one.state in ("proposed", "agreed")), None)
     live = [one for one in found.promises if one.pay_by >= found.bounds.today]
+    coming = [] if found.observing else _coming(found, says, money)
+    folded = _folded(len(found.outlook.owed))
+    rest: dict[str, int] = {}
+    for one in found.outlook.owed[-folded:] if folded else ():
+        rest[one.net.currency] = rest.get(one.net.currency, 0) + one.net.minor
     return {
+        "folded": folded,
+        "from_bill": len(found.outlook.owed) - folded + 1,
+        "folded_sum": " + ".join(money(Money(minor, code)) for code, minor in sorted(rest.items())),
+        "coming_first": coming[: len(coming) - _folded(len(coming))],
+        "coming_more": coming[len(coming) - _folded(len(coming)) :],
         "owes": found.owes,
         "total": " + ".join(money(Money(minor, code)) for code, minor in sorted(total.items())),
         "debts": [_debt(one, says, money) for one in found.outlook.owed],
         "restore": " + ".join(money(one) for one in found.outlook.to_restore) if found.restrictions else "",
         "restricted": sorted({row.service_name for row in found.restrictions}),
-        "coming": [] if found.observing else _coming(found, says, money),
+        "blocked": any(
+            act.act is Act.BLOCK_ORDERS and act.undone_at is None and not act.observed for act in found.done
+        ),
+        "coming": coming,
         "observing": found.observing,
         "stays": [says.day(one.until.date()) if one.until else "" for one in _resting(found)],
         "promised": says.day(live[-1].pay_by) if live else "",
@@ -166,6 +181,11 @@ def page(found: Standing, says: Words) -> dict[str, Any]:
         "policy": found.policy,
         "law": found.law,
     }  # fmt: skip
+
+
+def _folded(count: int) -> int:
+    """How many of a list wait until they are asked for: none where that would save only one."""
+    return count - AT_ONCE if count > AT_ONCE + 1 else 0
 
 
 def _resting(found: Standing) -> list[StayRow]:

@@ -19,6 +19,7 @@ from coulance.contracts.hours import approved_charge, hours
 from coulance.contracts.queries import ChargeRow, ContractRow
 from coulance.customers import queries as customers
 from coulance.flows import payments
+from coulance.flows.arrears import ordering
 from coulance.flows.closing.paper import buyer_of
 from coulance.flows.crediting import give_credit_note
 from coulance.invoicing import crediting
@@ -55,6 +56,8 @@ def sell_card(*, key: str, product: str, card: str, from_: date, actor: str, at:
         contract = operations.locked(key)
         if contract.kind is not Kind.CARD:
             raise UnableToRecordError(f"{key} is a contract of kind {contract.kind.value}: it has no cards")
+        if (no := ordering.blocked(contract.account)) is not None:
+            raise UnableToRecordError(no.words)
         if operations.buy_card(contract=contract, product=product, key=card, actor=actor, at=at, from_=from_):
             sold = contract.terms.card(product)
             until = contract.terms.card(product).months

@@ -7,8 +7,10 @@ from fractions import Fraction
 from django.db import transaction
 
 from coulance.contracts import operations, queries
-from coulance.contracts.errors import UnableToChangeError
+from coulance.contracts.errors import UnableToAgreeError, UnableToChangeError
 from coulance.contracts.queries import ContractRow
+from coulance.customers import queries as customers
+from coulance.flows.arrears import ordering
 from coulance.flows.contracts import billing, bundling
 from coulance.platform import webhooks
 from coulance_core.contracts.renewal import Indexed, early_fee, ends_by_notice, index
@@ -23,6 +25,9 @@ def agree(
     """Agree a contract; its first fee is charged by the next round. `elements`: of a bundle, which service (external
     id) each is. Raises `UnableToAgreeError`."""
     with transaction.atomic():
+        found = customers.accounts_by_external_id([account]).get(account)
+        if found is not None and (no := ordering.blocked(found.id)) is not None:
+            raise UnableToAgreeError(no.words)
         made = operations.agree(
             key=key, account=account, terms=terms, starts_on=starts_on, price=price, seats=seats, service=service,
             actor=actor, at=at, reason=reason,
@@ -86,6 +91,8 @@ def set_seats(*, key: str, seats: int, on: date, reason: str, actor: str, at: da
         contract = operations.locked(key)
         if contract.kind is not Kind.PER_SEAT or seats < 1:
             raise UnableToChangeError(f"{key} is of kind {contract.kind.value}, or {seats} is no number of seats")
+        if seats > contract.seats_on(on) and (no := ordering.blocked(contract.account)) is not None:
+            raise UnableToChangeError(no.words)
         operations.change(contract=contract, kind="seats", on=on, value=seats, actor=actor, reason=reason, at=at)
 
 
