@@ -9,7 +9,7 @@ import pytest
 
 from coulance.platform import alarms
 from coulance.services import operations as services
-from coulance.usage import operations, queries, silence, store
+from coulance.usage import operations, silence, store
 from tests.collectors.fakes import Answer, FakeProxmox
 from tests.collectors.test_asking import PROXMOX
 from tests.collectors.world import NOW, T0, house
@@ -38,7 +38,7 @@ def send(key: str, begin: int, end: int) -> None:
 
 
 def test_what_should_send_and_does_not(quiet: None) -> None:
-    never, stopped = queries.silent_series(NOW)
+    never, stopped = silence.silent_series(NOW)
     assert (never.key, never.last_at, never.service, never.account, never.coverage) == ("never", None, "s1", "c1", 0)
     assert (stopped.key, stopped.silent_s, stopped.after_s) == ("stopped", 3 * 3600, 3600)
     assert (stopped.seen, stopped.expected) == (9 * 12 + 1, (9 * 24 + 12) * 12), "of November so far"
@@ -47,7 +47,7 @@ def test_what_should_send_and_does_not(quiet: None) -> None:
 
 @pytest.mark.parametrize(("minutes", "silent"), [(59, False), (60, False), (61, True)])
 def test_the_meters_own_patience(quiet: None, minutes: int, silent: bool) -> None:
-    found = queries.silent_series(NOW + timedelta(minutes=minutes))
+    found = silence.silent_series(NOW + timedelta(minutes=minutes))
     assert ("talks" in {one.key for one in found}) is silent
 
 
@@ -70,9 +70,9 @@ def test_a_service_that_just_began_is_given_its_time(quiet: None) -> None:
         account="c1", external_id="s3", name="new", kind="colo", started_on=date(2026, 11, 10), plan="colo"
     )
     services.assign_series(key="young", service="s3", meter="port")
-    young = next(one for one in queries.silent_series(NOW) if one.key == "young")
+    young = next(one for one in silence.silent_series(NOW) if one.key == "young")
     assert (young.silent_s, young.expected) == (12 * 3600, 144), "since its service began, at midnight"
-    assert "young" not in {one.key for one in queries.silent_series(NOW - timedelta(hours=11, minutes=30))}
+    assert "young" not in {one.key for one in silence.silent_series(NOW - timedelta(hours=11, minutes=30))}
 
 
 @pytest.fixture

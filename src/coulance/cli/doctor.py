@@ -130,10 +130,11 @@ def _collected() -> Iterator["Finding"]:
     from coulance.platform import clock
     from coulance.platform.findings import Finding, State
     from coulance.usage import queries as usage
+    from coulance.usage import silence
 
     now = clock.now()
     try:
-        targets, silent = usage.collector_health(at=now), usage.silent_series(now)
+        targets, silent = usage.collector_health(at=now), silence.silent_series(now)
     except DatabaseError:
         return  # its tables are missing, and the pending migrations were reported
     failing = [one for one in targets if one.failures]

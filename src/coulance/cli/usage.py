@@ -289,9 +289,9 @@ def silent(as_json: bool) -> None:
     """List billed series that should send and don't, the longest silent first. Ends 1 when there are any."""
     with working_database():
         from coulance.platform import clock
-        from coulance.usage import queries
+        from coulance.usage import silence
 
-        found = queries.silent_series(clock.now())
+        found = silence.silent_series(clock.now())
     if as_json:
         rows = [
             {

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from coulance.platform.db import advisory_lock
 from coulance.usage import pairing, registry
+from coulance.usage.batches import ingest_batch
 from coulance.usage.columns import Columns, Keys, Rejection
 from coulance.usage.errors import UsageError
 from coulance.usage.ingest import BatchAnswer
@@ -132,8 +133,6 @@ def take_collected(
 
     `before` is what `progress` said when the target was asked.
     """
-    from coulance.usage import operations
-
     with transaction.atomic():
         row = _locked(before.collector, before.target, kind)
         if row.version != before.version:
@@ -141,7 +140,7 @@ def take_collected(
         answer = None
         if columns is not None and len(columns):
             expected.judge(columns)
-            answer = operations.ingest_batch(columns=columns, source=f"collector:{before.collector}", recorded_at=at)
+            answer = ingest_batch(columns=columns, source=f"collector:{before.collector}", recorded_at=at)
         said = [*notes, *_notes_of(answer)]
         row.version += 1
         row.cursor, row.state, row.notes = cursor, dict(state), said[:_MOST_NOTES]
@@ -230,8 +229,6 @@ def take_written(
     Whole readings are ingested, with those that `halves` and earlier halves make together; what is alone waits.
     `meters` says by key which meter the rules mean. Raises `UnableToTakeMoreError` when too many wait.
     """
-    from coulance.usage import operations
-
     waiting = unpaired = 0
     with transaction.atomic():
         batch, meant = columns, expected
@@ -244,7 +241,7 @@ def take_written(
                 batch = _with_pairs(columns, all_halves.names, pairs)
                 meant = Expected([meters.get(name, "") for name in batch.keys.names])
         meant.judge(batch)
-        answer = operations.ingest_batch(
+        answer = ingest_batch(
             columns=batch, source=f"collector:{collector}", recorded_at=at, key=f"body:{digest.hex()}", digest=digest
         )
         if halves is not None and len(halves) and not answer.resent:

@@ -21,7 +21,6 @@ from coulance.usage.models import Blob, DayPage, Horizon, Quarantined, Segment, 
 from coulance.usage.pages import DAY, NEVER, PAGE, STATE
 from coulance.usage.quarantine import QuarantinedSeries
 from coulance.usage.registry import COUNTER
-from coulance.usage.silence import SilentSeries, silent_series
 from coulance.usage.verifying import Disagreement
 from coulance_core.kernel import Period
 from coulance_core.usage.samples import Samples
@@ -36,7 +35,6 @@ __all__ = [
     "SampleBlock",
     "SeriesDays",
     "SeriesState",
-    "SilentSeries",
     "Touched",
     "UsageOverview",
     "collector_health",
@@ -49,7 +47,6 @@ __all__ = [
     "quarantined",
     "series_samples",
     "series_state",
-    "silent_series",
     "stored_instants",
     "touched_since",
     "verify",

@@ -14,7 +14,7 @@ from coulance.catalog import queries as catalog
 from coulance.customers import queries as customers
 from coulance.platform import alarms
 from coulance.services import queries as services
-from coulance.usage import collecting
+from coulance.usage import collecting, queries
 from coulance.usage.pages import NEVER
 from coulance_core.catalog import terms as core
 from coulance_core.kernel import Period
@@ -114,8 +114,6 @@ def _charged(terms: core.Catalog, plan: str, on: date) -> frozenset[str]:
 
 def silent_series(at: datetime) -> list[SilentSeries]:
     """The series that should have sent by now, the longest silent first."""
-    from coulance.usage import queries
-
     wanted = _wanted(at)
     if not wanted:
         return []
@@ -158,8 +156,6 @@ def _month(at: datetime, zone: ZoneInfo) -> datetime:
 
 def _month_so_far(wanted: Iterable[_Wanted], at: datetime) -> dict[int, int]:
     """Samples of this civil month by series id."""
-    from coulance.usage import queries
-
     out: dict[int, int] = {}
     zones: dict[ZoneInfo, list[int]] = {}
     for one in wanted:

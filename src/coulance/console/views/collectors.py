@@ -8,6 +8,7 @@ from coulance.console.access import operators_only
 from coulance.platform import clock
 from coulance.platform.roles import Permission
 from coulance.usage import queries as usage
+from coulance.usage import silence
 
 MOST_SILENT = 200
 
@@ -21,7 +22,7 @@ def collector_list(request: HttpRequest) -> HttpResponse:
     targets = sorted(
         usage.collector_health(at=at), key=lambda one: (order.get(one.state, 3), one.collector, one.target)
     )
-    silent = usage.silent_series(at)
+    silent = silence.silent_series(at)
     return render(
         request,
         "console/collectors.html",
