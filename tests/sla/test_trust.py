@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from coulance.enforcement import operations as enforcement
+from coulance.flows.promises import intake, silence
 from coulance.platform import alarms
 from coulance.sla import looks, operations
 from coulance.sla import queries as sla
@@ -135,3 +136,19 @@ def test_contrary_evidence_is_heard_and_saying_up_takes_no_outage_away(world: Wo
     )  # fmt: skip
     office.credit()
     assert sla.measures()[0].downtime == 60 * MINUTE
+
+
+def test_who_falls_silent_is_told_of_while_it_can_be_ended(world: World) -> None:
+    office = Office(world)
+    now = instant("2026-10-05T12:00")
+    counts = office.add_check(kind="requests", target="shop", every_s=300)
+    office.add_check(kind="outside", target="Shop", holds=True)
+    operations.add_agent(name="new-1", actor="test", at=OPENED)
+    office.hand_over(office.rows(now - timedelta(minutes=5), now), at=now)
+    assert silence.watch(at=now) == [f"sla-silent/check-{counts}", "sla-silent/new-1"]
+    intake.bring_counts(source="api:main", counted=[("shop", now, 5, 0)], at=now, actor="test")
+    operations.retire_agent(name="new-1", actor="test", at=now)
+    assert silence.watch(at=now + timedelta(minutes=10)) == []
+    assert not alarmed("sla-silent/new-1")
+    assert silence.watch(at=now + timedelta(minutes=40)) == ["sla-silent/ams-1"]
+    assert alarmed("sla-silent/ams-1")

@@ -60,23 +60,21 @@ def charges_of(one: Promised, known: Priced, down: Downtime, *, fee: Money | Non
     """
     caps = one.promise.terms.caps
     fee = fee_of(one, known) if fee is None else fee
-    year, month = add_months(int(one.period_name[:4]), int(one.period_name[5:]), -11)
-    ids = [row.id for row in one.members]
-    credited = sum(sla.credited_since(service, f"{year:04d}-{month:02d}", one.period_name) for service in ids)
-    told = Charges(fee, credited=Money(credited, fee.currency))
-    if caps.year is None and caps.before is None:
-        return told
-    before = most = whole = None
+    before = most = whole = credited = None
     if caps.before is not None and down.pieces:
         ends = sorted({instant(int(p.spans.end[-1])).astimezone(one.zone).date() for p in down.pieces})
         # The thirty days up to an outage, its own last day among them; of several outages the dearest.
         each = [base_between(one, known, end - _THIRTY + timedelta(days=1), end + timedelta(days=1)) for end in ends]
         before = max(each) if one.promise.terms.charges is Charged.BASE else max(*each, fee)
     if caps.year is not None:
+        year, month = add_months(int(one.period_name[:4]), int(one.period_name[5:]), -11)
+        since = f"{year:04d}-{month:02d}"
+        given = sum(sla.credited_since(row.id, since, one.period_name) for row in one.members)
+        credited = Money(given, fee.currency)
         months = [_of_month(one, known, back) for back in range(1, 12)]
         most = max([fee, *months])
         whole = sum(months, fee) if caps.year_of is YearOf.YEAR else None
-    return Charges(fee, before, most, told.credited, whole)
+    return Charges(fee, before, most, credited, whole)
 
 
 def fee_of(one: Promised, known: Priced) -> Money:

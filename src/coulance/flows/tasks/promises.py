@@ -13,11 +13,17 @@ _log = logging.getLogger(__name__)
 @app.periodic(cron="12 * * * *", periodic_id="sla_gather")
 @app.task(queueing_lock="flows.promises.gather", lock="flows.promises.gather")
 def gather(timestamp: int) -> None:  # noqa: ARG001 - periodic
-    """Gather batches of looks into one row a check, agent and day."""
+    """Gather batches of looks into one row a check, agent and day; and say who should be heard and isn't."""
+    from coulance.catalog.queries import UnableToFindCatalogError
+    from coulance.flows.promises import silence
     from coulance.sla import looks
 
     while looks.gather(before=clock.now() - timedelta(hours=1)):
         pass
+    try:
+        silence.watch(at=clock.now())
+    except UnableToFindCatalogError:
+        return
 
 
 @app.periodic(cron="40 4 * * *", periodic_id="sla_credit")
