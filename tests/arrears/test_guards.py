@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import pytest
 from django.db import DatabaseError, connection, transaction
 
 from coulance.arrears import queries as records
@@ -12,6 +13,7 @@ from coulance.flows.arrears.running import run_arrears
 from coulance.invoicing import queries as invoicing
 from coulance.invoicing.check import check_documents
 from coulance.invoicing.check_laws import check_charges
+from coulance.notices.errors import UnableToChangeDeliveryError
 from coulance.payments.check import check_payments
 from tests.arrears.street import ANNA, ON, Street, at
 from tests.closing.world import shown
@@ -163,7 +165,10 @@ def test_a_letter_goes_by_post_when_mail_came_back(street: Street) -> None:
     letters = records.tasks(accounts=[street.account], kind="post")
     assert [task.what.split("'")[1] for task in letters] == ["Please pay €121.00: B2026-0001"]
     assert street.held()["block_orders"] == "notice_not_received"
-    people.finish_task(task=letters[0].id, actor=ANNA, note="PostNL, registered 3SABC", at=at("2026-07-12", 15))
+    posted: dict[str, Any] = {"task": letters[0].id, "actor": ANNA, "note": "PostNL, registered 3SABC"}
+    with pytest.raises(UnableToChangeDeliveryError, match="no letter goes before"):  # its days would be over at once
+        people.finish_task(**posted, at=at("2026-07-12", 15), posted_on=at("2026-06-20"))
+    people.finish_task(**posted, at=at("2026-07-12", 15))
     assert records.tasks(accounts=[street.account], kind="post") == []
     assert street.restricted() == []
     assert street.audit() == []

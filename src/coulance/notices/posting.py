@@ -1,6 +1,6 @@
 """Letters by post: queued like mail, printed and posted by a person, which is evidence, dated by that person."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from django.db import transaction
 
@@ -16,7 +16,8 @@ from coulance_core.notices import Channel, EvidenceKind
 def record_posted(*, delivery: int, how: str, actor: str, posted_at: datetime, at: datetime) -> None:
     """A person posted a letter: `how` says by which service, with its number where it was registered.
 
-    Raises `UnableToChangeDeliveryError` for what is no letter that waits, or was posted later than now.
+    Raises `UnableToChangeDeliveryError` for what is no letter that waits, or was posted later than now, or before it
+    was written: its days run from then. A day alone may be named; it counts from when it was written at the earliest.
     """
     require_aware(at)
     if posted_at > at:
@@ -30,6 +31,10 @@ def record_posted(*, delivery: int, how: str, actor: str, posted_at: datetime, a
         of = found[0]
         if of.channel != Channel.POST.value:
             raise UnableToChangeDeliveryError(f"delivery {delivery} goes by {of.channel}, not by post")
+        written = Delivery.objects.values_list("message__queued_at", flat=True).get(id=of.delivery)
+        if posted_at < written - timedelta(days=1):
+            raise UnableToChangeDeliveryError(f"delivery {delivery} was written on {written:%F}: no letter goes before")
+        posted_at = max(posted_at, written)
         if not _through(of, at, posted_at):
             raise UnableToChangeDeliveryError(f"delivery {delivery} is {of.state}: it was posted or taken back before")
         fact = {"by": actor, "how": how.strip()}
