@@ -1,10 +1,13 @@
-"""Five customers of the demo who are late, and the five ways it goes; told twice it is the same."""
+"""Six customers of the demo who are late, and the six ways it goes; told twice it is the same."""
 
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
+from coulance.arrears import queries as records
+from coulance.customers import queries as customers
+from coulance.disputes import queries as disputes
 from coulance.integrations.demo import arrears, office
 from tests.sending.town import CLOSED, MONTH, contact, town
 
@@ -24,5 +27,13 @@ def test_who_is_where(tmp_path: Path) -> None:
     assert by["pays"].owed.minor == 0
     assert by["silent"].owed.minor > 0
     assert told.letters >= 5
+    of = {part: customers.account(by[part].account).id for part in ("plan", "keeps", "contests")}
+    # The plan that was broken: the steps go on where they were, after the notice that they do. The other rests.
+    assert "resume" in {row.step for row in records.acts(account=of["plan"])}
+    assert "resume" not in {row.step for row in records.acts(account=of["keeps"])}
+    assert [row.state for row in records.plans(accounts=[of["keeps"]])] == ["agreed"]
+    # A part of one line is contested, and nothing else of theirs is open.
+    (hold,) = disputes.holds(accounts=[of["contests"]])
+    assert by["contests"].owed == hold.amount
     assert told.page.startswith("/owed/")
     assert arrears.tell(tmp_path / "provider.toml", tmp_path / "home", since=since, now=now, actor="demo") == told

@@ -302,14 +302,15 @@ def _live_end(show: Show, before: list[str]) -> None:
 _PARTS = {
     "silent": "says nothing",
     "promises": "promised a day",
-    "plan": "pays in parts",
-    "contests": "contests a line",
+    "plan": "agreed to pay in parts, and didn't",
+    "contests": "contests half a line and paid the rest",
     "pays": "paid after the second letter",
+    "keeps": "pays in parts as agreed",
 }
 
 
 def _arrears(show: Show, home: Path) -> None:
-    """Five customers who are late: what was done, where each is, one page and one dossier to open."""
+    """Six customers who are late: what was done, where each is, one page and one dossier to open."""
     from coulance.integrations.demo import arrears, story
     from coulance.platform import clock
 
@@ -326,7 +327,7 @@ def _arrears(show: Show, home: Path) -> None:
         show.done("nobody is late enough for the story of arrears")
         return
     show.done(
-        f"five customers are late ({time.monotonic() - began:.1f} s): {told.acts} acts, {told.letters} letters, "
+        f"{len(told.stands)} customers are late ({time.monotonic() - began:.1f} s): {told.acts} acts, {told.letters} letters, "
         "each step with notice, a way out and a backup"
     )
     for one in told.stands:

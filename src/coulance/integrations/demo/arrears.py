@@ -1,8 +1,9 @@
-"""Who is late at the made-up provider, and what is done about it: five customers, five ways it can go.
+"""Who is late at the made-up provider, and what is done about it: six customers, six ways it can go.
 
-One says nothing, one promises, one asks for a plan, one contests a line, one pays. Days pass as they did: each is
-judged at ten in the morning, mails go to a directory. Everything goes through the flows of a real provider. Told
-again, nothing is made up anew.
+One says nothing, one promises, one agrees to a plan and breaks it, one contests a part of a line and pays the rest
+alone, one pays, one keeps their plan (where so many are late). Days pass as they did: each is judged at ten in the
+morning, mails go to a directory. Everything goes through the flows of a real provider. Told again, nothing is made up
+anew.
 """
 
 import shutil
@@ -26,13 +27,14 @@ from coulance.notices.transport import read_transport
 from coulance.payments import queries as payments
 from coulance.payments.operations import NewReceipt
 from coulance.services import queries as services
-from coulance_core.disputes import Contest, Grounds
+from coulance_core.disputes import Contest, Grounds, Way
 from coulance_core.kernel import Money
 from coulance_core.payments import Method
 
 ZONE = ZoneInfo("Europe/Amsterdam")
 TERMS = '\n# What is done about debts that are late: the default policy that is shipped.\n[arrears]\nmode = "enforce"\n'
-PARTS = ("silent", "promises", "plan", "contests", "pays")
+PARTS = ("silent", "promises", "plan", "contests", "pays", "keeps")
+LEAST = 5
 MOST_DAYS = 40
 
 
@@ -67,7 +69,7 @@ def tell(provider_file: Path, home: Path, *, since: date, now: datetime, actor: 
     """Tell it from a day on, or what it came to before. None where nobody is late with a bill that was mailed."""
     known = records.cases(closed=True, most=1)
     cast = _cast_before() if known else _cast(since)
-    if len(cast) < len(PARTS):
+    if len(cast) < LEAST:
         return None
     if not known:
         _apply(provider_file, home / "provider", actor, now)
@@ -126,42 +128,70 @@ def _play(cast: list[int], mails: Path, since: date, now: datetime, actor: str) 
 
 def _they_act(cast: list[int], day: int, at: datetime) -> None:
     """What the others do, each on a day of their own after the bill was due."""
-    _silent, promises, plan, contests, pays = cast
+    _silent, promises, plan, contests, pays, *keeps = cast
     today = at.astimezone(ZONE).date()
     match day:
         case 9:
             people.promise(account=promises, pay_by=today + timedelta(days=12), actor="contact:billing", at=at)
-        case 14:
-            bounds = people.bounds(account=plan, at=at)
-            people.propose_plan(
-                account=plan, instalments=people.suggest_plan(bounds=bounds, parts=3), debts=bounds.debts, at=at,
-                actor="operator:demo", reason="they called: their money comes in later",
-            )  # fmt: skip
         case 11:
-            for item in payments.open_items(accounts=[contests])[contests]:
-                if item.open.minor > 0 and item.ref.startswith("document/"):
-                    _contest(contests, int(item.ref.removeprefix("document/")), at)
-                    break
+            _contest(contests, at)
+        case 13:  # what isn't contested is paid alone: money that names nothing leaves the rest be
+            _pay(contests, _undisputed(contests), today, "the rest of the bill", at)
+        case 14:
+            for account in (plan, *keeps):
+                _agree(account, at)
         case 16:
-            for code, minor in _open(pays).items():
-                money.book_payment(
-                    receipt=NewReceipt(
-                        account=pays, amount=Money(minor, code), received_on=today, method=Method.BANK,
-                        source_key=f"demo/arrears/{pays}/{code}", reason="the demo: paid after the second letter",
-                    ),
-                    actor="operator:demo", at=at,
-                )  # fmt: skip
+            _pay(pays, _open(pays), today, "paid after the second letter", at)
+    for account in keeps:
+        for agreed in records.plans(accounts=[account]):
+            due = [one.amount for one in agreed.instalments if one.due_on == today and agreed.state == "agreed"]
+            for amount in due:
+                _pay(account, {amount.currency: amount.minor}, today, "an instalment, on its day", at)
 
 
-def _contest(account: int, document: int, at: datetime) -> None:
-    found = opening.contestable(document=document, actor=acting.operator("operator:demo"), at=at)
-    line = next((one for one in found.lines if one.can_be), None)
-    (account_row,) = customers.accounts([account])
-    if line is not None:
-        opening.open_dispute(
-            document=document, contests=[Contest(line.no)], grounds=Grounds.QUANTITY, at=at,
-            reason=f"{account_row.name} called: they can't have used that much", actor=acting.operator("operator:demo"),
+def _agree(account: int, at: datetime) -> None:
+    bounds = people.bounds(account=account, at=at)
+    people.propose_plan(
+        account=account, instalments=people.suggest_plan(bounds=bounds, parts=3), debts=bounds.debts, at=at,
+        actor="operator:demo", reason="they called: their money comes in later",
+    )  # fmt: skip
+
+
+def _pay(account: int, owed: dict[str, int], on: date, why: str, at: datetime) -> None:
+    for code, minor in owed.items():
+        money.book_payment(
+            receipt=NewReceipt(
+                account=account, amount=Money(minor, code), received_on=on, method=Method.BANK,
+                source_key=f"demo/arrears/{account}/{code}/{on}", reason=f"the demo: {why}",
+            ),
+            actor="operator:demo", at=at,
         )  # fmt: skip
+
+
+def _contest(account: int, at: datetime) -> None:
+    """Half of the first line of what they owe; the other half they accept."""
+    (row,) = customers.accounts([account])
+    by = acting.operator("operator:demo")
+    for item in payments.open_items(accounts=[account])[account]:
+        if item.open.minor <= 0 or not item.ref.startswith("document/"):
+            continue
+        document = int(item.ref.removeprefix("document/"))
+        found = opening.contestable(document=document, actor=by, at=at)
+        line = next((one for one in found.lines if one.can_be and one.left.minor > 1), None)
+        if line is not None:
+            half = Money(line.left.minor // 2, line.left.currency)
+            opening.open_dispute(
+                document=document, contests=[Contest(line.no, Way.AMOUNT, amount=half)], grounds=Grounds.QUANTITY,
+                at=at, actor=by, reason=f"{row.name} called: half of that can't be theirs",
+            )  # fmt: skip
+            return
+
+
+def _undisputed(account: int) -> dict[str, int]:
+    out: dict[str, int] = {}
+    for item in payments.open_items(accounts=[account]).get(account, ()):
+        out[item.payable.currency] = out.get(item.payable.currency, 0) + item.payable.minor
+    return {code: minor for code, minor in out.items() if minor > 0}
 
 
 def _open(account: int) -> dict[str, int]:
@@ -174,7 +204,7 @@ def _open(account: int) -> dict[str, int]:
 def _told(cast: list[int], now: datetime) -> Told:
     rows = {row.id: row for row in customers.accounts(cast)}
     stands, acts, letters = [], 0, 0
-    for account, part in zip(cast, PARTS, strict=True):
+    for account, part in zip(cast, PARTS, strict=False):  # the last part only where so many are late
         done = records.acts(account=account)
         acts += len(done)
         letters += sum(len(act.messages) for act in done)
