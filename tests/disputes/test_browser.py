@@ -1,6 +1,9 @@
-"""The story in a real browser: the customer's minute on a phone without scripts, then the operator's decision."""
+"""In a real browser: the customer's minute on a phone without scripts and the operator's decision by keyboard; and a
+debtor's whole story, from the link of a reminder until their network is itself again.
+"""
 
 import os
+import re
 import time
 from pathlib import Path
 from typing import Any
@@ -12,10 +15,13 @@ from django.db import connections
 from coulance.disputes import queries as cases
 from coulance.flows.disputing import links
 from coulance.flows.disputing.links import Holder
+from coulance.notices import queries as sent
 from coulance.platform import clock
+from tests.arrears.street import Street, at
 from tests.console.conftest import signed_in
 from tests.console.test_browser import address, chromium  # noqa: F401 - fixtures
 from tests.disputes.court import Court, later
+from tests.portal.test_whole_story import RULES
 from tests.support.database import ROOT
 
 FAULTS = (ROOT / "tests" / "console" / "faults.js").read_text()
@@ -48,6 +54,20 @@ def _page(browser: Any, width: int, trouble: list[str], client: Any = None) -> A
     page.route("**/*.js", lambda route: route.abort())
     page.on("pageerror", lambda fault: trouble.append(str(fault)))
     return page
+
+
+def _to(page: Any, what: str) -> None:
+    """By Tab alone, to the element of that name, value or text; where it is can be seen."""
+    for _ in range(80):
+        page.keyboard.press("Tab")
+        found = page.evaluate(
+            "() => { const e = document.activeElement, s = getComputedStyle(e);"
+            " return [e.name || '', e.value || '', e.innerText || '', s.outlineStyle + s.boxShadow] }"
+        )
+        if what in found[:3]:
+            assert found[3] != "nonenone", f"{what}: where the focus is can't be seen"
+            return
+    raise AssertionError(f"{what} can't be reached by Tab")
 
 
 def test_the_customers_minute_and_the_operators_decision(
@@ -90,17 +110,25 @@ def test_the_customers_minute_and_the_operators_decision(
     desk.get_by_role("link", name=str(case.id), exact=True).click()
     desk.get_by_role("heading", name="What both sides see").wait_for()
     _look(desk, "console-case")
-    desk.get_by_role("link", name="Decide").click()
-    desk.get_by_label("Right in part: credit these amounts").check()
-    desk.get_by_label("Line 1,").fill("40")
-    desk.get_by_label("Reason, as the customer reads it").fill("400 GB were a scan from elsewhere")
+    _to(desk, "Decide")
+    desk.keyboard.press("Enter")
+    desk.get_by_role("heading", name="Decide").wait_for()
+    _to(desk, "upheld")
+    desk.keyboard.press("ArrowDown")  # the second of how it ends: right in part
+    assert desk.get_by_label("Right in part: credit these amounts").is_checked()
+    _to(desk, "amount-1")
+    desk.keyboard.type("40")
+    _to(desk, "reason")
+    desk.keyboard.type("400 GB were a scan from elsewhere")
     _look(desk, "decide")
-    desk.get_by_role("button", name="See the figures").click()
+    _to(desk, "See the figures")
+    desk.keyboard.press("Enter")
     desk.get_by_role("heading", name="This will happen").wait_for()
     _look(desk, "figures")
     assert "€48.40" in desk.inner_text("main")
     assert here.stands() == "242.00 of which 60.50 held"
-    desk.get_by_role("button", name="Decide it so").click()
+    _to(desk, "Decide it so")
+    desk.keyboard.press("Enter")
     desk.get_by_text("Decided; credited by C2026-0001.").wait_for()
     _look(desk, "decided")
     desk.context.close()
@@ -108,3 +136,78 @@ def test_the_customers_minute_and_the_operators_decision(
     assert here.stands() == "193.60"
     assert here.audit() == []
     assert trouble == []
+
+
+def test_a_debtors_whole_story_on_a_telephone(
+    address: str, lasting: Any, chromium: Any, monkeypatch: pytest.MonkeyPatch  # noqa: F811
+) -> None:  # fmt: skip
+    """From the link in a notice: what is owed, a part contested, a day promised, the rest in two parts: lifted."""
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright").Axe()
+    monkeypatch.setenv("COULANCE_URL", "https://billing.example.nl")
+    moment = [at("2026-07-21", 11)]
+    monkeypatch.setattr(clock, "now", lambda: moment[0])
+    street = Street.of(lasting.folder)
+    number = street.billed()
+    street.until("2026-07-21", since="2026-06-15")
+    assert street.restricted() == ["throttle"]
+    mail = next(
+        row for row in sent.messages(account=street.account, limit=100)
+        if row.contact_ref == "boss" and row.about.startswith("arrears/")
+    )  # fmt: skip
+    text = sent.text_of(message=mail.message)
+    assert text is not None
+    link = re.search(r"https://billing\.example\.nl(/owed/\S+)", text.text)
+    assert link is not None, text.text
+
+    trouble: list[str] = []
+    phone = _page(chromium, 360, trouble)
+
+    def look(name: str) -> str:
+        """axe finds nothing on it, and it is no wider than the telephone; its words."""
+        found = axe.run(phone, options=RULES).response["violations"]
+        assert [(one["id"], one["nodes"][0]["html"][:200]) for one in found] == [], name
+        _look(phone, name)
+        return str(phone.inner_text("main")).replace("\u00a0", " ")
+
+    phone.goto(address + link[1])
+    said = look("owed")
+    for words in (
+        "€121.00",
+        "Restricted now",
+        "What happens next",
+        "Every way to stop it",
+        "Talk to us",
+    ):
+        assert words.casefold() in said.casefold(), words
+    phone.get_by_role("link", name=f"contest {number}").click()
+    phone.get_by_text("Only a part of it").click()
+    phone.get_by_label("This amount").fill("40")
+    phone.get_by_label("It did not work").check()
+    phone.get_by_label("In a few words").fill("it was down for twelve days")
+    look("owed-contest")
+    phone.get_by_role("button", name="Contest it").click()
+    phone.get_by_role("heading", name="With us").wait_for()
+    assert "To be paid of B2026-0001: €72.60" in look("owed-case")
+
+    phone.goto(address + link[1])
+    assert "€48.40 of it is contested and waits." in look("owed-rest")
+    phone.get_by_label("I pay by").fill("2026-07-28")
+    phone.get_by_role("button", name="Promise it").click()
+    phone.get_by_text("Nothing happens until 28 July 2026 is over").wait_for()
+    phone.get_by_label("In how many payments").select_option("2")
+    phone.get_by_role("button", name="See the payments").click()
+    phone.get_by_role("heading", name="This is the plan").wait_for()
+    assert said.count("Restricted now") == 1
+    assert "€56.30" in look("owed-plan")  # 121.00 less 48.40, and 40.00 of costs
+    phone.get_by_role("button", name="Agree to this plan").click()
+    phone.get_by_text("Your plan is agreed.").wait_for()
+    moment[0] = at("2026-07-21", 11.02)
+    street.run(moment[0])  # as the job does that the agreement queued
+    phone.goto(address + link[1])
+    said = look("owed-planned")
+    assert ("Restricted now" in said, "While you keep it, nothing else happens." in said) == (False, True)
+    phone.context.close()
+    connections.close_all()
+    assert street.restricted() == []
+    (case,) = cases.cases(accounts=[street.account], at=moment[0])
+    assert (case.gross.decimal(), street.audit(), trouble) == ("48.40", [], [])
