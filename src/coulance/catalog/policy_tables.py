@@ -65,6 +65,11 @@ OVERAGE = Table(
             "an overage invoice above this waits for the customer's choice; one amount a currency",
         ),
         Field("hold_hours", Whole(0, 72), "how long it waits"),
+        Field(
+            "webhook_counts",
+            Flag(),
+            "whether a warning that a customer's own webhook took counts as delivered; never more",
+        ),
         Field("provisional_days", Whole(1, 60), "when a limit from an earlier contract lapses, unless confirmed"),
     ),
 )

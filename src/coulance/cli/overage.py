@@ -8,6 +8,7 @@ from coulance.cli.operator import actor
 from coulance.cli.overage_calls import call, calls, phone
 from coulance.cli.overage_campaign import campaign
 from coulance.cli.overage_waiting import release, waiting
+from coulance.cli.overage_webhook import webhook
 from coulance.cli.session import working_database
 
 
@@ -266,6 +267,7 @@ def _limit(amount: object, quantity: object, unit: str) -> str:
 
 
 overage.add_command(campaign)
+overage.add_command(webhook)
 overage.add_command(waiting)
 overage.add_command(release)
 overage.add_command(calls)

@@ -78,7 +78,7 @@ class Delivery(models.Model):
     name = models.CharField(max_length=200, blank=True, default="", db_default="")
     address = models.CharField(max_length=254)
     channel = models.CharField(max_length=10, default="email", db_default="email")
-    """`email`, or `sms`, whose address is a telephone number as in +31612345678."""
+    """`email`; `sms`, whose address is a telephone number as in +31612345678; `webhook`, whose address is `hook:17`."""
     copy = models.BooleanField(default=False, db_default=False)
     state = models.CharField(max_length=10, default="waiting", db_default="waiting")
     header_id = models.CharField(max_length=320, unique=True)
@@ -217,6 +217,37 @@ class DeadAddress(models.Model):
                 condition=Q(released_at__isnull=True) | (~Q(released_by="") & ~Q(release_reason="")),
                 name="notices_release_says_why",
             ),
+        ]
+
+
+class Hook(models.Model):
+    """A contact's own webhook: a machine of theirs that is told of warnings. Its deliveries' address is `hook:ID`.
+
+    It counts once it `verified` itself: it answered a challenge with what only the holder of its secret can compute.
+    """
+
+    account = models.ForeignKey("customers.Account", on_delete=models.PROTECT, related_name="+", db_index=False)
+    contact = models.CharField(max_length=100)
+    url = models.CharField(max_length=2000)
+    secret_sealed = models.BinaryField()
+    made_at = models.DateTimeField()
+    made_by = models.CharField(max_length=100)
+    tried_at = models.DateTimeField(null=True)
+    verified_at = models.DateTimeField(null=True)
+    ended_at = models.DateTimeField(null=True)
+    ended_by = models.CharField(max_length=100, blank=True, default="", db_default="")
+    ended_why = models.CharField(max_length=200, blank=True, default="", db_default="")
+
+    class Meta:
+        db_table = "notices_hook"
+        constraints: ClassVar = [
+            models.UniqueConstraint(
+                fields=["account", "contact"], condition=Q(ended_at__isnull=True), name="notices_one_hook_a_contact"
+            ),
+            models.CheckConstraint(
+                condition=Q(ended_at__isnull=True) | (~Q(ended_by="") & ~Q(ended_why="")), name="notices_hook_ends"
+            ),
+            models.CheckConstraint(condition=~Q(url="") & ~Q(contact=""), name="notices_hook_goes_somewhere"),
         ]
 
 

@@ -1,5 +1,6 @@
 """Writing notices: queueing messages, and what people decide about deliveries. Everything keyword-only."""
 
+import json
 import secrets
 from collections.abc import Sequence
 from datetime import datetime
@@ -23,6 +24,7 @@ from coulance.notices.errors import (
     UnableToReadBouncesError,
     UnableToReadTransportError,
 )
+from coulance.notices.hook_address import is_hook
 from coulance.notices.models import DeadAddress, Delivery, Message, MessageFile, Verification
 from coulance.notices.outcomes import Known
 from coulance.notices.phone_codes import UnableToVerifyPhoneError, confirm_phone, send_phone_code
@@ -69,6 +71,7 @@ __all__ = [
 ]
 
 _MOST_BYTES = 20 * 1024 * 1024
+MOST_TO_A_HOOK = 20_000
 MOST_OF_A_TEXT = 1000
 """Letters of a text message: some seven parts."""
 
@@ -167,6 +170,8 @@ def queue_messages(new: Sequence[NewMessage], *, at: datetime, actor: str = "wor
             nudge()
         if any(row.channel == Channel.SMS for row in deliveries):
             nudge_texts()
+        if any(row.channel == Channel.WEBHOOK for row in deliveries):
+            nudge_hooks()
         keys = [one.new.key for one in ready]
         known = dict(Message.objects.filter(key__in=keys).values_list("key", "id"))
     return {key: known[key] for key in keys}
@@ -189,6 +194,9 @@ class _Checked:
             raise refuse("it goes to nobody")
         if new.channel == Channel.POST:
             self._as_letter(new)
+            return
+        if new.channel == Channel.WEBHOOK:
+            self._as_hook(new)
             return
         if new.channel != Channel.EMAIL:
             self._as_text(new)
@@ -237,7 +245,7 @@ class _Checked:
             return UnableToQueueError(f"message {new.key}: {what}")
 
         if new.channel != Channel.SMS:
-            raise refuse(f"channel {new.channel!r}: expected email, sms or post")
+            raise refuse(f"channel {new.channel!r}: expected email, sms, post or webhook")
         if not new.text.strip() or len(new.text) > MOST_OF_A_TEXT:
             raise refuse(f"a text message has 1 to {MOST_OF_A_TEXT} letters, not {len(new.text)}")
         if new.html or new.attachments or new.copies:
@@ -250,6 +258,19 @@ class _Checked:
         except AddressFormError as error:
             raise refuse(str(error)) from error
         self.to = list(found.values())[::-1]
+
+    def _as_hook(self, new: NewMessage) -> None:
+        """What a machine of the customer's is told: JSON, to one webhook of theirs."""
+        if len(new.to) != 1 or not is_hook(new.to[0].address) or len(new.text) > MOST_TO_A_HOOK:
+            raise UnableToQueueError(f"message {new.key}: a webhook gets one JSON text, at an address such as hook:17")
+        try:
+            json.loads(new.text)
+        except ValueError as error:
+            raise UnableToQueueError(f"message {new.key}: its text is no JSON: {error}") from error
+        self.subject = header_text(new.subject)
+        self.sender = self.sender_name = self.reply_to = self.bounces_to = ""
+        self.copies = []
+        self.to = [(new.to[0], new.to[0].address)]
 
     @property
     def domain(self) -> str:
@@ -324,6 +345,17 @@ def nudge_texts() -> None:
         with transaction.atomic():
             app.configure_task(
                 "coulance.notices.tasks.send_texts", queueing_lock="notices.texts", lock="notices.texts"
+            ).defer()
+    except AlreadyEnqueued:
+        pass
+
+
+def nudge_hooks() -> None:
+    """The same of what goes to customers' webhooks."""
+    try:
+        with transaction.atomic():
+            app.configure_task(
+                "coulance.notices.tasks.send_hooks", queueing_lock="notices.hooks", lock="notices.hooks"
             ).defer()
     except AlreadyEnqueued:
         pass

@@ -91,13 +91,25 @@ def send_texts() -> None:
         clear_alarm(key=TEXT_ALARM, at=clock.now())
 
 
+@app.task(queueing_lock="notices.hooks", lock="notices.hooks", retry=RetryStrategy(max_attempts=3, wait=30))
+def send_hooks() -> None:
+    """Tell customers' webhooks what is due."""
+    from coulance.notices import hooks, operations
+
+    hooks.send_hooks_due(clock=clock.now, lasts=_LASTS)
+    if hooks.due(at=clock.now()):
+        operations.nudge_hooks()
+
+
 @app.periodic(cron="*/2 * * * *", periodic_id="look_at_texts")
 @app.task(queueing_lock="notices.look_texts")
 def look_at_texts(timestamp: int) -> None:  # noqa: ARG001 - periodic
-    """Have due texts sent, and ask what became of those that were taken."""
-    from coulance.notices import operations, queries, texting
+    """Have due texts sent, and ask what became of those that were taken; and have customers' webhooks told."""
+    from coulance.notices import hooks, operations, queries, texting
 
     now = clock.now()
+    if hooks.due(at=now):
+        operations.nudge_hooks()
     waiting, taken = queries.texts_open(at=now)
     if waiting:
         operations.nudge_texts()

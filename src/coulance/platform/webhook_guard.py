@@ -94,8 +94,11 @@ def _embedded(address: Address) -> Address:
     return address
 
 
-def fault_of_url(url: str) -> str:
-    """What is wrong with an endpoint's URL; nothing when it will do. Says nothing of where its name leads."""
+def fault_of_url(url: str, *, networks: tuple[Network, ...] | None = None) -> str:
+    """What is wrong with an endpoint's URL; nothing when it will do. Says nothing of where its name leads.
+
+    `networks` are as in `post`.
+    """
     if len(url) > 2000 or any(ord(c) <= 32 or ord(c) > 126 for c in url):
         return "a URL of at most 2000 printable ASCII characters without spaces"
     try:
@@ -109,10 +112,11 @@ def fault_of_url(url: str) -> str:
         return "a URL without a user and password: requests are signed, check that"
     if parts.fragment or port == 0:
         return "a URL without a fragment, and with a port that can be"
-    try:
-        networks = allowed_networks()
-    except UnableToAllowNetworksError as fault:
-        return str(fault)
+    if networks is None:
+        try:
+            networks = allowed_networks()
+        except UnableToAllowNetworksError as fault:
+            return str(fault)
     if parts.scheme == "http" and not networks:
         return f"https; plain http only within a network of your own ({VARIABLE})"
     try:

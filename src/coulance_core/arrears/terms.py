@@ -122,6 +122,8 @@ class Step:
             yield Fault("days", "only a reminder may come before the due day, and nothing rests on its arrival")
         if self.nature.notice and not self.channels:
             yield Fault("channels", "a notice goes by at least one channel")
+        if Channel.WEBHOOK in self.channels:
+            yield Fault("channels", "a machine that takes a notice of debt tells nobody: email, sms, post or portal")
         if self.evidence is Level.DEEMED and (Channel.POST not in self.channels or len(set(self.channels)) < 2):
             yield Fault("channels", "deemed wants two channels, one of them post")
         if self.again_days < 1:

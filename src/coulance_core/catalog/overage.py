@@ -157,6 +157,8 @@ class OverageTerms:
     hold_hours: int = 72
     provisional_days: int = 60
     credit: tuple[CreditRule, ...] = ()
+    webhook_counts: bool = False
+    """Whether a warning that a customer's own webhook took (2xx) counts as delivered. It never counts as reached."""
 
     def __post_init__(self) -> None:
         refuse("overage", self.faults())

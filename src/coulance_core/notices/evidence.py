@@ -14,6 +14,8 @@ class Channel(StrEnum):
     SMS = "sms"
     POST = "post"
     PORTAL = "portal"
+    WEBHOOK = "webhook"
+    """To a machine of the customer's: that it took a message tells of no person."""
 
 
 class EvidenceKind(StrEnum):

@@ -172,7 +172,7 @@ def _deemed(own: Mapping[str, Sequence[Event]], at: datetime, rule: DeemedRule |
     beside: list[datetime] = []
     for found in own.values():
         by_post = [event for event in found if event.channel is Channel.POST]
-        other = [event for event in found if event.channel is not Channel.POST]
+        other = [event for event in found if event.channel not in (Channel.POST, Channel.WEBHOOK)]
         taken = [event.at for event in by_post if event.kind in _ARRIVES]
         came_back = any(event.kind in _RETURNS for event in by_post)
         if taken and not (came_back and rule.return_voids):

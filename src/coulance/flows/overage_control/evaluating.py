@@ -19,7 +19,7 @@ from coulance.enforcement import queries as register
 from coulance.flows.overage_control.everything import controlled
 from coulance.flows.overage_control.foreseen import foreseen
 from coulance.flows.overage_control.judging import Judged, judge
-from coulance.flows.overage_control.telling import Evaluated, Teller, answered, contacts_of, emit
+from coulance.flows.overage_control.telling import Evaluated, Teller, answered, contacts_of, emit, hooks_of
 from coulance.overage import arming
 from coulance.overage import operations as overage
 from coulance.overage import queries as records
@@ -103,7 +103,7 @@ def _look(owners: Sequence[tuple[int, int]], catalog: Catalog, at: datetime, act
     mine = [one for one in found if services.intersection(one.services)]
     # A pool stops for all its members, whichever of them was looked at.
     restricted, rates = _restricted(services.union(*(one.services for one in mine)))
-    teller = Teller(catalog, at, actor, contacts_of(accounts), restricted)
+    teller = Teller(catalog, at, actor, contacts_of(accounts), restricted, hooks_of(accounts))
     look = _Look(catalog, at, actor, restricted, rates, teller)
     enforcing = catalog.overage.control is Control.ENFORCE
     due = [one for one in mine if one.due] if enforcing else []

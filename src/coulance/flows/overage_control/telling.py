@@ -5,6 +5,7 @@ What overage needs in order to be charged, and what stops a service, is told at 
 the customer's morning. A mailbox that the service itself hosts never is the only way: then texts and a call go beside.
 """
 
+import json
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -20,6 +21,7 @@ from coulance.flows.overage_control.quiet import wakes_at
 from coulance.flows.overage_control.wording import Situation, short, write
 from coulance.notices import operations as notices
 from coulance.notices import queries as sent
+from coulance.notices.hooks import HookRow, hooks
 from coulance.notices.terms import NewMessage, Recipient
 from coulance.overage import operations as overage
 from coulance.overage import queries as records
@@ -76,7 +78,11 @@ class Teller:
     actor: str
     contacts: Mapping[int, Sequence[ContactRow]]
     restricted: Mapping[int, Mapping[str, bool]]
+    hooks: Mapping[int, Sequence[HookRow]] = field(default_factory=dict)
+    """Contacts' own webhooks that are verified, by account."""
     outlooks: dict[str, Outlook] = field(default_factory=dict)
+    machines: list[str] = field(default_factory=list)
+    """Keys of what the last message told to webhooks."""
     done: Evaluated = field(default_factory=Evaluated)
 
     def look_ahead(self, found: Sequence[Judged]) -> None:
@@ -103,6 +109,7 @@ class Teller:
                 emit("overage.warned", one, {"threshold": threshold.key, "told": bool(keys)}, self.at)
             for number, key in enumerate(keys[1:], 2):
                 self.record(one, f"{threshold.key} #{number}", counts=counts, message=key)
+            self._record_machines(one, threshold.key, counts=counts)
         self._unreached(one, told=bool(keys) and not self.choice(one).inside_only)
 
     def _counts(self, one: Judged, threshold: Threshold) -> bool:
@@ -118,6 +125,12 @@ class Teller:
         )  # fmt: skip
         self.done.warned += new
         return new
+
+    def _record_machines(self, one: Judged, threshold: str, *, counts: bool) -> None:
+        """What webhooks were told: a machine that took it reached nobody, and counts only where the terms say so."""
+        counts = counts and self.catalog.overage.webhook_counts
+        for number, key in enumerate(self.machines, 1):
+            self.record(one, f"{threshold[:40]} webhook {number}", counts=counts, message=key)
 
     def _unreached(self, one: Judged, *, told: bool) -> None:
         key = f"overage-unreached:{one.ref.key}"
@@ -164,14 +177,17 @@ class Teller:
         """Queue a message to each reader, with their own link; their keys.
 
         Those who want text messages get one too with `text`: by default when it stops, or when mail goes to nobody but
-        mailboxes on the service itself. What is not `urgent` waits for the morning.
+        mailboxes on the service itself. What is not `urgent` waits for the morning. Verified webhooks are told at any
+        hour, and besides: their keys are kept apart.
         """
+        self.machines = []
         c = one.counted
         choice = self.choice(one)
         readers = choice.recipients if to is None else to
         by_text = self.stopped(one) or not readers or choice.inside_only if text is None else text
         phones = self.phones(one) if by_text else []
-        if not readers and not phones:
+        hooks = self.hooks.get(c.account.id, ())
+        if not readers and not phones and not hooks:
             return []
         situation = self._situation(one, again=again, threshold=threshold, resumed=resumed)
         until = c.period.end  # afterwards there is nothing left to decide
@@ -209,11 +225,46 @@ class Teller:
                     not_before=None if urgent else self._morning(one, contact.external_id),
                 )
             )
+        self.machines = self._queued(one, [self._to_machine(one, what, hook, situation) for hook in hooks])
         return self._queued(one, new)
+
+    def _to_machine(self, one: Judged, what: str, hook: HookRow, situation: Situation) -> NewMessage:
+        """The same for a webhook: figures, and the words for whoever its owner shows them to."""
+        c = one.counted
+        contact = next((row for row in self.contacts.get(c.account.id, ()) if row.external_id == hook.contact), None)
+        key, link = self._key_and_link(one, f"webhook {what}", hook.contact)
+        language = contact.language if contact is not None else c.account.language
+        data = {
+            "account": c.account.external_id,
+            "service": c.service.external_id,
+            "charge": c.charge.key,
+            "period": c.period_name,
+            "used": show(c.used),
+            "included": show(c.included),
+            "unit": c.unit,
+            "cost": {"amount": one.cost_now.decimal(), "currency": one.cost_now.currency},
+            "stopped": situation.stopped,
+            "about": what,
+            "text": short(situation, language=language, link=link),
+            "link": link,
+        }
+        body = {"type": "overage.warning", "timestamp": self.at.isoformat(), "data": data}
+        return NewMessage(
+            key=key,
+            account=c.account.id,
+            kind=MessageKind.WARNING.value,
+            to=[Recipient(hook.address, contact.name if contact is not None else hook.contact, hook.contact)],
+            language=language,
+            subject="",
+            text=json.dumps(body, ensure_ascii=False),
+            about=f"service/{c.service.external_id}",
+            channel="webhook",
+        )
 
     def _queued(self, one: Judged, new: Sequence[NewMessage]) -> list[str]:
         out: list[str] = []
-        for lot in ([m for m in new if m.channel == "email"], [m for m in new if m.channel != "email"]):
+        for channel in ("email", "sms", "webhook"):
+            lot = [m for m in new if m.channel == channel]
             if not lot:
                 continue
             try:
@@ -282,7 +333,7 @@ class Teller:
         pause = timedelta(hours=self.catalog.overage.remind_hours)
         if not counting or max(row.at for row in told) > self.at - pause:
             return
-        times = sum(row.threshold.startswith("again ") and "#" not in row.threshold for row in told)
+        times = sum(row.threshold.startswith("again ") and not _beside(row.threshold) for row in told)
         own = people(self.contacts.get(one.counted.account.id, ()))
         before = {row.message.rpartition("/")[2] for row in told if row.message}
         dead = sent.dead_among([person.address for person in own if person.address])
@@ -292,6 +343,7 @@ class Teller:
         urgent = standing.consent is not None and not standing.warned
         keys = self.tell(one, f"again {times + 1}", again=True, to=to, urgent=urgent, text=True)
         self.record(one, f"again {times + 1}", counts=True, message=keys[0] if keys else "")
+        self._record_machines(one, f"again {times + 1}", counts=True)
         for number, key in enumerate(keys[1:], 2):
             self.record(one, f"again {times + 1} #{number}", counts=True, message=key)
         if times >= 1 or not keys:
@@ -304,6 +356,19 @@ class Teller:
                 at=self.at,
             )
             self._have_called(one, "unanswered")
+
+
+def hooks_of(accounts: Collection[int]) -> dict[int, list[HookRow]]:
+    """The verified webhooks of accounts' contacts."""
+    out: dict[int, list[HookRow]] = {}
+    for row in hooks(accounts=accounts, verified_only=True):
+        out.setdefault(row.account, []).append(row)
+    return out
+
+
+def _beside(threshold: str) -> bool:
+    """Whether a record is of a further message about a threshold that another record is of."""
+    return "#" in threshold or " webhook " in threshold
 
 
 def emit(event: str, one: Judged, more: Mapping[str, object], at: datetime) -> None:

@@ -10,8 +10,10 @@ from coulance.customers import queries as customers
 from coulance.flows.customers import UnableToKeepError
 from coulance.flows.customers import put_contact as keep_contact
 from coulance.flows.overage_control import phones
+from coulance.notices import hooks
 from coulance.notices import queries as notices
 from coulance.notices.addresses import AddressFormError, phone_number
+from coulance.notices.hooks import HookRow, UnableToHookError
 from coulance.notices.operations import UnableToVerifyPhoneError
 from coulance.platform import clock
 from coulance.portal import access, entry
@@ -73,13 +75,18 @@ def choose_language(request: HttpRequest) -> HttpResponse:
 @require_http_methods(["GET", "HEAD", "POST"])
 def contacts(request: HttpRequest, *, me: Me) -> HttpResponse:
     """Who is told, and whose address is known to reach somebody."""
-    done = fault = ""
+    done = fault = secret = ""
     own = customers.contacts([me.account.id])
     if request.method == "POST" and request.POST.get("act") in ("phone-code", "phone-confirm"):
         try:
             done = _phone(request, me)
         except UnableToVerifyPhoneError:
             fault = _("That code is not right, too old, or was asked for too often. Ask for another in a while.")
+    elif request.method == "POST" and request.POST.get("act", "").startswith("hook"):
+        try:
+            done, secret = _hook(request, me)
+        except UnableToHookError as error:
+            fault = _("That did not work: %(why)s") % {"why": error}
     elif request.method == "POST" and request.POST.get("act") == "zone":
         try:
             keep_contact(
@@ -115,8 +122,39 @@ def contacts(request: HttpRequest, *, me: Me) -> HttpResponse:
         request,
         "portal/contacts.html",
         words(request)
-        | {"here": "contacts", "rows": rows, "done": done, "fault": fault, "account_zone": me.account.zone},
+        | {
+            "here": "contacts",
+            "rows": rows,
+            "done": done,
+            "fault": fault,
+            "account_zone": me.account.zone,
+            "secret": secret,
+            "hook": next(
+                (h for h in hooks.hooks(accounts=[me.account.id]) if h.contact == me.contact.external_id), None
+            ),
+        },
     )
+
+
+def _hook(request: HttpRequest, me: Me) -> tuple[str, str]:
+    """Register, ask or end their own webhook; what to say, and a new secret, which is shown this once."""
+    actor, at, account = f"contact:{me.contact.external_id}", clock.now(), me.account.id
+    if request.POST["act"] == "hook-add":
+        url = request.POST.get("url", "").strip()[:2001]
+        _row, secret = hooks.add_hook(account=account, contact=me.contact.external_id, url=url, actor=actor, at=at)
+        return _("Keep this secret now: it is shown this once. Then have your webhook answer our challenge."), secret
+    mine = _own_hook(me)
+    if mine is None:
+        raise UnableToHookError(_("You have no webhook."))
+    if request.POST["act"] == "hook-verify":
+        hooks.verify_hook(hook=mine.id, account=account, actor=actor, at=at)
+        return _("Your webhook answered: it is told of warnings from now on, beside mail."), ""
+    hooks.end_hook(hook=mine.id, account=account, actor=actor, reason="ended by the customer", at=at)
+    return _("Your webhook is told nothing any more."), ""
+
+
+def _own_hook(me: Me) -> HookRow | None:
+    return next((h for h in hooks.hooks(accounts=[me.account.id]) if h.contact == me.contact.external_id), None)
 
 
 def _phone(request: HttpRequest, me: Me) -> str:
