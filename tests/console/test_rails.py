@@ -38,3 +38,34 @@ def test_an_operator_sees_collections_to_the_bank(browser: Any, tmp_path: Path) 
     assert "There is no event" in browser.post(
         "/gateways/act", {"what": "replay", "number": "999"}, follow=True
     ).content.decode().replace("there is no event", "There is no event")
+
+
+def test_an_operator_approves_what_goes_back_and_fetches_its_file(browser: Any, tmp_path: Path) -> None:
+    from coulance.flows.rails import paying_back
+    from coulance.payments import payback_rows
+    from tests.payments.till import eur
+
+    world.provider(tmp_path / "provider")
+    now = clock.now()
+    anna = payer()
+    receipt = anna.pays(1210, on=now.date(), at=now).receipt
+    row = paying_back.ask(
+        receipt=receipt, amount=eur(1210), reason="paid twice", actor="contact:desk", at=now, source_key="left/1"
+    )
+
+    def acts(what: str, **more: Any) -> str:
+        sent = {"what": what, "number": row.id, "reason": "looked at it", **more}
+        return str(browser.post("/paybacks/act", sent, follow=True).content.decode())
+
+    assert "nobody said yet to which account it goes" in browser.get("/paybacks").content.decode()
+    assert "nobody said yet to which account" in acts("approve")
+    assert "NL91 ABNA **** 4300" in acts("to", iban=world.THEIRS)
+    assert "nothing ever came from that account" in browser.get("/paybacks").content.decode()
+    assert "You approved it; it is approved." in acts("approve")
+    assert "is made." in acts("file", number="")
+    (run,) = payback_rows.payback_runs()
+    fetched = browser.post(f"/paybacks/runs/{run.id}")
+    assert (fetched.status_code, row.end_to_end_id.encode() in fetched.content) == (200, True)
+    assert "it may be paid twice" in browser.post(f"/paybacks/runs/{run.id}", follow=True).content.decode()
+    assert "0 of 1 approved it" not in browser.get("/paybacks?state=over").content.decode()
+    assert payback_rows.payback(payback=row.id).state.value == "handed"

@@ -60,6 +60,10 @@ COMMANDS: dict[str, _Entry] = {
         "debit:debit",
         "Collect by SEPA direct debit: mandates, what is planned, files for the bank, what came back.",
     ),
+    "payback": _Entry(
+        "payback:payback",
+        "Pay back: what is asked, who approves it, the file for the bank.",
+    ),
     "gateway": _Entry(
         "gateway:gateway",
         "Look after payments at Stripe and Mollie: events, refunds, payouts; charges by agreement.",

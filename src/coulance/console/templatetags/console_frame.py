@@ -61,6 +61,7 @@ def _groups() -> list[Group]:
                 Entry("bank", _("Bank"), "/bank"),
                 Entry("collections", _("Collections"), "/collections"),
                 Entry("gateways", _("Gateways"), "/gateways"),
+                Entry("paybacks", _("Paying back"), "/paybacks"),
                 Entry("open-items", _("Open items"), "/open-items"),
                 Entry("disputes", _("Contested bills"), "/disputes"),
             ],

@@ -11,14 +11,16 @@ from coulance.catalog import queries as catalog
 from coulance.console.access import operators_only, who
 from coulance.console.acts import Done, UnableToActError, amount_of, new_token, once_or_back, reason_of, token_of
 from coulance.customers import queries as customers
-from coulance.flows.rails import direct_debit, paying, returning
-from coulance.payments import charging, collections, told
+from coulance.flows.rails import direct_debit, paying, paying_back, returning
+from coulance.payments import bank_reports, charging, collections, payback_rows, told
 from coulance.payments.errors import PaymentsError
 from coulance.payments.ports import GatewayRefusedError, UnableToReachGatewayError
 from coulance.platform import clock
 from coulance.platform.roles import Permission
 from coulance_core.payments.direct_debit import CollectionState
+from coulance_core.payments.paybacks import PaybackState
 
+PAYBACKS = "/paybacks"
 BACK = "/collections"
 GATEWAYS = "/gateways"
 OPEN = (CollectionState.PLANNED, CollectionState.FILED, CollectionState.HANDED)
@@ -41,6 +43,7 @@ def collection_list(request: HttpRequest) -> HttpResponse:
             "state": shown if shown in ("open", "back", "collected") else "open",
             "rows": [{"row": row, "owner": owners[row.account]} for row in rows],
             "runs": collections.runs(limit=20),
+            "reports": bank_reports.reports(limit=10),
             "token": new_token(),
             "collects": bool(catalog.payment_terms().creditor_id),
         },
@@ -184,3 +187,80 @@ def _payouts() -> str:
     since = (now - timedelta(days=60)).date()
     count = sum(paying.read_payouts(name=name, since=since, at=now) for name in paying.offered())
     return _("%(count)s payouts are booked.") % {"count": count}
+
+
+@operators_only(Permission.SEE)
+@require_GET
+def payback_list(request: HttpRequest) -> HttpResponse:
+    """Money that goes back: what waits for people, what is on its way, what is over, and the files."""
+    over = request.GET.get("state") == "over"
+    states = [state for state in PaybackState if state.is_live is not over]
+    rows = payback_rows.paybacks(states=states, limit=500)
+    owners = {one.id: one for one in customers.accounts({row.account for row in rows})}
+    on = clock.now().astimezone(catalog.catalog().provider.zone_info).date()
+    waits = {one.row.id: one for one in paying_back.waiting(on=on)}
+    return render(
+        request,
+        "console/paybacks.html",
+        {
+            "here": "paybacks",
+            "over": over,
+            "rows": [{"row": row, "owner": owners[row.account], "waits": waits.get(row.id)} for row in rows],
+            "runs": payback_rows.payback_runs(limit=20),
+        },
+    )
+
+
+@operators_only(Permission.MONEY, fresh=True)
+@require_POST
+def payback_act(request: HttpRequest) -> HttpResponse:
+    """Approve, decline, say where it goes, make the file, call it off. Each can be done once by what stands."""
+    from django.contrib import messages
+
+    try:
+        said = _payback(request)
+    except (UnableToActError, PaymentsError, GatewayRefusedError) as error:
+        return _refused(request, str(error), PAYBACKS)
+    messages.success(request, said)
+    return HttpResponseRedirect(PAYBACKS)
+
+
+def _payback(request: HttpRequest) -> str:
+    at = clock.now()
+    actor, reason = who(request), reason_of(request)
+    match request.POST.get("what", ""):
+        case "approve":
+            row = paying_back.approve(payback=_number(request), actor=actor, reason=reason, at=at)
+            return _("You approved it; it is %(state)s.") % {"state": row.state.value}
+        case "decline":
+            paying_back.decline(payback=_number(request), actor=actor, reason=reason, at=at)
+            return _("It is not paid back; the money is on hand again.")
+        case "to":
+            iban = request.POST.get("iban", "")
+            row = paying_back.send_to(payback=_number(request), iban=iban, actor=actor, reason=reason, at=at)
+            return _("It goes to %(iban)s.") % {"iban": row.shown_iban}
+        case "file":
+            on = at.astimezone(catalog.catalog().provider.zone_info).date()
+            run = paying_back.file_due(on=on, actor=actor, at=at)
+            return _("Nothing is approved.") if run is None else _("File %(name)s is made.") % {"name": run.reference}
+        case "cancel-run":
+            count = paying_back.cancel_run(run=_number(request), actor=actor, reason=reason, at=at)
+            return _("%(count)s are to be filed again.") % {"count": count}
+        case _other:
+            raise UnableToActError(_("Choose what to do."))
+
+
+@operators_only(Permission.MONEY, fresh=True)
+@require_POST
+def payback_fetch(request: HttpRequest, run: int) -> HttpResponse:
+    """Fetch a file for the bank: from then on what is in it is on its way. Again only for a reason."""
+    try:
+        row, content = paying_back.hand_over(
+            run=run, actor=who(request), at=clock.now(), reason=request.POST.get("reason", "")
+        )
+    except PaymentsError as error:
+        return _refused(request, str(error), PAYBACKS)
+    answer = HttpResponse(content, content_type="application/xml")
+    answer.headers["Content-Disposition"] = f'attachment; filename="{row.reference}.xml"'
+    answer.headers["Cache-Control"] = "private, no-store"
+    return answer
