@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from tests.closing.conftest import store_here, world  # noqa: F401 - fixtures
+from tests.closing.conftest import lasting, store_here, world  # noqa: F401 - fixtures
 
 
 @pytest.fixture

@@ -32,6 +32,17 @@ def test_contracts_timer_leave_and_promises(desk: Desk, operator: Any, monkeypat
     for said in ("&lt;b&gt;DNS&lt;/b&gt;", "0:30 your hour card", "a report", "95.00", "B2026-0001", "waits"):
         assert said in page, said
     assert queries.timers() == []
+    # A timer that was forgotten is no work; one that runs is there in another browser too, after a restart.
+    browser.post("/contract-work", act | {"token": "w" * 20})
+    other = browser_of(operator)
+    assert "Your timer runs since" in other.get("/contracts/k1").content.decode()
+    monkeypatch.setattr(clock, "now", lambda: later(3.3 + 24 * 32))
+    assert (
+        "31 days" in other.post("/contract-work", {"token": "x" * 20, "contract": "k1", "do": "stop"}).content.decode()
+    )
+    other.post("/contract-work", {"token": "y" * 20, "contract": "k1", "do": "drop"})
+    assert queries.timers() == []
+    monkeypatch.setattr(clock, "now", lambda: later(3.3))
     page = browser.get("/promises").content.decode()
     for said in ("Help 7", "first answer", "late"):
         assert said in page, said

@@ -195,7 +195,7 @@ def contracts(town: Town, at: datetime, walk: Walk) -> None:
     """A contract in plain words with every minute, leave approved in the portal, tickets with clocks, an opinion."""
     made = furnish(town, at)
     walk.to("/my/contracts").to("/my/contracts/k2").to("/my/contracts/k3").to("/my/contracts/k1")
-    walk.press("Approve", says="approved by you before")
+    walk.press("Approve", says="Every minute")
     walk.to("/my/tickets").page.get_by_text("The shop is slow").first.wait_for()
     for summary in walk.page.locator("summary").all()[:3]:
         summary.click()

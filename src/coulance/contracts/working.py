@@ -1,6 +1,6 @@
 """Writing work: entries once by their source key, corrections as revisions, and timers."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -47,6 +47,7 @@ def record_work(*, work: Sequence[NewWork], actor: str, at: datetime, reason: st
     """
     new = corrected = known = 0
     with transaction.atomic():
+        _keep_waiting({one.contract for one in work})
         for one in work:
             last = models.Entry.objects.filter(source_key=one.key).order_by("-revision").first()
             _judge(one, last, at, reason)
@@ -65,20 +66,27 @@ def record_work(*, work: Sequence[NewWork], actor: str, at: datetime, reason: st
 
 def remove_work(*, key: str, actor: str, reason: str, at: datetime) -> None:
     """Take an entry out of what counts; its history stays. Raises `UnableToRecordError`."""
-    last = models.Entry.objects.filter(source_key=key).order_by("-revision").first()
-    if last is None or last.removed:
-        raise UnableToRecordError(f"no entry {key!r} counts")
-    if not reason.strip():
-        raise UnableToRecordError("taking an entry out needs a reason: the customer reads it")
-    one = NewWork(
-        last.contract_id, key, last.began_at, last.seconds, last.who, Work(last.work), last.free, last.text, last.ticket
-    )
     with transaction.atomic():
+        _keep_waiting(set(models.Entry.objects.filter(source_key=key).values_list("contract_id", flat=True)[:1]))
+        last = models.Entry.objects.filter(source_key=key).order_by("-revision").first()
+        if last is None or last.removed:
+            raise UnableToRecordError(f"no entry {key!r} counts")
+        if not reason.strip():
+            raise UnableToRecordError("taking an entry out needs a reason: the customer reads it")
+        one = NewWork(
+            last.contract_id, key, last.began_at, last.seconds, last.who, Work(last.work), last.free, last.text,
+            last.ticket,
+        )  # fmt: skip
         _insert(one, last.revision + 1, True, actor, at, reason)
         audit.record(
             actor=actor, act="contract.work_removed", subject="contract:work", at=at, reason=reason.strip(),
             detail={"key": key},
         )  # fmt: skip
+
+
+def _keep_waiting(contracts: Collection[int]) -> None:
+    """Keep others who would write work of these contracts waiting until the transaction ends."""
+    list(models.Contract.objects.select_for_update(no_key=True).filter(id__in=contracts).order_by("id"))
 
 
 def start_timer(*, contract: int, who: str, work: Work, text: str, ticket: str = "", at: datetime) -> None:
@@ -93,7 +101,10 @@ def start_timer(*, contract: int, who: str, work: Work, text: str, ticket: str =
 
 
 def stop_timer(*, who: str, actor: str, at: datetime) -> NewWork:
-    """Stop somebody's timer and write the work down. Raises `UnableToRecordError` where none runs."""
+    """Stop somebody's timer and write the work down.
+
+    Raises `UnableToRecordError` where none runs, or it ran for longer than an entry can be: see `drop_timer`.
+    """
     with transaction.atomic():
         row = models.Timer.objects.select_for_update().filter(who=who).first()
         if row is None:
@@ -104,6 +115,19 @@ def stop_timer(*, who: str, actor: str, at: datetime) -> NewWork:
         record_work(work=[one], actor=actor, at=at)
         row.delete()
     return one
+
+
+def drop_timer(*, who: str, at: datetime) -> None:
+    """Throw somebody's timer away, with nothing written down: one that was forgotten. Raises `UnableToRecordError`."""
+    with transaction.atomic():
+        row = models.Timer.objects.select_for_update().filter(who=who).select_related("contract").first()
+        if row is None:
+            raise UnableToRecordError("no timer of yours runs")
+        audit.record(
+            actor=who, act="contract.timer_dropped", subject=f"contract:{row.contract.key}", at=at,
+            detail={"began": row.began_at.isoformat(), "text": row.text},
+        )  # fmt: skip
+        row.delete()
 
 
 def timer_of(who: str) -> TimerRow | None:
@@ -117,7 +141,9 @@ def _judge(one: NewWork, last: models.Entry | None, at: datetime, reason: str) -
     if require_aware(one.began_at) > at:
         raise UnableToRecordError(f"entry {one.key}: it began at {one.began_at.isoformat()}, which is yet to come")
     if not 0 <= one.seconds <= LONGEST:
-        raise UnableToRecordError(f"entry {one.key}: {one.seconds} s: expected 0 to 31 days")
+        raise UnableToRecordError(
+            f"entry {one.key}: {one.seconds} s: expected 0 to 31 days; a timer can be thrown away"
+        )
     if not one.who.strip():
         raise UnableToRecordError(f"entry {one.key}: who did it?")
     if last is not None and last.contract_id != one.contract:

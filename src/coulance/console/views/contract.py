@@ -85,6 +85,7 @@ def work_act(request: HttpRequest) -> HttpResponse:
     acts: dict[str, Doing] = {
         "start": _start,
         "stop": _stop,
+        "drop": _drop,
         "write": _write,
         "correct": _correct,
         "take-out": _take_out,
@@ -150,6 +151,11 @@ def _start(request: HttpRequest, row: ContractRow, actor: str, at: datetime) -> 
 def _stop(request: HttpRequest, row: ContractRow, actor: str, at: datetime) -> Shown:  # noqa: ARG001 - as the others
     done = working.stop_timer(who=actor, actor=actor, at=at)
     return Shown(_("%(time)s are written down.") % {"time": hours_text(done.seconds)})
+
+
+def _drop(request: HttpRequest, row: ContractRow, actor: str, at: datetime) -> Shown:  # noqa: ARG001 - as the others
+    working.drop_timer(who=actor, at=at)
+    return Shown(_("Your timer is thrown away; nothing is written down."))
 
 
 def _ask(request: HttpRequest, row: ContractRow, actor: str, at: datetime) -> Shown:
