@@ -114,6 +114,7 @@ def _invoices() -> list[str]:
                     "language": "nl" if row.id % 2 else "en",
                     "channels": ["email"],
                     "mailbox_service": "",
+                    "zone": "",
                 },
             )
             for row in accounts.accounts()

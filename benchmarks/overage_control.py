@@ -1,9 +1,11 @@
 """Overage control: how many decisions a second, and how long from a received sample to a placed restriction.
 
-A provider with `COULANCE_BENCH_WATCHED` services (10,000), each of its own customer with one contact, all at 99 % of
-their allowance. First every one of them is judged, as the hourly look does. Then live batches come in: each brings a
-sample of 1,000 services, ten of which pass their allowance; a watcher sleeps on the database's notice, as `coulance up`
-runs it. The clock starts before the batch is handed to ingest and ends when the watcher's transaction is committed:
+A provider with `COULANCE_BENCH_WATCHED` customers (10,000), each with one contact: most have a server at 99 % of its
+transfer; up to a hundred have a percentile port with one sample left until it is held, for which its month of samples
+is read, and as many a pool of three nodes at 99 %. First every one of them is judged, as the hourly look does. Then
+live batches come in: each brings a sample of 1,000 servers, of which eight pass their allowance, and of one port and
+one pool that do; a watcher sleeps on the database's notice, as `coulance up` runs it. The clock starts before the batch
+is handed to ingest and ends when the watcher's transaction is committed:
 counters read, judged, warnings written and queued with their evidence, restrictions in the register.
 """
 
@@ -19,8 +21,19 @@ from benchmarks.harness import Result, timed
 from benchmarks.server import database
 
 SERVICES = int(os.environ.get("COULANCE_BENCH_WATCHED", "10000"))
-ROUNDS, BATCH, PASSING = 60, 1000, 10
+PORTS = POOLS = min(max(SERVICES // 20, 1), 100)
+SUMS = SERVICES - PORTS - POOLS
+PASSING = 8
+"""Servers of a batch that pass, beside one port and one pool."""
+ROUNDS, BATCH = min(60, PORTS, SUMS // PASSING), min(1000, SUMS // 2)
+NODES = 3
+PLACED = PASSING + 1 + NODES
+"""Restrictions that a batch brings: a pool's are one for each of its nodes."""
 GB = 10**9
+BURST = 300 * 40 * 10**6 // 8
+"""Bytes of five minutes at 40 Mbit/s, of which 10 are paid for."""
+ABOVE = 444
+"""Samples above: of October's 447 that are dropped, two may still come while a port is being held."""
 NOW = datetime(2026, 10, 20, 12, tzinfo=UTC)
 PROVIDER = """
 [provider]
@@ -57,6 +70,37 @@ meter = "traffic"
 direction = "out"
 included = "1000 GB"
 price = "0.10 EUR/GB"
+[plans.colo]
+name = "Colo"
+[[plans.colo.versions]]
+from = 2025-01-01
+base = "100.00 EUR/month"
+[plans.colo.versions.charges.bw]
+name = "Bandwidth"
+meter = "traffic"
+aggregation = "percentile"
+direction = "greater"
+percentile = { rank = "drop_floor", p = 95, missing = "lowest" }
+commitment = { quantity = "10 Mbit/s", fee = "20.00 EUR/month" }
+price = "1.10 EUR/Mbit/s"
+[pools.fleet]
+name = "Fleet traffic"
+[[pools.fleet.versions]]
+from = 2025-01-01
+meter = "traffic"
+direction = "out"
+price = "0.20 EUR/GB"
+[plans.node]
+name = "Node"
+[[plans.node.versions]]
+from = 2025-01-01
+base = "5.00 EUR/month"
+[plans.node.versions.charges.out]
+name = "Traffic out"
+meter = "traffic"
+direction = "out"
+included = "1000 GB"
+pool = "fleet"
 [overage]
 control = "enforce"
 warn_at = ["100 %"]
@@ -71,12 +115,12 @@ def run() -> list[Result]:
 
         with timed() as swept:
             done = rounds.sweep(at=NOW)
-        if done.judged != SERVICES or done.placed:
+        if done.judged != SERVICES or done.placed:  # a pool is one
             raise RuntimeError(f"{done}")
         seconds = _live()
         middle, late = seconds[len(seconds) // 2], seconds[min(int(len(seconds) * 0.99), len(seconds) - 1)]
-        note = f"{SERVICES:,} services near their limits"
-        live = f"{note}; {ROUNDS} batches of {BATCH:,}, {PASSING} pass"
+        note = f"{SERVICES:,} customers near their limits, {PORTS} of them by a port and {POOLS} by a pool"
+        live = f"{note}; {ROUNDS} batches of {BATCH:,}, in which {PASSING}, a port and a pool pass"
         return [
             Result("overage: judged", SERVICES / swept.seconds, "decisions/s", note=note),
             Result("overage: sample to restriction, p50", middle, "s", less_is_better=True, note=live),
@@ -103,15 +147,34 @@ def _build() -> None:
             raise RuntimeError("\n".join(map(str, file.faults)))
         catalog.apply_catalog(file=file, actor="benchmark", at=NOW - timedelta(days=60))
     everybody = range(SERVICES)
+    plans = {name: (n, plan) for n in everybody for name, plan in _of(n)}
     with transaction.atomic():
         accounts = customers.write_accounts(rows=[_account(n) for n in everybody])
         customers.write_contacts(rows=[(accounts[f"c{n}"], _contact(n)) for n in everybody])
-        ids = services.write_services(rows=[(accounts[f"c{n}"], _service(n)) for n in everybody])
+        ids = services.write_services(
+            rows=[(accounts[f"c{n}"], _service(name, n)) for name, (n, _plan) in plans.items()]
+        )
         began = date(2026, 10, 1)
-        services.replace_subscriptions(rows={ids[f"s{n}"]: [("vps", 1, began, None)] for n in everybody})
-        services.write_series(rows=[(f"s{n}", ids[f"s{n}"], "traffic") for n in everybody])
+        services.replace_subscriptions(rows={ids[name]: [(plan, 1, began, None)] for name, (_n, plan) in plans.items()})
+        services.write_series(rows=[(name, ids[name], "traffic") for name in plans])
+    summed = [name for name, (_n, plan) in plans.items() if plan != "colo"]
     for day in range(1, 12):
-        _send([(n, 90 * GB) for n in range(SERVICES)], datetime(2026, 10, day, 12, tzinfo=UTC))
+        at = datetime(2026, 10, day, 12, tzinfo=UTC)
+        _send([(name, int(at.timestamp()), 90 * GB) for name in summed], at)
+    ports = [name for name, (_n, plan) in plans.items() if plan == "colo"]
+    begin = datetime(2026, 9, 30, 22, tzinfo=UTC)
+    ends = [int(begin.timestamp()) + 300 * i for i in range(1, (NOW - begin) // timedelta(minutes=5) + 1)]
+    for name in ports:
+        _send([(name, end, BURST if i < ABOVE else BURST // 5) for i, end in enumerate(ends)], NOW)
+
+
+def _of(n: int) -> list[tuple[str, str]]:
+    """A customer's services, with their plans."""
+    if n < SUMS:
+        return [(f"s{n}", "vps")]
+    if n < SUMS + PORTS:
+        return [(f"s{n}", "colo")]
+    return [(f"s{n}-{node}", "node") for node in range(NODES)]
 
 
 def _account(n: int) -> dict[str, Any]:
@@ -126,25 +189,27 @@ def _contact(n: int) -> dict[str, Any]:
     return {
         "external_id": "boss", "name": f"Boss {n}", "email": f"boss@c{n}.example", "phone": "", "roles": ["owner"],
         "may_incur_cost": True, "language": "nl" if n % 2 else "en", "channels": ["email"], "mailbox_service": "",
+        "zone": "",
     }  # fmt: skip
 
 
-def _service(n: int) -> dict[str, Any]:
+def _service(name: str, n: int) -> dict[str, Any]:
     return {
-        "external_id": f"s{n}", "name": f"Server {n}", "kind": "vps", "started_on": date(2026, 10, 1),
+        "external_id": name, "name": f"Server {n}", "kind": "vps", "started_on": date(2026, 10, 1),
         "ended_on": None, "billed_until": None, "pool": "",
     }  # fmt: skip
 
 
-def _send(rows: list[tuple[int, int]], at: datetime) -> None:
+def _send(rows: list[tuple[str, int, int]], at: datetime) -> None:
+    """Samples: series, end in epoch seconds, bytes out."""
     from coulance.usage import operations as usage
 
     count = len(rows)
     answer = usage.ingest_batch(
         columns=usage.from_lists(
             {
-                "series": [f"s{n}" for n, _ in rows], "at": [int(at.timestamp())] * count, "in": [0] * count,
-                "out": [value for _, value in rows],
+                "series": [name for name, *_ in rows], "at": [end for _, end, _ in rows], "in": [0] * count,
+                "out": [value for *_, value in rows],
             }
         ),
         source="benchmark",
@@ -180,15 +245,17 @@ def _live() -> list[float]:
     out: list[float] = []
     for turn in range(ROUNDS):
         instant[0] = NOW + timedelta(minutes=5 * (turn + 1))
-        first = turn * PASSING
-        rest = [(n % SERVICES, 1000) for n in range(first + 1000, first + 1000 + BATCH - PASSING)]
-        rows = [(n, 20 * GB) for n in range(first, first + PASSING)] + rest
+        first, end = turn * PASSING, int(instant[0].timestamp())
+        rest = [f"s{n % SUMS}" for n in range(first + PASSING, first + BATCH)]
+        passing = [f"s{n}" for n in range(first, first + PASSING)] + [f"s{SUMS + PORTS + turn}-0"]
+        rows = [(name, end, 40 * GB) for name in passing] + [(name, end, 1000) for name in rest]
+        rows.append((f"s{SUMS + turn}", end, BURST))
         began = time.perf_counter()
         _send(sorted(rows), instant[0])
         with seen:
-            if not seen.wait_for(lambda: placed[0] >= (turn + 1) * PASSING, timeout=30):  # noqa: B023 - waited for here
-                raise RuntimeError(f"{placed[0]} were restricted of {(turn + 1) * PASSING}")
-        out += [time.perf_counter() - began] * PASSING
+            if not seen.wait_for(lambda: placed[0] >= (turn + 1) * PLACED, timeout=30):  # noqa: B023 - waited for here
+                raise RuntimeError(f"{placed[0]} were restricted of {(turn + 1) * PLACED}")
+        out += [time.perf_counter() - began] * PLACED
     watcher.stop()
     thread.join(10)
     return sorted(out)
