@@ -100,7 +100,7 @@ def test_a_top_up_that_comes_back_is_taken_off_with_what_it_paid_and_is_not_trie
     assert states(anna) == ["returned"]
     assert agreements.agreements(accounts=[anna.id]) == []
     assert signed.mandates(accounts=[anna.id])[0].withdrawn_on is None
-    assert "Uw opwaardering" not in texts(anna)[0]
+    assert "Uw aanvulling" not in texts(anna)[0]
     assert "niet doorgegaan: er stond niet genoeg geld op de rekening (AM04)" in texts(anna)[0]
     assert faults() == []
 

@@ -148,6 +148,10 @@ def test_a_customer_pays_signs_and_stops_in_the_portal(stripe: FakeStripe) -> No
         ({"act": "forget", "method": "999999"}, "Kies een betaalwijze"),
         ({"act": "auto-pay", "method": kept.id, "most_each": "50,00"}, "Voortaan worden uw facturen"),
         ({"act": "sign", "iban": world.THEIRS, "holder": "Anna", "agreed": sha256(text.encode()).hexdigest()}, "onder"),
+        ({"act": "invoices-on", "most_each": "50,00"}, "incasseren wij uw facturen"),
+        ({"act": "auto-top-up", "method": "mandate", "below": "9", "amount": "25", "most_a_month": "50"}, "aangevuld"),
+        ({"act": "invoices-off"}, "U betaalt uw facturen zelf"),
+        ({"act": "ask-back"}, "nothing is left over"),
         ({"act": "forget", "method": kept.id}, "vergeten"),
     ):
         assert said in web.post("/my/paying", sent).content.decode(), sent

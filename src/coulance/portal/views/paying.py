@@ -12,10 +12,10 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods
 
 from coulance.catalog import queries as catalog
-from coulance.flows.rails import direct_debit, mandates, paying, wallet, wording
+from coulance.flows.rails import by_mandate, coming, direct_debit, mandates, paying, paying_back, wallet, wording
 from coulance.flows.rails.direct_debit import portal_link
 from coulance.invoicing.documents.words import Words
-from coulance.payments import agreements, bank, charging
+from coulance.payments import agreements, bank, charging, payback_rows
 from coulance.payments import mandates as signed
 from coulance.payments import queries as payments
 from coulance.payments.errors import PaymentsError
@@ -24,7 +24,10 @@ from coulance.platform import clock
 from coulance.portal.access import customers_only, words
 from coulance.portal.entry import Me
 from coulance_core.kernel import Money
+from coulance_core.payments.paybacks import PaybackState
 
+MANDATE = "mandate"
+"""What stands for the mandate where a way to pay is chosen."""
 MAY = frozenset(("billing", "owner"))
 """Who of an account decides how it pays."""
 
@@ -69,6 +72,9 @@ def _act(request: HttpRequest, me: Me) -> HttpResponse | str:
         "auto-pay": _auto_pay,
         "auto-top-up": _auto_top_up,
         "stop": _stop,
+        "invoices-on": _invoices_on,
+        "invoices-off": _invoices_off,
+        "ask-back": _ask_back,
     }
     found = acts.get(request.POST.get("act", ""))
     if found is None:
@@ -115,6 +121,12 @@ def _pay(request: HttpRequest, me: Me) -> HttpResponse:
     items = [item for item in _debts(me) if item.ref in chosen]
     if not items:
         raise _Said(_("Choose what to pay."))
+    coming_now = coming.coming(account=me.account.id, on=_today(), refs={item.ref for item in items})
+    if coming_now and request.POST.get("anyway") != "yes":
+        raise _Said(
+            _("A payment of %(number)s is under way. Wait for it, or tick that you pay it all the same.")
+            % {"number": coming_now[0].number}
+        )
     whole = sum((item.payable for item in items), Money(0, me.account.currency))
     return _begin(request, me, amount=whole, numbers=[(item.ref, item.number) for item in items])
 
@@ -138,8 +150,43 @@ def _sign(request: HttpRequest, me: Me) -> str:
         language=translation.get_language() or "en",
         on=_today(),
         at=clock.now(),
+        invoices=request.POST.get("invoices") == "yes",
     )
     return _("Your mandate is signed. We tell you before each collection.")
+
+
+def _invoices_on(request: HttpRequest, me: Me) -> str:
+    by_mandate.collect_invoices(
+        account=me.account.id,
+        most_each=_amount(request, "most_each", me),
+        most_a_month=_amount(request, "most_a_month", me),
+        language=translation.get_language() or "en",
+        given_by=f"contact:{me.contact.external_id}",
+        on=_today(),
+        at=clock.now(),
+    )
+    return _("From now on we collect your invoices when they are due.")
+
+
+def _invoices_off(request: HttpRequest, me: Me) -> str:  # noqa: ARG001 - as every act
+    by_mandate.stop_collecting(
+        account=me.account.id,
+        language=translation.get_language() or "en",
+        by=f"contact:{me.contact.external_id}",
+        on=_today(),
+        at=clock.now(),
+    )
+    return _("Your invoices are not collected any more; what the bank has already may still come.")
+
+
+def _ask_back(request: HttpRequest, me: Me) -> str:  # noqa: ARG001 - as every act
+    paying_back.ask_left_over(
+        account=me.account.id,
+        actor=f"contact:{me.contact.external_id}",
+        reason="the customer asked for it in the portal",
+        at=clock.now(),
+    )
+    return _("We pay it back once somebody here has looked at it, the way it came.")
 
 
 def _withdraw(request: HttpRequest, me: Me) -> str:
@@ -187,6 +234,18 @@ def _auto_pay(request: HttpRequest, me: Me) -> str:
 
 
 def _auto_top_up(request: HttpRequest, me: Me) -> str:
+    if request.POST.get("method") == MANDATE:
+        by_mandate.agree_top_up(
+            account=me.account.id,
+            below=_needed(request, "below", me),
+            amount=_needed(request, "amount", me),
+            most_a_month=_needed(request, "most_a_month", me),
+            language=translation.get_language() or "en",
+            given_by=f"contact:{me.contact.external_id}",
+            on=_today(),
+            at=clock.now(),
+        )
+        return _("From now on your balance is topped up when it is low.")
     wallet.agree_top_up(
         account=me.account.id,
         method=_method(request, me),
@@ -240,6 +299,12 @@ def _shown(me: Me) -> dict[str, Any]:
     mandate = signed.in_force(on=_today(), accounts=[me.account.id]).get(me.account.id)
     text = mandates.text(language=language) if mandates.offered() and me.account.currency == "EUR" else ""
     methods = charging.stored_methods(accounts=[me.account.id])
+    word = None if mandate is None else agreements.invoices_by(mandate=mandate.id, account=me.account.id)
+    left = sum(
+        (paying_back.left_of(one.id) for one in payments.receipts(accounts=[me.account.id], with_left=True)),
+        Money(0, me.account.currency),
+    )
+    backs = payback_rows.paybacks(accounts=[me.account.id], states=[state for state in PaybackState if state.is_live])
     return {
         "here": "paying",
         "items": items,
@@ -249,6 +314,10 @@ def _shown(me: Me) -> dict[str, Any]:
         "reference": bank.top_up_reference(me.account.id),
         "iban": whole.provider.iban,
         "mandate": mandate,
+        "collects_invoices": mandate is not None and word is not False,
+        "some_under_way": any(item["under_way"] for item in items),
+        "left": money(left) if left.minor > 0 else "",
+        "going_back": [{"amount": money(one.amount), "to": one.shown_iban or one.way.capitalize()} for one in backs],
         "mandate_text": text,
         "mandate_digest": sha256(text.encode()).hexdigest(),
         "methods": methods,
