@@ -26,6 +26,7 @@ from coulance_core.arrears import (
     guards,
     plan_interest,
 )
+from coulance_core.arrears.judging import Judging
 from coulance_core.arrears.packs import ALL_DEBTORS, InterestRule
 
 LAW = LawPack(
@@ -106,6 +107,17 @@ def test_a_plan_takes_the_place_of_the_law_s_interest_for_as_long_as_it_holds() 
     assert found
     n, minor = found[0]
     assert minor == (n - 10) * 1_000
+
+
+def test_a_plan_that_is_not_kept_rests_interest_until_it_was_missed_and_no_longer() -> None:
+    """Agreed on day 2; the part of day 5, missed with its three days on day 9: nights 0, 1 and from 9 on bear it."""
+    parts = tuple(Instalment(day(n), eur(BIG // 2)) for n in (5, 100))
+    plan = Plan("p", frozenset("a"), at(day(2)), parts)
+    for on, nights in ((9, 2), (10, 3), (20, 13)):
+        j = Judging(POLICY, facts(debt("a", BIG), plans=(plan,)), at(day(on)), LAW)
+        found = j.interest(j.debts["a"])
+        assert found is not None
+        assert found.amount == eur(nights * 1_000)
 
 
 def test_a_plan_s_own_interest_is_by_the_day_and_never_more_than_was_shown() -> None:

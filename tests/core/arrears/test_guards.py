@@ -216,6 +216,15 @@ def test_in_flight_ends_on_its_final_day_and_then_steps_go_on_after_a_notice() -
     assert host.steps == ["no_more", "resume"]
 
 
+def test_after_the_notice_that_steps_go_on_its_whole_days_are_the_customers() -> None:
+    """A promise until Sunday, day 6; told on Monday, day 7; two days more: the throttle is for Thursday, day 10."""
+    known = replace(reminded(), promises=(Promise("p", frozenset("a"), at(day(2)), day(6)),))
+    host = Host(SHORT, known)
+    host.days(range(2, 12))
+    on = {step: (when - day(0)).days for when, step, _ in reversed(host.acts)}
+    assert (on["resume"], on["throttle"]) == (7, 10)
+
+
 def test_money_that_came_back_wants_a_notice_before_anything_hurts() -> None:
     host = Host(SHORT, reminded())
     host.change("a", open=eur(0))

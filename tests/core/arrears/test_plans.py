@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 
 import pytest
-from tests.core.arrears.worlds import ZONE, at, day, eur
+from tests.core.arrears.worlds import SHORT, ZONE, at, day, debt, eur, facts
 
-from coulance_core.arrears import Instalment, NotPlanned, Paid, Plan, PlanTerms, propose
+from coulance_core.arrears import INSTALMENT, Instalment, NotPlanned, Paid, Plan, PlanTerms, decide, propose
 from coulance_core.arrears.horizon import Horizon
 from coulance_core.arrears.plans import PlanStanding, plan_standing
 from coulance_core.kernel import Refusal
@@ -60,3 +60,13 @@ def test_a_first_instalment_may_be_paid_today_and_of_exactly_its_share(
     parts = (Instalment(day(0), eur(first)), Instalment(day(20), eur(1000 - first)))
     found = propose(PlanTerms(first_percent=10), eur(1000), parts, on=day(on))
     assert (found.code if isinstance(found, Refusal) else None) == code
+
+
+@pytest.mark.parametrize(
+    ("on", "about"), [(6, None), (7, "1/1/-3"), (9, "1/1/-3"), (10, None), (11, "1/1/1"), (13, "1/1/1"), (14, None)]
+)
+def test_a_reminder_ahead_of_an_instalment_has_no_meaning_on_its_day(on: int, about: str | None) -> None:
+    """Due on day 10: three days before until the eve, the day after while it is kept; on the day itself nothing."""
+    known = facts(debt(amount=50), plans=(plan("1", 0, 10),))
+    found = [i.about for i in decide(SHORT, known, at(day(on))).intents if i.step == INSTALMENT]
+    assert found == ([] if about is None else [about])

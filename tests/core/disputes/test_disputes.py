@@ -188,6 +188,7 @@ def test_lines_contested_apart_are_credited_together_by_no_more_than_their_disco
         pytest.param([("mediation", 5)], 90, "mediation", None, None, [], id="with a third party"),
         pytest.param([("mediation", 5), ("mediated", 60)], 75, "open", 69, None, [(69, 75)], id="late after mediation"),
         pytest.param([("decided", 20)], 90, "decided", None, None, [(14, 20)], id="decided late"),
+        pytest.param([("decided", 14)], 90, "decided", None, None, [], id="decided in the last moment"),
         pytest.param([("asked", 2, 3, 4), ("lapsed", 18)], 90, "lapsed", None, None, [], id="closed unanswered"),
         pytest.param([("withdrawn", 1)], 90, "withdrawn", None, None, [], id="withdrawn"),
     ],

@@ -264,3 +264,13 @@ def test_a_working_day_counts_where_half_of_it_was_paused_and_not_where_more_was
         start = micros(datetime(2026, 11, 24, 9, tzinfo=UTC))
         found = due_at(OFFICE, micros(monday), target, Spans.of([(start, start + paused * 60 * 10**6)]))
         assert instant(found) == datetime(2026, 11, due, 17, tzinfo=UTC)
+
+
+def test_a_priority_that_changes_in_the_very_instant_of_a_deadline_finds_it_kept_so_far() -> None:
+    """p1 asks an answer within 15 minutes; lowered to p3 then, nobody is late; a moment later somebody was."""
+    opened = micros(datetime(2026, 11, 20, 9, tzinfo=UTC))
+    for later, breached in ((0, False), (1, True)):
+        lowered = opened + 900 * 10**6 + later
+        events = [Event(opened, 0, KINDS["opened"], "p1"), Event(lowered, 1, KINDS["priority"], "p3")]
+        first = next(c for c in clocks(events, TERMS, opened + 1200 * 10**6) if c.promise is Promise.FIRST_RESPONSE)
+        assert first.breached is breached

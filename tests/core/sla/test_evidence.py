@@ -159,3 +159,9 @@ def test_a_success_that_expired_before_the_first_failure_claims_nothing_as_down(
     assert judge([probe], Quorum(ttl=100), 0, 1000).upper.pairs() == [(500, 560)]
     near = Samples.of(np.array([0, 90, 150]), np.array([True, False, True]))
     assert judge([near], Quorum(ttl=100), 0, 1000).upper.pairs() == [(0, 150)]
+
+
+def test_a_clock_ahead_by_no_more_than_is_tolerated_moves_only_what_is_from_the_future() -> None:
+    at = np.array([105, 160])
+    assert aligned(at, np.array([100, 170]), 5).tolist() == [100, 160]
+    assert aligned(at, np.array([99, 170]), 5).tolist() == [99, 154]

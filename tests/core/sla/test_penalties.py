@@ -63,6 +63,12 @@ def test_worked(terms: PenaltyTerms, kept: int, missed: int, cents: int) -> None
     assert credit.explanation.recompute()["rounded"] == F(cents, 100)
 
 
+def test_a_share_is_judged_from_the_least_number_of_clocks_on() -> None:
+    rule = Attainment(Promise.FIRST_RESPONSE, ((F(95, 100), F(10, 100)),), least=4)
+    owed = PenaltyTerms("v1", (rule,))
+    assert [response_credit(owed, kept_and_missed(n, 1), FEE, MAY).amount.minor for n in (2, 3)] == [0, 1000]
+
+
 def test_it_counts_where_its_deadline_fell() -> None:
     late = ticket(0, 60, opened=MAY.end - timedelta(minutes=10))
     june = Period(MAY.end, MAY.end + timedelta(days=30))
