@@ -157,9 +157,10 @@ def test_a_customer_pays_signs_and_stops_in_the_portal(stripe: FakeStripe) -> No
         assert said in web.post("/my/paying", sent).content.decode(), sent
     (mandate,) = signed.mandates(accounts=[anna.id])
     assert (mandate.how, mandate.text, mandate.signed_by) == ("portal", text, "desk, from 127.0.0.1")
-    assert agreements.agreements(accounts=[anna.id]) == []  # it went with its way to pay
+    (left,) = agreements.agreements(accounts=[anna.id])  # the other went with its way to pay
+    assert (left.kind, left.mandate) == ("auto_top_up", mandate.id)
     assert "beëindigd" in web.post("/my/paying", {"act": "withdraw", "mandate": mandate.id}).content.decode()
-    assert payments.in_flight() == []
+    assert (payments.in_flight(), agreements.agreements(accounts=[anna.id])) == ([], [])
 
 
 def _enter(who: Customer) -> Client:
