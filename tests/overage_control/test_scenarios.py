@@ -1,5 +1,10 @@
 """Use goes on, and what follows at once: who is told, what stops, what ends it. Plan: 100 GB, then 0.10 a GB."""
 
+from datetime import date
+
+from procrastinate.contrib.django.models import ProcrastinateJob
+
+from coulance.flows.customers import change_plan
 from coulance.flows.overage_control import acting, rounds
 from coulance.flows.overage_control.evaluating import Evaluated
 from coulance.overage import queries as records
@@ -132,6 +137,18 @@ def test_what_nobody_answers_is_told_to_others_and_then_to_an_operator(town: Tow
     acting.acknowledge(by=town.boss(), judged=town.judged("web", "2026-10-04T15:00"), at=town.at("2026-10-04T15:00"))
     assert alarms.open_alarms() == []
     assert rounds.sweep(at=town.at("2026-10-05T16:00")).messages == 0
+
+
+def test_a_larger_plan_lets_go_on_at_once(town: Town) -> None:
+    town.controlled().customer().service("web", "vps", "2026-09-01", meter="traffic")
+    assert town.uses("web", "2026-10-05T12:00", 101).placed == 1
+    change_plan(
+        service="web", plan="vps-xl", quantity=None, from_date=date(2026, 10, 6), actor="operator:eva",
+        at=town.at("2026-10-06T09:00"), reason="upgraded",
+    )  # fmt: skip
+    (job,) = ProcrastinateJob.objects.filter(task_name="coulance.flows.tasks.overage_control.look")
+    assert rounds.look_at(accounts=job.args["accounts"], at=town.at("2026-10-06T09:00")).lifted == 1
+    assert town.restricted("web") == []
 
 
 def test_a_customers_own_pause_is_theirs_to_end_and_no_other(town: Town) -> None:

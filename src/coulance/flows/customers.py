@@ -19,6 +19,7 @@ from coulance.customers import queries as customers
 from coulance.flows.arrears import ordering
 from coulance.flows.customer_file import RECORDS, Row, UnreadableCellError
 from coulance.flows.import_customers import ImportPlan, UnableToImportCustomersError, import_customers
+from coulance.flows.overage_control.soon import look_soon
 from coulance.invoicing import queries as invoicing
 from coulance.platform import audit, webhooks
 from coulance.platform.db import advisory_lock
@@ -157,6 +158,7 @@ def change_plan(
         if done != "unchanged":
             detail = {"plan": plan, "quantity": number, "from": from_date.isoformat()}
             _record("service.plan_changed", f"service:{service}", actor, at, reason, detail)
+            look_soon([row.account_id])  # a larger plan ends a pause at once, not by the hour
         return done
 
 

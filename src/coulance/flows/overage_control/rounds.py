@@ -77,6 +77,15 @@ def sweep(*, at: datetime, escalate: bool = True) -> Evaluated:
     return out
 
 
+def look_at(*, accounts: Collection[int], at: datetime) -> Evaluated:
+    """Judge everything of these accounts: something changed that no sample announces."""
+    require_aware(at)
+    if not is_on():
+        return Evaluated()
+    rows = services.accounts_for_close(accounts)
+    return _each([(row.account.id, service.id) for row in rows for service in row.services], at=at)
+
+
 def _tell_of_budgets(accounts: Sequence[int], at: datetime) -> int:
     """Letters are no reason to stop looking at everybody."""
     try:

@@ -1,5 +1,7 @@
-"""Jobs of overage control: everything is looked at by the hour, so that nothing that was missed stays missed."""
+"""Jobs of overage control: everything is looked at by the hour, so that nothing that was missed stays missed; and at
+once where a plan changed."""
 
+from procrastinate import RetryStrategy
 from procrastinate.contrib.django import app
 
 from coulance.platform import clock
@@ -12,3 +14,11 @@ def sweep(timestamp: int) -> None:  # noqa: ARG001 - periodic
     from coulance.flows.overage_control import rounds
 
     rounds.sweep(at=clock.now())
+
+
+@app.task(retry=RetryStrategy(max_attempts=5, exponential_wait=5))
+def look(accounts: list[int]) -> None:
+    """Judge everything of these accounts now."""
+    from coulance.flows.overage_control import rounds
+
+    rounds.look_at(accounts=accounts, at=clock.now())
