@@ -105,6 +105,37 @@ def test_toggl_and_plain_files_and_a_clock_that_skips(desk: Desk) -> None:
     assert "skipped by the clock" in refused.value.faults[0][1]
 
 
+KIMAI = (
+    '"Date","From","To","Duration","Rate","User","Customer","Project","Activity","Description","Exported","Tags",'
+    '"Hourly rate","Fixed rate"\n'
+)
+"""The heading of a Kimai 2 file as its documentation has it, with the duration in seconds."""
+
+
+def test_kimai_s_own_rows_with_seconds_clocks_and_decimals_and_toggl_s_own_heading(desk: Desk) -> None:
+    desk.agrees("k1", "strips", on="2026-01-01")
+    given: dict[str, Any] = {"zone": "Europe/Amsterdam", "actor": ACTOR, "at": MAY}
+    rows = [  # from, to, duration: seconds
+        ("15:50", "17:51", "7260", 7260), ("09:00", "09:05", "300", 300), ("10:00", "11:30", "1:30:00", 5400),
+        ("11:00", "12:30", "1.5", 5400), ("13:00", "15:00", "2", 7200), ("23:30", "00:30", "3600", 3600),
+        ("16:00", "17:00", "0.75", 2700), ("08:00", "08:30", "", 1800),
+    ]  # fmt: skip
+    rest = '"0","anna@host.example","Acme","k1","Testing","x","0","a,b","95","0"'
+    lines = [f'"2026-03-{n + 2:02}","{a}","{b}","{d}",{rest}' for n, (a, b, d, _) in enumerate(rows)]
+    assert importing.import_work(text=KIMAI + "\n".join(lines), form="kimai", **given).new == len(rows)
+    found = [one.entry.seconds for one in queries.facts([desk.id("k1")])[desk.id("k1")].work]
+    assert found == [seconds for *_, seconds in rows]
+    wrong = '"2026-04-02","09:00","10:00","9000","0","a@b.example","Acme","k1","T","x","0","","95","0"'
+    with pytest.raises(importing.UnableToImportError, match="longer than from 09:00 to 10:00"):
+        importing.import_work(text=KIMAI + wrong, form="kimai", **given)
+    toggl = (
+        "\ufeffUser,Email,Client,Project,Task,Description,Billable,Start date,Start time,End date,End time,Duration,"
+        'Tags,Amount (EUR)\nAnna,anna@host.example,Acme,k1,,"Fix, and test",No,2026-04-05,08:30:00,2026-04-05,'
+        '10:00:00,01:30:00,"site, preventive",\n'
+    )
+    assert importing.import_work(text=toggl, form="toggl", **given).new == 1
+
+
 def test_contracts_by_the_api(desk: Desk, typed: Any) -> None:
     desk.agrees("k1", "strips").sells("k1")
     desk.agrees("k2", "care")
@@ -148,12 +179,15 @@ def test_contracts_by_the_api(desk: Desk, typed: Any) -> None:
     assert api("GET", "/contracts/k9").status_code == 404
 
 
-def _zammad(article: int, sender: str, at: str, state: str = "open") -> bytes:
+def _zammad(article: int, sender: str, at: str, state: str = "open", **more: Any) -> bytes:
+    """As Zammad sends it: the state as text, the priority and the customer as objects."""
     ticket = {
-        "number": "77", "title": "Down", "created_at": later(0).isoformat(), "updated_at": at,
-        "priority": {"name": "normal"}, "state": {"name": state}, "customer": {"email": "boss@acme.example"},
+        "number": "77", "title": "Down", "created_at": later(0).isoformat(), "updated_at": at, "article_count": 1,
+        "priority": {"id": 2, "name": "2 normal", "default_create": True}, "state": state, "state_id": 2,
+        "customer": {"email": "boss@acme.example", "organization": "Acme", "roles": ["Customer"]},
     }  # fmt: skip
-    return json.dumps({"ticket": ticket, "article": {"id": article, "sender": sender, "created_at": at}}).encode()
+    said = {"id": article, "sender": sender, "created_at": at, "internal": False, "type": "email", **more}
+    return json.dumps({"ticket": ticket, "article": said}).encode()
 
 
 def test_webhooks_are_signed_and_tell_each_thing_once(desk: Desk, typed: Any, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -177,23 +211,37 @@ def test_webhooks_are_signed_and_tell_each_thing_once(desk: Desk, typed: Any, mo
     assert signed(first) == 200
     assert signed(_zammad(2, "Agent", later(1).isoformat())) == 200
     assert signed(_zammad(3, "Agent", later(2).isoformat(), "pending reminder")) == 200
+    # A machine's answer, as Zammad marks it, ends no wait; nor does an article for ourselves, or of the system.
+    away = {"preferences": {"is-auto-response": True, "send-auto-response": False}}
+    assert signed(_zammad(8, "Customer", later(2.5).isoformat(), "pending reminder", **away)) == 200
+    assert signed(_zammad(9, "System", later(2.6).isoformat(), "pending reminder")) == 200
     for hours_ in (3, 4):
         assert signed(_zammad(4, "Agent", later(hours_).isoformat(), "closed")) == 200
     (row,) = tickets.tickets()
     assert [e.kind.value for e in row.events] == ["opened", "answered", "answered", "waits", "answered", "solved"]
     assert row.solved_at == later(3)
+    assert {e.priority for e in row.events} == {"normal", ""}
     fresh = {"ticket_id": 5, "ticket_subject": "Slow", "ticket_requester_email": "boss@acme.example",
              "ticket_priority": "normal", "ticket_status": "Open", "ticket_created_at": later(5).isoformat(),
              "triggered_event": "{reply_sent:agent}", "ticket_updated_at": later(6).isoformat()}  # fmt: skip
     body = json.dumps({"freshdesk_webhook": fresh}).encode()
     assert post("freshdesk", body, **{"X-Webhook-Secret": "s3cret"}) == 200
     assert post("freshdesk", body) == 403
+    # Its other names for whom it is from, a status as a number, and times as it writes them.
+    other = {"ticket_id": 4, "ticket_subject": "Slow", "ticket_contact_email": "boss@acme.example",
+             "ticket_priority": "Low", "ticket_status": 4, "triggered_event": "{status:{from:2,to:4}}"}  # fmt: skip
+    body = json.dumps({"freshdesk_webhook": other}).encode()
+    assert post("freshdesk", body, **{"X-Webhook-Secret": "s3cret"}) == 200
+    (fourth,) = [t for t in tickets.tickets() if t.number == "4"]
+    assert [e.kind.value for e in fourth.events] == ["opened", "solved"]
     ost = {"ticket": {"number": "6", "subject": "x", "email": "boss@acme.example", "created": later(7).isoformat()},
            "entry": {"id": 1, "type": "R", "created": later(8).isoformat()}}  # fmt: skip
     body = json.dumps(ost).encode()
     mark = hmac.new(b"s3cret", body, hashlib.sha256).hexdigest()
     assert post("osticket", body, **{"X-Hub-Signature-256": f"sha256={mark}"}) == 200
-    assert [[e.kind.value for e in t.events] for t in tickets.tickets()[:2]] == [["opened", "answered"]] * 2
+    assert [[e.kind.value for e in t.events] for t in tickets.tickets() if t.number in "56"] == [
+        ["opened", "answered"]
+    ] * 2
     assert post("otrs", body) == 404
 
 

@@ -7,6 +7,7 @@ holds the secret where it doesn't. What is said of state counts only where it ch
 import hashlib
 import hmac
 import json
+import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
@@ -56,10 +57,12 @@ def read(*, source: str, body: bytes, at: datetime) -> Incoming:
 def _zammad(data: dict[str, Any], at: datetime) -> Incoming:
     ticket, article = data["ticket"], data.get("article") or {}
     number, now = str(ticket["number"]), _instant(ticket.get("updated_at"), at)
-    priority, customer = _name(ticket.get("priority")), ticket.get("customer") or {}
+    # "2 normal": the number only sorts them.
+    priority, customer = re.sub(r"^\d+ (?=.)", "", _name(ticket.get("priority"))), ticket.get("customer") or {}
     state = _name(ticket.get("state")).lower()
     events = []
-    if article.get("id") and not article.get("internal"):
+    automatic = (article.get("preferences") or {}).get("is-auto-response") is True
+    if article.get("id") and not article.get("internal") and not automatic:
         sender = _name(article.get("sender")).lower()
         kind = {"agent": EventKind.ANSWERED, "customer": EventKind.CUSTOMER_WROTE}.get(sender)
         written = _instant(article.get("created_at"), at)
@@ -94,6 +97,7 @@ def _states(state: str, at: datetime, priority: str) -> list[NewEvent]:
     return found + [NewEvent(f"{kind.value}/{at.isoformat()}", at, kind) for kind in kinds]
 
 
+_FRESHDESK_SENDERS = ("ticket_requester_email", "ticket_contact_email", "requester_email")
 _FRESHDESK_STATES = {"2": "open", "3": "pending", "4": "resolved", "5": "closed"}
 
 
@@ -110,7 +114,7 @@ def _freshdesk(data: dict[str, Any], at: datetime) -> Incoming:
     return Incoming(
         "freshdesk", number, str(said.get("ticket_subject", "")), _instant(said.get("ticket_created_at"), now),
         priority,
-        email=str(said.get("ticket_requester_email", "")),
+        email=str(next((said[n] for n in _FRESHDESK_SENDERS if said.get(n)), "")),
         events=[NewEvent(f"reply/{key}", now, kind)] if kind else (),
         states=_states(_FRESHDESK_STATES.get(status, status), now, priority),
     )  # fmt: skip

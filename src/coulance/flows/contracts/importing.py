@@ -9,7 +9,7 @@ import io
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, time
 from fractions import Fraction
 from zoneinfo import ZoneInfo
 
@@ -123,9 +123,41 @@ def _plain(row: _Row, contract: int, key: str, zone: ZoneInfo, work: Work) -> Ne
 
 def _kimai(row: _Row, contract: int, key: str, zone: ZoneInfo, work: Work) -> NewWork:
     """Kimai's export: Date, From, To, Duration, User, Customer, Project, Activity, Description, Tags."""
-    began = _instant(f"{row.get('date')} {row.get('from', 'begin') or '00:00'}", zone)
-    seconds = _duration(row.get("duration"))
+    first, last = row.get("from", "begin"), row.get("to", "end")
+    began = _instant(f"{row.get('date')} {first or '00:00'}", zone)
+    seconds = _kimai_duration(row.get("duration"), first, last)
     return _tool("kimai", row, contract, key, began, seconds, row.get("user", "username", "name"), work)
+
+
+def _kimai_duration(text: str, first: str, last: str) -> int:
+    """How long it took: as a clock or in hours, or whole seconds, as Kimai's own files have it.
+
+    A whole number may be either: what the times say decides, and nothing is longer than they are.
+    """
+    span = _minutes(last) - _minutes(first) if first and last else None
+    if span is not None:
+        span = (span % 1440 or 1440 * (first == last)) * 60
+    if not text and span is not None:
+        return span
+    if text.isdigit():
+        if span is None:
+            raise ValueError(f"duration {text!r}: hours or seconds? expected 1:30, or the columns From and To beside")
+        readings = [seconds for seconds in (int(text), int(text) * 3600) if seconds <= span + 60]
+        if not readings:
+            raise ValueError(f"duration {text!r} is longer than from {first} to {last}")
+        return min(readings, key=lambda seconds: abs(span - seconds))
+    seconds = _duration(text)
+    if span is not None and seconds > span + 60:
+        raise ValueError(f"duration {text!r} is longer than from {first} to {last}")
+    return seconds
+
+
+def _minutes(text: str) -> int:
+    try:
+        clock = time.fromisoformat(text if len(text) > 4 else f"0{text}")
+    except ValueError:
+        raise ValueError(f"{text!r}: expected a time such as 09:30") from None
+    return clock.hour * 60 + clock.minute
 
 
 def _toggl(row: _Row, contract: int, key: str, zone: ZoneInfo, work: Work) -> NewWork:
