@@ -54,6 +54,7 @@ def test_a_customer_comes_grows_and_goes(api: Api) -> None:
         "currency": "EUR", "zone": "Europe/Amsterdam", "language": "en", "billing_day": 1, "tax_class": "",
         "national_tax_currency": "", "groups": [], "contacts": [],
     }  # fmt: skip
+    assert api("GET", "/accounts/zed/ordering").json()["may_order"] is True
     again = api("PUT", "/accounts/zed", account)
     assert (again.status_code, again["ETag"]) == (200, made["ETag"])
     contact = {"name": "Ada", "email": "ada@example.nl", "roles": ["billing"], "channels": ["email"]}

@@ -13,10 +13,13 @@ from tests.support.crashing import die_at_each
 
 BEFORE = ("judged", "placed", "recorded", "told", "commit")
 """Steps before the act is committed, and the one after it."""
+ENDING = ("judged", "placed", "ended", "recorded", "commit")
+"""The same of an end: after its network is to be taken, after its contract ended in the books, and so on."""
 AFTER = ("noted",)
 WHERE = {
     "judged": ("coulance.flows.arrears.acting", "do"),
     "placed": ("coulance.enforcement.operations", "place"),
+    "ended": ("coulance.services.operations", "end_service"),
     "recorded": ("coulance.arrears.operations", "record_act"),
     "told": ("coulance.platform.webhooks", "emit"),
     "commit": ("django.db", "connection"),
@@ -36,7 +39,7 @@ def run_and_die(step: str, account: int, at: datetime) -> None:
     owner: Any = import_module(module)
     if step == "commit":
         owner.connection._commit = die
-    elif step in ("placed", "recorded"):
+    elif step in ("placed", "ended", "recorded"):
         real = getattr(owner, name)
 
         def then_die(**given: Any) -> None:

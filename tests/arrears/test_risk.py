@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from django.test import Client
 
 from coulance.arrears import nights
 from coulance.customers import queries as customers
@@ -15,6 +16,7 @@ from coulance.flows.overage_control.links import UnableToAnswerError
 from coulance.invoicing import operations as invoicing
 from coulance.notices import queries as sent
 from coulance.payments import mandates
+from coulance.platform import clock
 from coulance.platform.alarms import open_alarms
 from coulance_core.arrears import StayKind
 from coulance_core.arrears.risk import Gentler
@@ -117,7 +119,12 @@ def test_who_forgets_is_invited_once_when_they_have_just_paid_late(late: Custome
     token = text.text.partition("/by-itself/")[2].split()[0]
     who = inviting.read(token, at=at(TODAY, 14))
     assert who.account == late.id
-    inviting.decline(account=late.id, by="link:boss", at=at(TODAY, 14))
+    # The one link: opening it does nothing, and its button says no for good.
+    monkeypatch.setattr(clock, "now", lambda: at(TODAY, 14))
+    page = Client().get(f"/by-itself/{token}").content.decode()
+    assert "/my/paying" in page
+    assert "won't ask you again" not in page
+    assert "ask you again" in Client().post(f"/by-itself/{token}").content.decode()
     assert nights.invited([late.id]) == {late.id}
     with pytest.raises(UnableToAnswerError):
         inviting.read(token, at=at(TODAY + timedelta(days=61)))
