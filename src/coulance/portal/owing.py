@@ -137,7 +137,8 @@ def page(found: Standing, says: Words) -> dict[str, Any]:
     total: dict[str, int] = {}
     for one in found.outlook.owed:
         total[one.net.currency] = total.get(one.net.currency, 0) + one.net.minor
-    plan = next((one for one in reversed(found.plans) if one.state in ("proposed", "agreed")), None)
+    running = [one for one in found.plans if one.state in ("proposed", "agreed")]
+    plan = next((one for one in reversed(running) if one.id not in found.broken_plans), None)
     live = [one for one in found.promises if one.pay_by >= found.bounds.today]
     coming = [] if found.observing else _coming(found, says, money)
     folded = _folded(len(found.outlook.owed))
@@ -173,6 +174,7 @@ def page(found: Standing, says: Words) -> dict[str, Any]:
             "total": money(plan.total),
             "interest": money(plan.interest_most),
         },
+        "missed": plan is None and bool(running),
         "may_plan": plan is None and Way.PLAN in ways and ways[Way.PLAN].is_open and found.bounds.owed is not None,
         "parts": range(2, found.bounds.terms.instalments + 1),
         "planned": money(found.bounds.owed),

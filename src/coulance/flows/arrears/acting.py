@@ -5,7 +5,8 @@ Effects leave through the outboxes of notices, enforcement, webhooks and jobs, w
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
+from zoneinfo import ZoneInfo
 
 from procrastinate.contrib.django import app
 
@@ -18,11 +19,11 @@ from coulance.enforcement import operations as enforcement
 from coulance.flows import letters
 from coulance.flows.arrears import backing_up, charging, collectors, deleting, links, serving, wording
 from coulance.flows.arrears.facts import Read
-from coulance.flows.sending.wording import language_of
+from coulance.flows.sending.wording import Written, language_of
 from coulance.notices import operations as notices
 from coulance.notices import queries as sent
 from coulance.platform import alarms, webhooks
-from coulance_core.arrears import Act, Intent, Level, announces
+from coulance_core.arrears import INSTALMENT, Act, Intent, Level, announces
 from coulance_core.arrears.costs import collection_costs
 from coulance_core.arrears.judging import Judging
 from coulance_core.enforcement.restrictions import Action, Source
@@ -233,7 +234,10 @@ def _by_mail(doing: Doing, key: str) -> bool:
         return False
     name = to[0].name if len(to) == 1 else ""
     to_page = link(doing.one.account.id, [person.ref for person in to], doing.at)
-    mail = wording.notice(_told(doing), name=name, link=to_page, language=language_of(to[0].language))
+    language = language_of(to[0].language)
+    mail = _of_instalment(doing, name, to_page, language) or wording.notice(
+        _told(doing), name=name, link=to_page, language=language
+    )
     notices.queue_message(
         key=key,
         account=doing.one.account.id,
@@ -248,6 +252,26 @@ def _by_mail(doing: Doing, key: str) -> bool:
         actor=doing.actor,
     )
     return True
+
+
+def _of_instalment(doing: Doing, name: str, link: str, language: str) -> Written | None:
+    """The letter about a payment of a plan; none where the step is about something else."""
+    if doing.intent.step != INSTALMENT:
+        return None
+    plan, number, _days = doing.intent.about.split("/")
+    parts = sorted(records.plan(int(plan)).instalments, key=lambda one: one.due_on)
+    due_on = parts[int(number) - 1].due_on
+    return wording.instalment(
+        amount=doing.intent.amount,
+        due_on=due_on,
+        today=doing.at.astimezone(ZoneInfo(doing.one.account.zone)).date(),
+        until=due_on + timedelta(days=doing.one.policy.plans.grace_days),
+        number=int(number),
+        of=len(parts),
+        name=name,
+        link=link,
+        language=language,
+    )
 
 
 def _by_post(doing: Doing, key: str) -> bool:

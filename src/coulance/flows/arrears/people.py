@@ -32,9 +32,12 @@ from coulance_core.arrears import (
     rate_of,
 )
 from coulance_core.arrears import promise as judge_promise
+from coulance_core.arrears.horizon import Horizon
 from coulance_core.arrears.interest import Interest
 from coulance_core.arrears.judging import Judging
+from coulance_core.arrears.plans import plan_standing
 from coulance_core.kernel import Money, Refusal
+from coulance_core.payments.direct_debit import months_later, target_day
 
 __all__ = [
     "PlanBounds",
@@ -45,6 +48,7 @@ __all__ = [
     "agree_plan",
     "approve",
     "bounds",
+    "broken_plans",
     "end_plan",
     "end_stay",
     "finish_task",
@@ -91,11 +95,22 @@ def bounds(*, account: int, at: datetime, debts: Collection[str] | None = None) 
 
 
 def suggest_plan(*, bounds: PlanBounds, parts: int, first: Money | None = None) -> tuple[Instalment, ...]:
-    """Equal instalments, a month apart, the first within the provider's days; to the cent."""
+    """Equal instalments, a month apart, the first within the provider's days; to the cent.
+
+    Each is due on a day on which banks work: the next one, or the one before where the plan's bounds end sooner.
+    """
     if bounds.owed is None or parts < 1:
         return ()
     start = bounds.today + timedelta(days=min(bounds.terms.first_days, 7))
-    return in_parts(bounds.owed, [_months_later(start, n) for n in range(parts)], first=first if parts > 1 else None)
+    latest = bounds.today + timedelta(days=bounds.terms.days)
+    days = [_banking_day(start, bounds.today + timedelta(days=bounds.terms.first_days))]
+    days += [_banking_day(months_later(start, n), latest) for n in range(1, parts)]
+    return in_parts(bounds.owed, days, first=first if parts > 1 else None)
+
+
+def _banking_day(day: date, latest: date) -> date:
+    after = target_day(day)
+    return after if after <= latest or day > latest else target_day(day, ahead=-1)
 
 
 def judge_plan(*, bounds: PlanBounds, instalments: Sequence[Instalment]) -> Proposed | Refusal:
@@ -166,8 +181,12 @@ def propose_plan(
             row for row in records.plans(accounts=[account])
             if row.state in ("proposed", "agreed") and set(row.debts) & set(limits.debts)
         ]  # fmt: skip
-        if standing:
-            raise UnableToPlanError(f"plan {standing[0].id} is {standing[0].state} for these debts: end it first")
+        missed = broken_plans(one, at)
+        for row in standing:
+            if row.id not in missed:
+                raise UnableToPlanError(f"plan {row.id} is {row.state} for these debts: end it first")
+            # What takes its place is the restart that a plan has; which it is, is judged above.
+            operations.end_plan(plan=row.id, by=actor, reason="a payment of it was missed: another plan", at=at)
         found = interest_of(bounds=limits, instalments=instalments) if interest else None
         bears = None
         if found is not None and found.amount.minor and limits.percent is not None and limits.principal is not None:
@@ -181,6 +200,16 @@ def propose_plan(
         _emit("arrears.plan", one, {"plan": made, "state": kept.state, "total": _money(kept.total)}, at)
         look_soon([account])
     return kept
+
+
+def broken_plans(one: Read, at: datetime) -> frozenset[int]:
+    """The plans that were agreed and aren't kept: a payment was missed, and its grace is over."""
+    h, grace = Horizon(at, one.facts.zone), one.policy.plans.grace_days
+    return frozenset(
+        int(plan.ref)
+        for plan in one.facts.plans
+        if plan.ended_at is None and plan.agreed_at <= at and plan_standing([plan], h, grace).kept is None
+    )
 
 
 def agree_plan(*, plan: int, actor: str, reason: str, at: datetime) -> PlanRow:
@@ -395,16 +424,6 @@ def _bounds(one: Read, at: datetime, debts: Collection[str] | None) -> PlanBound
         min(rates, default=None),
         Money(principal, code) if rates else None,
     )
-
-
-def _months_later(day: date, months: int) -> date:
-    year, month = divmod(day.year * 12 + day.month - 1 + months, 12)
-    for last in (day.day, 30, 29, 28):
-        try:
-            return date(year, month + 1, last)
-        except ValueError:
-            continue
-    raise AssertionError("every month has 28 days")
 
 
 def _emit(event: str, one: Read, data: dict[str, object], at: datetime) -> None:

@@ -19,7 +19,7 @@ from coulance.enforcement import queries as register
 from coulance.enforcement.queries import RestrictionRow
 from coulance.flows.arrears import wording
 from coulance.flows.arrears.facts import Read, read
-from coulance.flows.arrears.people import PlanBounds, bounds
+from coulance.flows.arrears.people import PlanBounds, bounds, broken_plans
 from coulance_core.arrears import Act, Mode, Outlook, Planned, WayOut, outlook, preview
 from coulance_core.enforcement.restrictions import Source
 from coulance_core.kernel import Money
@@ -69,6 +69,8 @@ class Standing:
     tasks: tuple[TaskRow, ...]
     restrictions: tuple[RestrictionRow, ...]
     backups: tuple[BackupRow, ...]
+    broken_plans: frozenset[int] = frozenset()
+    """Of those that were agreed, the ones of which a payment was missed."""
 
     @property
     def owes(self) -> bool:
@@ -109,6 +111,7 @@ def _standing(one: Read, at: datetime, days: int, language: str) -> Standing:
         tuple(records.tasks(accounts=[account])),
         tuple(row for row in held if row.restriction.source is Source.ARREARS and not row.restriction.observe),
         tuple(records.backups(one.services)),
+        broken_plans(one, at),
     )
 
 

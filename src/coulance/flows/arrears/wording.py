@@ -65,6 +65,41 @@ def notice(told: Told, *, name: str, link: str, language: str) -> Written:
     return written(letter, language=language)
 
 
+def instalment(
+    *, amount: Money, due_on: date, today: date, until: date, number: int, of: int, name: str, link: str, language: str
+) -> Written:
+    """The letter about one payment of a plan that is kept: before its day, or after it while it still counts as kept
+    (`until`, that day included)."""
+    with translation.override(language):
+        words = Words.of(language)
+        said = {
+            "amount": money(amount, words), "day": words.day(due_on), "until": words.day(until), "number": number,
+            "of": of,
+        }  # fmt: skip
+        if today <= due_on:
+            subject = _("Your payment of %(amount)s is due on %(day)s") % said
+            first = _("By your plan, payment %(number)s of %(of)s is due on %(day)s: %(amount)s.") % said
+        else:
+            subject = _("Your payment of %(amount)s was due on %(day)s") % said
+            first = (
+                _("By your plan, payment %(number)s of %(of)s was due on %(day)s. %(amount)s of it is missing.") % said
+            )
+        letter = Letter(
+            subject=subject,
+            name=name,
+            paragraphs=[first],
+            box=(_("To be paid now"), money(amount, words)),
+            after=[
+                _("If it is here by %(until)s, your plan is kept, and nothing else happens.") % said,
+                _("Otherwise the steps go on where they were, after a notice. Can't you pay it? Talk to us now."),
+            ],
+            button=_("See your plan and pay"),
+            link=link,
+            care=_("If you paid in the last days, this letter and your payment crossed: you need do nothing."),
+        )
+    return written(letter, language=language)
+
+
 def undone(
     *,
     act: Act,
