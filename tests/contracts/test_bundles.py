@@ -1,5 +1,6 @@
 """Bundles, the stop of a year, and what recurs: each beside figures made by hand."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from fractions import Fraction
@@ -104,13 +105,14 @@ def test_parts_add_up_to_the_cent_and_are_the_nearest_they_can_be(price: int, al
 
 def test_what_is_no_bundle() -> None:
     one = Element("a", "A", Money(100, "EUR"), Part.WORK)
-    for wrong in (
+    wrongs: tuple[Callable[[], Any], ...] = (
         lambda: Bundle((one,)),
         lambda: Bundle((one, one)),
         lambda: Bundle((one, replace(one, key="b"))),
         lambda: Bundle((replace(one, alone=Money(0, "EUR")), Element("b", "B", Money(0, "EUR"), Part.SERVICE))),
         lambda: Bundle((replace(one, card="c"), Element("b", "B", Money(1, "EUR"), Part.SERVICE)), Lines.ONE),
-    ):
+    )
+    for wrong in wrongs:
         with pytest.raises(ContractError):
             wrong()
     row: dict[str, Any] = {"name": "x", "from": "2026-01-01", "kind": "fixed", "price": "10.00 EUR"}

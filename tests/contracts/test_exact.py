@@ -174,7 +174,7 @@ def test_killed_at_every_step_and_done_by_many_at_once(lasting_desk: Desk, commi
     assert tickets.tickets() == []
     # Whoever tries again, and however many at once: each thing is there once.
     for job in (dying.write, dying.sell, dying.earn, dying.take):
-        assert together(*[lambda job=job: job(later(2))] * 3) == ["done"] * 3, job.__name__  # type: ignore[misc]
+        assert together(*[lambda job=job: job(later(2))] * 3) == ["done"] * 3, job.__name__
     assert together(*[lambda: dying.stop(later(2))] * 3) == ["UnableToRecordError", "UnableToRecordError", "done"]
     assert desk.went("k1", later(9)) == {"card": 60 + 30 + 60}
     assert len(tickets.tickets()) == 1

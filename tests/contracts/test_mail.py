@@ -13,11 +13,13 @@ from django.test import Client
 from coulance.cli import ticket as ticket_module
 from coulance.contracts import mails, tickets
 from coulance.contracts.errors import UnableToRecordError
+from coulance.contracts.ticketing import NewEvent
 from coulance.customers import operations as customers
 from coulance.flows.contracts import maildir, mailing, tags, ticketing
 from coulance.flows.contracts.mailing import Taken
 from coulance.notices import queries as sent
 from coulance.platform import alarms, clock
+from coulance_core.sla.clocks import EventKind
 from tests.contracts.desk import ACTOR, MAY, Desk, later
 
 GENUINE = "Authentication-Results: mx.host.example; dmarc=pass header.from=host.example"
@@ -99,7 +101,7 @@ def test_who_is_no_contact_says_nothing_and_one_of_us_only_where_found_genuine(d
         account="beta", external_id="eve", name="Eve", email="eve@beta.example", roles=["owner"], may_incur_cost=True,
         language="en", channels=["email"],
     )  # fmt: skip
-    about = {"subject": f"[#{mark}]", "at": later(1)}
+    about: dict[str, Any] = {"subject": f"[#{mark}]", "at": later(1)}
     held = [
         desk.mails("a", sender="eve@beta.example", **about),  # knows the mark, is another customer's
         desk.mails("b", sender="who@else.example", at=later(1)),
@@ -153,13 +155,13 @@ def test_a_flood_is_held_and_what_was_solved_opens_again_for_a_while(desk: Desk)
     assert desk.mails("5", at=later(1.1)).mail.state == "opened"
     row = tickets.ticket(number)
     ticketing.receive(
-        ticketing.Incoming("mail", row.number, events=[ticketing.NewEvent("s", later(2), ticketing.EventKind.SOLVED)]),
+        ticketing.Incoming("mail", row.number, events=[NewEvent("s", later(2), EventKind.SOLVED)]),
         actor=ACTOR, at=later(2),
     )  # fmt: skip
     again = desk.mails("not yet", "In-Reply-To: <m1@x.example>", at=later(5))
     assert events(again) == ["opened", "solved", "reopened", "customer_wrote"]
     ticketing.receive(
-        ticketing.Incoming("mail", row.number, events=[ticketing.NewEvent("t", later(6), ticketing.EventKind.SOLVED)]),
+        ticketing.Incoming("mail", row.number, events=[NewEvent("t", later(6), EventKind.SOLVED)]),
         actor=ACTOR, at=later(6),
     )  # fmt: skip
     late = desk.mails("another thing", "In-Reply-To: <m1@x.example>", at=later(6) + timedelta(days=15))
