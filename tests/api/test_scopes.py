@@ -13,7 +13,8 @@ OPEN_TO_EVERY_TOKEN = {"get_token"}
 FILLED = {
     "account": "acme", "contact": "ada", "service": "v1", "number": "V2026-0001", "period": "2026-10",
     "job": "job_0123456789abcdef0123", "endpoint": "ep_0123456789", "payment": "1",
-    "restriction": "1", "document": "1", "case": "1", "refund": "1", "key": "k1", "ticket": "1",
+    "restriction": "1", "document": "1", "case": "1", "refund": "1", "mandate": "1", "collection": "1", "file": "1",
+    "payback": "1", "key": "k1", "ticket": "1",
 }  # fmt: skip
 
 

@@ -10,6 +10,7 @@ from django.urls import URLPattern, URLResolver, path, re_path
 from coulance.api import (
     accounts,
     contracts,
+    debit,
     disputes,
     documents,
     fair,
@@ -36,6 +37,10 @@ api.add_router("/services", services.router)
 api.add_router("/documents", documents.router)
 api.add_router("/accounts", payments.of_account)
 api.add_router("/payments", payments.router)
+api.add_router("/mandates", debit.of_mandates)
+api.add_router("/collections", debit.of_collections)
+api.add_router("/collection-files", debit.of_files)
+api.add_router("/paybacks", debit.of_paybacks)
 api.add_router("/disputes", disputes.router)
 api.add_router("/contracts", contracts.of_contract)
 api.add_router("/tickets", contracts.of_ticket)

@@ -1,5 +1,6 @@
 """Reading collections and the files they went in."""
 
+import hashlib
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -119,6 +120,35 @@ def collections(
     ]
 
 
+def page(
+    *, account: int | None, run: int | None, state: CollectionState | None, before: int | None, limit: int
+) -> list[CollectionRow]:
+    """A page of collections, the last planned first; `before` is the id that the page before ended with."""
+    value = None if state is None else state.value
+    return [
+        _row(row)
+        for row in fetch(
+            _COLLECTIONS + " WHERE (%s::bigint IS NULL OR d.account_id = %s) AND (%s::bigint IS NULL OR d.run_id = %s)"
+            " AND (%s::text IS NULL OR d.state = %s) AND (%s::bigint IS NULL OR d.id < %s)"
+            " ORDER BY d.id DESC LIMIT %s",
+            [account, account, run, run, value, value, before, before, limit],
+        )
+    ]
+
+
+def file_of(*, run: int) -> bytes:
+    """The file of a run that was handed over, as the bank has it. Raises `UnableToCollectError` before that."""
+    found = fetch("SELECT file, file_hash, reference, handed_at FROM payments_collection_run WHERE id = %s", [run])
+    if not found:
+        raise UnableToCollectError(f"there is no file {run}")
+    content, digest, reference, handed = bytes(found[0][0]), bytes(found[0][1]), found[0][2], found[0][3]
+    if handed is None:
+        raise UnableToCollectError(f"file {reference} was not marked as sent: from then on it is under way")
+    if hashlib.sha256(content).digest() != digest:
+        raise UnableToCollectError(f"file {reference} is not the one that was made")
+    return content
+
+
 def collected_in_month(*, mandate: int, month: date, purpose: str | None = None) -> Money:
     """What was (or is being) collected by a mandate in the calendar month of a day: what came back doesn't count."""
     first = month.replace(day=1)
@@ -136,7 +166,8 @@ def top_ups_to_count(*, before: date) -> list[CollectionRow]:
     return [
         _row(row)
         for row in fetch(
-            _COLLECTIONS + " WHERE d.purpose = 'top_up' AND d.state = 'collected' AND d.final_on < %s AND NOT EXISTS ("
+            _COLLECTIONS  # noqa: S608 - ours
+            + " WHERE d.purpose = 'top_up' AND d.state = 'collected' AND d.final_on < %s AND NOT EXISTS ("
             "  SELECT 1 FROM payments_allocation a WHERE a.receipt_id = d.receipt_id AND a.prepaid"
             "  AND a.reversed_on IS NULL) ORDER BY d.id",
             [before],

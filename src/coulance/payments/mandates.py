@@ -89,6 +89,14 @@ def mandates(*, accounts: Iterable[int]) -> list[SignedMandate]:
     return _rows("WHERE account_id = ANY(%s) ORDER BY account_id, signed_on DESC, id DESC", [list(accounts)])
 
 
+def page(*, account: int | None, before: int | None, limit: int) -> list[SignedMandate]:
+    """A page of mandates, the last kept first; `before` is the id that the page before ended with."""
+    return _rows(
+        "WHERE (%s::bigint IS NULL OR account_id = %s) AND (%s::bigint IS NULL OR id < %s) ORDER BY id DESC LIMIT %s",
+        [account, account, before, before, limit],
+    )
+
+
 def mandate(*, mandate: int) -> SignedMandate:
     """One by its id. Raises `UnableToCollectError`."""
     found = _rows("WHERE id = %s", [mandate])

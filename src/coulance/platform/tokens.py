@@ -34,6 +34,8 @@ SCOPES: dict[str, str] = {
     "periods:write": "close periods",
     "payments:read": "read payments, open items and balances",
     "payments:write": "book, allocate and reverse payments, and note refunds",
+    "debit:read": "read mandates, collections by direct debit and the files they went in",
+    "debit:write": "keep and end mandates, mark files of collections as sent",
     "disputes:read": "read contested bills: cases, their steps and what they hold",
     "disputes:write": "open cases, ask, answer, decide them",
     "contracts:read": "read service contracts, their hours, tickets and clocks",
