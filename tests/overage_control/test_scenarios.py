@@ -2,14 +2,20 @@
 
 from datetime import date
 
+import pytest
 from procrastinate.contrib.django.models import ProcrastinateJob
 
 from coulance.flows.customers import change_plan
-from coulance.flows.overage_control import acting, rounds
+from coulance.flows.overage_control import acting, paying, rounds
 from coulance.flows.overage_control.evaluating import Evaluated
+from coulance.flows.payments import book_payment
 from coulance.overage import queries as records
+from coulance.payments.booking import NewReceipt
 from coulance.platform import alarms
-from tests.overage_control.town import Town
+from coulance_core.kernel import Money
+from coulance_core.payments.terms import Method
+from tests.overage.world import consent
+from tests.overage_control.town import Town, sent_accounts
 
 
 def test_nobody_agreed_to_anything(town: Town) -> None:
@@ -149,6 +155,43 @@ def test_a_larger_plan_lets_go_on_at_once(town: Town) -> None:
     (job,) = ProcrastinateJob.objects.filter(task_name="coulance.flows.tasks.overage_control.look")
     assert rounds.look_at(accounts=job.args["accounts"], at=town.at("2026-10-06T09:00")).lifted == 1
     assert town.restricted("web") == []
+
+
+@pytest.mark.parametrize(("agreed", "lifted"), [(True, 1), (False, 0)])
+def test_paying_what_ran_up_ends_a_pause_that_waits_for_an_answer_where_that_is_agreed(
+    town: Town, agreed: bool, lifted: int
+) -> None:
+    """Exposure 5.00, tax not counted for a business: 51 GB past the allowance ran up 5.10."""
+    more = 'exposure = "5.00 EUR"' + ("\npaying_resumes = true" if agreed else "")
+    town.controlled(more=more).customer().verify("boss@acme.example", "2026-10-01T09:00")
+    town.service("web", "vps", "2026-09-01", meter="traffic")
+    consent("2026-10-02T10:00", amount="50.00", service="web", by="boss")
+    assert town.uses("web", "2026-10-05T12:00", 151).placed == 1
+    account, at = sent_accounts("acme")[0], town.at("2026-10-06T09:00")
+
+    def pays(amount: str, key: str) -> None:
+        book_payment(
+            receipt=NewReceipt(
+                account=account, amount=Money.of(amount, "EUR"), received_on=at.date(), method=Method.BANK,
+                source_key=key, reason="paid in",
+            ),
+            actor="t", at=at,
+        )  # fmt: skip
+
+    pays("5.09", "one")
+    pays("5.10", "two")
+    jobs = ProcrastinateJob.objects.filter(task_name="coulance.flows.tasks.overage_control.paid").order_by("id")
+    assert len(jobs) == (2 if agreed else 0)
+    done = [
+        paying.paid(
+            account=account, amount=Money(job.args["minor"], job.args["currency"]), source=job.args["source"], at=at
+        )
+        for job in jobs
+    ]
+    assert done == ([0, 1] if agreed else [])
+    assert town.restricted("web") == ([] if lifted else ["overage"])
+    # It raises no limit, and is no proof that a warning was read: nothing is charged by it.
+    assert town.judged("web", "2026-10-06T10:00").standing.billable == 0
 
 
 def test_a_customers_own_pause_is_theirs_to_end_and_no_other(town: Town) -> None:

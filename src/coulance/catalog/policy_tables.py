@@ -66,6 +66,9 @@ OVERAGE = Table(
         ),
         Field("hold_hours", Whole(0, 72), "how long it waits"),
         Field(
+            "paying_resumes", Flag(), "whether paying what ran up acknowledges it, and ends a pause that waits for that"
+        ),
+        Field(
             "webhook_counts",
             Flag(),
             "whether a warning that a customer's own webhook took counts as delivered; never more",

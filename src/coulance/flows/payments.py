@@ -15,6 +15,7 @@ from django.db import InterfaceError, OperationalError, transaction
 from coulance.catalog import queries as catalog
 from coulance.customers import queries as customers
 from coulance.flows.arrears.looking import look_soon
+from coulance.flows.overage_control.soon import paid_soon
 from coulance.payments import operations, queries
 from coulance.payments.operations import DEFAULT_POLICY, Booked, NewReceipt
 from coulance.platform.alarms import clear_alarm, raise_alarm
@@ -44,6 +45,13 @@ def book_payments(*, receipts: Sequence[NewReceipt], actor: str, at: datetime) -
         done = operations.book_receipts(receipts=receipts, actor=actor, at=at)
         _tell_received([(a, b) for a, b in zip(receipts, done, strict=True) if not b.already], at)
         look_soon({one.account for one in receipts})
+        paid_soon(
+            [
+                (asked.account, asked.amount, f"receipt/{booked.receipt}")
+                for asked, booked in zip(receipts, done, strict=True)
+                if asked.method.is_money and not booked.already
+            ]
+        )
     return done
 
 

@@ -137,16 +137,18 @@ def _facts(
     consents: Sequence[ConsentRow],
     verified: "_Verified",
     warned: dict[tuple[int, str], list[_Spell]],
-    acts: dict[tuple[int, str], list[datetime]],
+    acts: dict[tuple[int, str], list[tuple[datetime, str]]],
     exposure: Money | None,
 ) -> Facts:
     # Of those who share a limit each needs its own warning, and answers for its own exposure.
     acted = sorted(acts.get((meter.account, meter.key), ()))
-    told = _merged([*warned.get((meter.account, meter.key), ()), *_lasting(acted)])
+    # Who acts on a warning has it; who pays knows what ran up, and may have read nothing.
+    read = [at for at, how in acted if how != "payment"]
+    told = _merged([*warned.get((meter.account, meter.key), ()), *_lasting(read)])
     return Facts(
         consents=tuple(_core(row, verified) for row in _ordered(consents)),
         warned=tuple(Span(*spell) for spell in told),
-        acknowledged=tuple(acted[:1]),
+        acknowledged=tuple(at for at, _how in acted[:1]),
         exposure=exposure,
     )
 
@@ -224,11 +226,11 @@ def _warned(accounts: Iterable[int], period_name: str) -> dict[tuple[int, str], 
     return out
 
 
-def _acknowledged(accounts: Iterable[int], period_name: str) -> dict[tuple[int, str], list[datetime]]:
-    out: dict[tuple[int, str], list[datetime]] = {}
+def _acknowledged(accounts: Iterable[int], period_name: str) -> dict[tuple[int, str], list[tuple[datetime, str]]]:
+    out: dict[tuple[int, str], list[tuple[datetime, str]]] = {}
     rows = Acknowledgement.objects.filter(account__in=accounts, period_name=period_name).order_by("at")
-    for account, meter, at in rows.values_list("account_id", "meter", "at"):
-        out.setdefault((account, meter), []).append(at)
+    for account, meter, at, how in rows.values_list("account_id", "meter", "at", "how"):
+        out.setdefault((account, meter), []).append((at, how))
     return out
 
 

@@ -154,7 +154,7 @@ class Acknowledgement(models.Model):
         db_table = "overage_acknowledgement"
         constraints: ClassVar = [
             models.CheckConstraint(
-                condition=Q(how__in=["portal", "link", "operator"]) & ~Q(contact="") & ~Q(meter=""),
+                condition=Q(how__in=["portal", "link", "operator", "payment"]) & ~Q(contact="") & ~Q(meter=""),
                 name="acknowledgement_says_how",
             ),
         ]

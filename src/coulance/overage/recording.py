@@ -53,11 +53,13 @@ def acknowledge(
 ) -> bool:
     """Record that a person acted on a warning of this period: by `portal`, `link`, or told to an `operator`.
 
-    `source` names the act; the same counts once. It also proves that the period's warning reached somebody. Whether it
-    was new. Raises `UnableToRecordError`.
+    By a `payment` they say that they know what ran up, where the terms let that count; it proves no warning.
+
+    `source` names the act; the same counts once. Any other proves that the period's warning reached somebody. Whether
+    it was new. Raises `UnableToRecordError`.
     """
-    if how not in ("portal", "link", "operator"):
-        raise UnableToRecordError(f"how: expected portal, link or operator, not {how!r}")
+    if how not in ("portal", "link", "operator", "payment"):
+        raise UnableToRecordError(f"how: expected portal, link, operator or payment, not {how!r}")
     if how == "operator" and not reason.strip():
         raise UnableToRecordError("say whom you spoke, and how they were known")
     with transaction.atomic():

@@ -157,6 +157,8 @@ class OverageTerms:
     hold_hours: int = 72
     provisional_days: int = 60
     credit: tuple[CreditRule, ...] = ()
+    paying_resumes: bool = False
+    """Whether paying what ran up acknowledges it, and so ends a pause that waits for that. It raises no limit."""
     webhook_counts: bool = False
     """Whether a warning that a customer's own webhook took (2xx) counts as delivered. It never counts as reached."""
 

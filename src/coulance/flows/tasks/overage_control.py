@@ -22,3 +22,12 @@ def look(accounts: list[int]) -> None:
     from coulance.flows.overage_control import rounds
 
     rounds.look_at(accounts=accounts, at=clock.now())
+
+
+@app.task(retry=RetryStrategy(max_attempts=5, exponential_wait=5))
+def paid(account: int, minor: int, currency: str, source: str) -> None:
+    """See whether a payment acknowledges what ran up."""
+    from coulance.flows.overage_control import paying
+    from coulance_core.kernel import Money
+
+    paying.paid(account=account, amount=Money(minor, currency), source=source, at=clock.now())
