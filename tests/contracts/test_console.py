@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from coulance.contracts import queries
+from coulance.contracts import queries, ticketing, tickets
 from coulance.platform import clock
 from tests.console.conftest import operator  # noqa: F401 - fixture
 from tests.console.conftest import signed_in as browser_of
@@ -140,3 +140,35 @@ def test_a_contract_shows_what_both_sides_have(desk: Desk, operator: Any, monkey
     page = browser_of(operator).get("/contracts/k2").content.decode()
     for said in ("Is it fair?", "nothing is said yet", "By the hour".lower(), "They are ahead by", "How it was judged"):
         assert said in page, said
+
+
+def test_mail_that_waits_a_ticket_and_what_they_said_of_it(
+    desk: Desk,
+    operator: Any,  # noqa: F811
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    desk.agrees("k2", "care")
+    held = desk.mails("<script>x</script>", sender="new@acme.example", subject="<b>Down</b>")
+    monkeypatch.setattr(clock, "now", lambda: later(3))
+    browser = browser_of(operator)
+    page = browser.get("/tickets/held").content.decode()
+    for said in ("&lt;script&gt;", "&lt;b&gt;Down", "nobody&#x27;s contact", "when it was handed over"):
+        assert said in page, said
+    act = {"token": "a" * 20, "mail": str(held.mail.id), "do": "opened", "account": "acme"}
+    assert "Say why" in browser.post("/tickets/held/act", act, follow=True).content.decode()
+    answer = browser.post("/tickets/held/act", act | {"token": "b" * 20, "reason": "a new colleague"}, follow=True)
+    number = tickets.tickets()[0].id
+    assert answer.redirect_chain[-1][0] == f"/tickets/{number}"
+    page = answer.content.decode()
+    for said in ("first answer", "late", "&lt;script&gt;", "opened the ticket", "k2"):
+        assert said in page, said
+    for n, event in enumerate(("answered", "solved", "opened")):
+        browser.post(f"/tickets/{number}/act", {"token": f"{n:020}", "do": "tell", "event": event})
+    assert [e.kind.value for e in tickets.ticket(number).events] == ["opened", "answered", "solved"]
+    ticketing.record_opinion(ticket=number, score=2, text="<i>slow</i>", contact="boss", at=later(4))
+    page = browser.get("/accounts/acme").content.decode()
+    for said in ("2.0", "&lt;i&gt;slow", f"/tickets/{number}", "2 of 5 for ticket", "Content with solved tickets"):
+        assert said in page, said
+    assert "&lt;i&gt;slow" in browser.get(f"/tickets/{number}").content.decode()
+    assert browser.get("/tickets/999999").status_code == 404
+    assert "On the low side that is worth" in browser.get("/contracts").content.decode()

@@ -25,7 +25,7 @@ from coulance.platform import alarms
 from coulance_core.invoicing import CreditRequest, CreditType
 from coulance_core.kernel import Money
 from coulance_core.sla.clocks import EventKind
-from tests.contracts.desk import ACTOR, Desk, later
+from tests.contracts.desk import ACTOR, CONTRACTS, Desk, later
 
 GAP = (
     "INSERT INTO contracts_entry (contract_id, source_key, revision, began_at, seconds, work, who, text, ticket,"
@@ -169,6 +169,53 @@ def test_a_missed_answer_is_credited_unasked_once_and_late_events_add_the_differ
     assert desk.runs(june + timedelta(days=2)).credits == 1
     assert [c.amount.minor for c in queries.credits_of([desk.id("k1")])] == [500, 500]
     assert not penalties.unposted(queries.contract("k1"))
+
+
+MORE = """
+[[contracts.terms]]
+name = "seats"
+from = 2026-01-01
+kind = "per_seat"
+title = "Desks"
+price = "10.00 EUR"
+response = "mostly"
+renewal = { months = 12, notice_days = 30, renews = "term" }
+
+[[contracts.response]]
+name = "mostly"
+from = 2026-01-01
+calendar = { zone = "Europe/Amsterdam", always = true }
+target = [{ promise = "first_response", within = "1 h" }]
+[[contracts.response.penalty]]
+kind = "attainment"
+promise = "first_response"
+tiers = [{ below = "95 %", credit = "10 %" }, { below = "70 %", credit = "25 %" }]
+"""
+
+
+def test_seats_an_attainment_that_was_promised_and_a_review_before_the_last_day_for_notice(desk: Desk) -> None:
+    """Three of four answered in time are 75 %: below 95, not below 70: a tenth of the period's fee."""
+    desk.world.provider(extra='email = "hulp@polder.example"\n', more=CONTRACTS + MORE)
+    desk.agrees("k1", "seats", seats=4)
+    changing.set_seats(key="k1", seats=6, on=date(2026, 6, 1), reason="two more", actor=ACTOR, at=later(1))
+    desk.runs(later(1))
+    for n in range(4):
+        desk.tells(str(n), ("opened", later(2)), ("answered", later(2.5 if n else 4)))
+    june = datetime(2026, 6, 4, 12, tzinfo=UTC)
+    desk.runs(june)
+    assert [c.amount.minor for c in queries.charges([desk.id("k1")])] == [4_000, 6_000]
+    (credit,) = queries.credits_of([desk.id("k1")])
+    assert (credit.amount, credit.missed) == (Money(400, "EUR"), ("0",))
+    # Notice is possible until 1 April; a review is offered 45 days before, once, and not once notice was given.
+    offered = []
+    for day in (14, 16, 17):
+        desk.runs(datetime(2027, 2, day, tzinfo=UTC))
+        offered.append(desk.subjects("contract/k1").count("Desks: zullen we er samen naar kijken?"))
+    assert offered == [0, 1, 1]
+    ends = changing.give_notice(key="k1", reason="they leave", actor=ACTOR, at=datetime(2027, 4, 5, tzinfo=UTC))
+    assert ends == date(2028, 5, 1), "some days too late is a term too late"
+    desk.runs(datetime(2028, 2, 20, tzinfo=UTC))
+    assert desk.subjects("contract/k1").count("Desks: zullen we er samen naar kijken?") == 1
 
 
 def test_those_who_can_prevent_a_breach_are_warned_before_it(desk: Desk) -> None:
