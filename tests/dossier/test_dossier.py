@@ -23,8 +23,10 @@ from coulance.flows.dossier.making import UnableToMakeDossierError, make_dossier
 from coulance.flows.dossier.view import TABLE
 from coulance.payments import queries as payments
 from coulance.platform import audit
+from coulance_core.arrears import DebtKind
 from tests.disputes.court import Court, later
 from tests.dossier.making import AT, made, parts_of
+from tests.overage.fair import TABLES
 
 inside: Any = import_module("coulance.flows.dossier.check")  # it has no types: it is for others to run
 
@@ -205,6 +207,25 @@ def test_why_money_went_where_it_did_recomputes_whatever_was_named_taken_back_or
     assert inside.faults_of(dict(parts_of(made()))) == []
 
 
+def test_no_interest_runs_for_the_days_on_which_we_were_late_to_decide(history: Court) -> None:
+    history.decides(
+        _only_case(history), "rejected", at=later(60)
+    )  # opened on 6 July: 14 days, then late until 4 September
+    parts = parts_of(made())
+    (overage,) = [one for one in json.loads(parts["claim.json"])["debts"] if one["kind"] == "overage"]
+    rests = [(one["from"], one["until"]) for one in overage["interest"]["stretches"] if one["rest"]]
+    runs = sum(one["days"] for one in overage["interest"]["stretches"] if not one["rest"])
+    assert (rests[0][0], rests[-1][1]) == ("2026-07-20", "2026-09-05"), rests
+    assert runs == 64 - 47  # it was due 64 days before
+    assert inside.faults_of(dict(parts)) == []
+    from coulance.flows.arrears.facts import read
+
+    history.world.provider(extra='email = "hulp@polder.example"\n', more='[arrears]\nmode = "enforce"\n', rest=TABLES)
+    facts = read([history.account], at=AT)[history.account].facts
+    (debt,) = [one for one in facts.debts if one.kind is DebtKind.OVERAGE]
+    assert debt.our_delay == ((date(2026, 7, 20), date(2026, 9, 5)),)
+
+
 def _only_case(history: Court) -> int:
     (case,) = cases.cases(accounts=[history.account], at=later(50))
     return case.id
@@ -251,3 +272,22 @@ def test_it_is_read_at_one_moment(committed_db: Any) -> None:
 
     with pytest.raises(UnableToFindAccountError):  # and not a refusal of the isolation that it asks for first
         made()
+
+
+def test_a_debt_that_was_taken_over_contested_and_given_back_in_part_adds_up(history: Court) -> None:
+    from tests.disputes.test_taken_over import OLD, opens, some, taken
+
+    debt = taken(history)
+    case = opens(history, debt, some("120.00"))
+    parts = dict(parts_of(made()))
+    claim = {one["number"]: one for one in json.loads(parts["claim.json"])["debts"]}
+    assert (claim[OLD]["open"], claim[OLD]["disputed"], claim[OLD]["paid_before"]) == ("300.00", "120.00", "100.00")
+    assert OLD in {one["number"] for one in json.loads(parts["disputes.json"])["cases"]}
+    assert inside.faults_of(parts) == []
+    history.decides(case, "upheld", at=later(60))
+    parts = dict(parts_of(made()))
+    claim = {one["number"]: one for one in json.loads(parts["claim.json"])["debts"]}
+    assert (claim[OLD]["open"], claim[OLD]["disputed"]) == ("180.00", "0.00")
+    assert inside.faults_of(parts) == []
+    (set_off,) = [one for one in json.loads(parts["payments.json"])["receipts"] if one["method"] == "credit"]
+    assert "credit of" in json.dumps(set_off["explanation"])

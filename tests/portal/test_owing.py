@@ -81,6 +81,8 @@ def test_a_link_is_good_for_its_own_account_and_time(anna: Customer, monkeypatch
 
 def test_a_plan_is_seen_before_it_is_agreed_to(anna: Customer) -> None:
     client, link = Client(), path(anna)
+    private = client.post(link, {"act": "shape", "parts": "3", "first": "150", "reason": "I am ill"})
+    assert 'name="reason" value=""' in private.content.decode()  # why is one of a few words, or nothing: never more
     shown = client.post(link, {"act": "shape", "parts": "3", "first": "150", "reason": "later"})
     page = said(shown)
     for words in ("9 December 2026 €150.00", "11 January 2027 €76.25", "9 February 2027 €76.25", "Propose this plan"):
