@@ -4,6 +4,7 @@ from datetime import timedelta
 from fractions import Fraction
 
 import pytest
+from django.db import connection
 
 from coulance.flows.promises import applications
 from coulance.services import queries as services
@@ -93,6 +94,17 @@ def test_maintenance_of_one_of_two_takes_nothing_off_and_of_a_needed_one_does(of
     (measure,) = sla.measures()
     # db-1's half hour was announced, so the application was down by both for the other half; web's is excused.
     assert measure.downtime == 30 * 60_000_000
+
+
+def test_an_application_that_lost_a_part_is_told_of_and_stops_nobody(office: Office) -> None:
+    agree(MADE_OF)
+    office.world.service("other", "vps", "2026-09-01")
+    down(office, "other", "2026-10-06T10:00", 120)
+    with connection.cursor() as cursor:
+        cursor.execute("UPDATE services_service SET external_id = 'gone' WHERE external_id = 'db-2'")
+    report = office.credit()
+    assert [name for name, _ in report.credited] == ["gone", "other"]
+    assert [(name, "no service 'db-2'" in why) for name, why in report.failed] == [("web", True)]
 
 
 def test_what_can_not_be_agreed(office: Office) -> None:

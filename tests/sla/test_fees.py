@@ -1,6 +1,11 @@
 """What credits are parts of: fees billed or still to be, usage, the year's and the thirty days' for caps; never nothing
 in silence."""
 
+from datetime import timedelta
+
+from coulance.catalog.operations import apply_catalog
+from coulance.catalog.reader import read_provider_file
+from coulance.flows.promises import crediting
 from coulance.platform import alarms
 from coulance.services import operations as services
 from coulance.services import queries as service_rows
@@ -102,3 +107,36 @@ def test_a_year_s_cap_counts_the_year_s_fees_and_credits(world: World) -> None:
     office.credit()
     # September and October were charged: 20 % of 10.00.
     assert office.credits() == ["2.00"]
+
+
+def test_a_period_is_judged_by_the_file_as_it_was_when_it_began(world: World) -> None:
+    office = Office(world)
+    office.october(("2026-10-05T10:00", "2026-10-05T11:00"))
+    path = world.folder / "provider.toml"
+    path.write_text(path.read_text().replace("times = 50", "times = 1"))
+    apply_catalog(file=read_provider_file(path), actor="test", at=instant("2026-10-06T00:00"))
+    office.credit()
+    assert office.credits() == ["0.34"]
+    # Nor does taking all of it out of the file undo what was promised.
+    path.write_text(path.read_text()[: path.read_text().index("[sla]")])
+    apply_catalog(file=read_provider_file(path), actor="test", at=instant("2026-11-05T00:00"))
+    operations.say(
+        service=office.service, says="outage", since=instant("2026-10-07T10:00"), until=instant("2026-10-07T11:00"),
+        reason="log", actor="operator:bo", at=instant("2026-11-05T00:00"),
+    )  # fmt: skip
+    office.credit("2026-11-06T06:00")
+    assert office.credits() == ["0.34", "0.33"]
+
+
+def test_a_report_of_long_ago_that_is_granted_is_credited_by_itself(world: World) -> None:
+    office = Office(world)
+    office.october()
+    office.credit()
+    at = instant("2027-08-20T00:00")
+    case = operations.contest(
+        service=office.service, account=office.account, since=instant("2026-10-12T10:00"),
+        until=instant("2026-10-12T11:00"), words="gone", by="contact:anna", at=at,
+    )  # fmt: skip
+    operations.decide(counter=case, accepted=True, reason="a switch", actor="operator:bo", at=at)
+    crediting.credit_again(at=at + timedelta(hours=5), actor="worker", months=0)
+    assert office.credits() == ["0.34"]

@@ -121,7 +121,9 @@ def take(*, agent: str, looks: Sequence[Sequence[Any]], sent_at: int, lost: int,
             _too_many(row.name, asked, check[keep], seen[keep], at)
             _store(row, check[keep], seen[keep], up[keep], at, salt=seq[keep].tobytes())
         taken = before | Spans.union_of(seq, seq + 1)
-        Agent.objects.filter(pk=row.pk).update(taken=taken.pairs(), last_at=at, lost=max(lost, row.lost))
+        # Heard is who says something new: an agent whose numbers somebody else used up falls silent, and is told of.
+        heard = at if keep.any() else row.last_at
+        Agent.objects.filter(pk=row.pk).update(taken=taken.pairs(), last_at=heard, lost=max(lost, row.lost))
     return Taken(int(keep.sum()), int((~fresh).sum()), int((fresh & ~known).sum()))
 
 

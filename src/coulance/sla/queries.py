@@ -418,6 +418,17 @@ def pinned_fee(service: int, period_name: str) -> Money | None:
     return Money(*row) if row else None
 
 
+def pinned_terms(period_name: str, services: Collection[int]) -> dict[int, Mapping[str, Any]]:
+    """The terms that judge these services' period since it was measured first, by service."""
+    rows = Measure.objects.filter(period_name=period_name, no=1, service_id__in=list(services))
+    return dict(rows.values_list("service_id", "terms"))
+
+
+def anything_measured() -> bool:
+    """Whether there ever was a promise that judged something."""
+    return Measure.objects.exists()
+
+
 def newest_measure(service: int, period_name: str) -> MeasureRow | None:
     """What a service's period came to by what is known of it."""
     row = Measure.objects.filter(service_id=service, period_name=period_name).order_by("-no").first()

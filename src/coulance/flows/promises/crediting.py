@@ -46,6 +46,9 @@ from coulance_core.sla.terms_file import SlaTable
 log = logging.getLogger(__name__)
 CHUNK = 100
 """Services whose evidence is read at once."""
+NEWS = timedelta(days=7)
+"""How long an entry about an older month has it looked at again: a worker may stand still for some nights."""
+MOST_MONTHS = 40
 
 
 @dataclass
@@ -97,13 +100,22 @@ def credit_period(
 
 
 def credit_again(*, at: datetime, actor: str, months: int = 3) -> Report:
-    """Look at the last months again: what evidence says now above what was credited is credited too."""
+    """Look at the last months again, and at older ones that somebody said something of lately (a customer's report that
+    was granted, say): what evidence says now above what was credited is credited too."""
     zone = catalog.catalog().provider.zone_info
     today = at.astimezone(zone).date()
+    wanted = {add_months(today.year, today.month, -back) for back in range(1, months + 1)}
+    for entry in sla.entries(entered_since=at - NEWS, most=1_000_000):
+        first, last = (when.astimezone(zone).date() for when in (entry.since, min(entry.until or at, at)))
+        # A month of an account may begin late in the calendar's.
+        year, month = add_months(first.year, first.month, -1)
+        while (year, month) <= (last.year, last.month) and len(wanted) < MOST_MONTHS:
+            wanted.add((year, month))
+            year, month = add_months(year, month, 1)
     whole = Report()
-    for back in range(months, 0, -1):
-        year, month = add_months(today.year, today.month, -back)
-        whole.add(credit_period(year=year, month=month, at=at, actor=actor))
+    for year, month in sorted(wanted):
+        if (year, month) < (today.year, today.month):
+            whole.add(credit_period(year=year, month=month, at=at, actor=actor))
     return whole
 
 

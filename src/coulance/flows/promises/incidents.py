@@ -6,7 +6,7 @@ worker, the next one finds.
 """
 
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 
 from coulance.catalog import queries as catalog
 from coulance.flows.promises import crediting, measuring, terms
@@ -51,6 +51,8 @@ def _running(at: datetime) -> list[Promised]:
     out = []
     for back in (2, 1, 0):
         year, month = add_months(today.year, today.month, -back)
+        if back == 2 and date(*add_months(year, month, 1), 28) + settle < today:
+            continue  # the latest period of that name is settled
         done = sla.judged_whole(f"{year:04d}-{month:02d}")
         out += [
             one
@@ -58,6 +60,7 @@ def _running(at: datetime) -> list[Promised]:
             if one.promise.terms.credited is Credited.INCIDENT
             and one.period.start < at < one.period.end + settle
             and one.service.id not in done
+            and not one.fault  # which the close tells of
         ]
     return out
 

@@ -292,8 +292,10 @@ def measured(
     """What a service's period comes to by its terms, from all evidence known at an instant.
 
     `fee`: else as it was and will be billed. `only_over`: what can be said of it before it is over. Raises
-    `fees.UsageNotBilledError`.
+    `fees.UsageNotBilledError`, and `ValueError` for what can't be judged.
     """
+    if one.fault:
+        raise ValueError(one.fault)
     facts = facts_of(one, known, at, only_over=only_over)
     caps = one.promise.terms.caps
     down = downtime(one.promise.terms, facts) if caps.before is not None else _NOTHING

@@ -86,7 +86,7 @@ def at_risk(*, at: datetime, most: int = 100) -> list[AtRisk]:
         return []  # nothing is promised before a provider file is applied
     today = at.astimezone(catalog.catalog().provider.zone_info).date()
     watched = sla.services_watched()
-    rows = terms.promised(year=today.year, month=today.month, only=watched)[:MOST]
+    rows = [one for one in terms.promised(year=today.year, month=today.month, only=watched) if not one.fault][:MOST]
     if not rows:
         return []
     known = measuring.gather_for(rows)

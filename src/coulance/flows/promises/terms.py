@@ -10,7 +10,7 @@ from coulance.catalog import queries as catalog
 from coulance.customers import queries as customers
 from coulance.customers.queries import AccountRow
 from coulance.services import queries as services
-from coulance.services.queries import ServiceRow
+from coulance.services.queries import ServiceRow, UnableToFindServiceError
 from coulance.sla import queries as sla
 from coulance_core.catalog.reading import Table
 from coulance_core.kernel import Period, anchored_period
@@ -36,6 +36,8 @@ class Promised:
     life: Spans
     made_of: Composite | None = None
     parts: Mapping[str, ServiceRow] = field(default_factory=dict)
+    fault: str = ""
+    """Why it can't be judged: a part of an application that isn't there any more."""
 
     @property
     def members(self) -> tuple[ServiceRow, ...]:
@@ -103,7 +105,7 @@ def promised(
     service that is part of an application isn't judged by itself: its minutes are the application's.
     """
     known = table()
-    if own is None and not known.promises:
+    if own is None and not known.promises and not sla.anything_measured():
         return []
     rows = services.services(only)
     if accounts is not None:
@@ -123,13 +125,16 @@ def promised(
         first, last = period.start.astimezone(zone).date(), period.end.astimezone(zone).date()
         if row.started_on >= last or (row.ended_on is not None and row.ended_on <= first):
             continue
-        promise, made_of = found.of(row, max(first, row.started_on), last)
+        promise, made_of = found.of(row, max(first, row.started_on), last, zone)
         if promise is None:
             continue
         one = Promised(row, owner, promise, found.name, period, life_of(row, zone, period))
         if made_of:
-            whole, parts = application(made_of, row)
-            one = replace(one, made_of=whole, parts=parts)
+            try:
+                whole, parts = application(made_of, row)
+                one = replace(one, made_of=whole, parts=parts)
+            except (ValueError, UnableToFindServiceError) as error:
+                one = replace(one, fault=f"{made_of}: {error}")
         out.append(one)
     return out
 
@@ -142,34 +147,46 @@ def inside(day: date) -> set[str]:
 
 
 class _Judges:
-    """Which promise judges services in a month's period."""
+    """Which promise judges services in a month's period.
+
+    The provider's file as it was when the period began; what it promises since then, and didn't promise at all before,
+    counts from its own first day on. So nobody makes a promise smaller that is being kept or broken.
+    """
 
     def __init__(self, known: SlaTable, rows: Sequence[ServiceRow], name: str, own: Promise | None) -> None:
         self.known, self.name, self.own = known, name, own
         self._ids = [row.id for row in rows]
         self._subscriptions = services.subscriptions(self._ids)
-        self._pinned = {} if own else {m.service: m for m in sla.measures(period_name=name, most=10_000_000)}
+        self._pinned = {} if own else sla.pinned_terms(name, self._ids)
         self._agreed: dict[date, dict[int, tuple[str, str]]] = {}
         self._inside: dict[date, set[str]] = {}
+        self._then: dict[datetime, SlaTable] = {}
 
-    def of(self, row: ServiceRow, day: date, last: date) -> tuple[Promise | None, str]:
+    def of(self, row: ServiceRow, day: date, last: date, zone: ZoneInfo) -> tuple[Promise | None, str]:
         """A service's promise on a day, and what its application is made of."""
         if self.own is not None:
             return self.own, ""
         if row.id in self._pinned:
-            return reread(self._pinned[row.id].terms)
+            return reread(self._pinned[row.id])
+        began = _midnight(day, zone)
+        if began not in self._then:
+            self._then[began] = parse_sla(catalog.table("sla", at=began))
+        promise, made_of = self._by(self._then[began], row, day, last)
+        return (promise, made_of) if promise is not None else self._by(self.known, row, day, last)
+
+    def _by(self, known: SlaTable, row: ServiceRow, day: date, last: date) -> tuple[Promise | None, str]:
         if day not in self._agreed:
             self._agreed[day] = sla.agreements(self._ids, day)
             self._inside[day] = inside(day)
         if row.id in self._agreed[day]:
             terms, made_of = self._agreed[day][row.id]
             if made_of or row.external_id not in self._inside[day]:
-                return self.known.promise(terms, day), made_of
+                return known.promise(terms, day), made_of
         if row.external_id in self._inside[day]:
             return None, ""
         subscribed = self._subscriptions.get(row.id, ())
         plan = next((s.plan for s in subscribed if s.valid_from <= day and (s.valid_until or last) > day), "")
-        return self.known.of_plan(plan, day), ""
+        return known.of_plan(plan, day), ""
 
 
 def life_of(row: ServiceRow, zone: ZoneInfo, period: Period) -> Spans:
