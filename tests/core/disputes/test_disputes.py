@@ -10,8 +10,10 @@ from hypothesis import strategies as st
 
 from coulance_core.catalog.terms import TaxRate, TaxTable
 from coulance_core.disputes import (
+    BY_WHOLE,
     MAY_FOLLOW,
     Contest,
+    Debt,
     DisputeError,
     Earlier,
     OpenRefusal,
@@ -276,3 +278,38 @@ def test_whether_a_case_may_be_opened(
     }
     refusal = may_open(lines=[1], issued_on=date(2026, 11, 1), earlier=known, policy=Policy(), **facts)  # type: ignore[arg-type]
     assert (None if refusal is None else refusal.code) == code
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    st.integers(1, 10**7),
+    st.integers(0, 10**7),
+    st.integers(0, 10**7),
+    st.integers(0, 10**7),
+    st.sampled_from([Outcome.UPHELD, Outcome.PART, Outcome.REJECTED, Outcome.SHARED, Outcome.GOODWILL]),
+)
+def test_a_debt_without_lines_is_held_and_credited_within_what_is_left(
+    left: int, named: int, accepted: int, asked: int, outcome: Outcome
+) -> None:
+    debt = Debt("2025-1", Money(left, "EUR"))
+    contest = Contest(BY_WHOLE, Way.AMOUNT, amount=Money(named, "EUR"), accepted=Money(accepted, "EUR"))
+    if not 0 < named <= left or accepted >= named:
+        with pytest.raises(DisputeError):
+            contested(debt, [contest])
+        return
+    found = contested(debt, [contest])
+    assert found.gross.minor == found.net.minor == min(named - accepted, left)
+    assert found.lines[0].explanation.recompute()["contested"] == found.gross.amount
+    now = Debt("2025-1", Money(left // 2, "EUR"))  # half of it was given back by another case meanwhile
+    given_: dict[str, object] = {"share": Fraction(1, 3)} if outcome is Outcome.SHARED else {}
+    if outcome in (Outcome.PART, Outcome.GOODWILL):
+        given_ = {"amounts": {BY_WHOLE: Money(asked, "EUR")}}
+        most = found.net.minor - (outcome is Outcome.PART)
+        if not 0 < asked <= most:
+            with pytest.raises(DisputeError):
+                decide(now, [(BY_WHOLE, found.net)], outcome, **given_)  # type: ignore[arg-type]
+            return
+    done = decide(now, [(BY_WHOLE, found.net)], outcome, **given_)  # type: ignore[arg-type]
+    assert 0 <= done.gross.minor <= min(found.gross.minor, left // 2)
+    assert (done.tax.minor, done.net + done.stands) == (0, found.net)
+    assert done.explanation.recompute()["credit"] == done.gross.amount
