@@ -70,6 +70,26 @@ def test_a_limit_by_the_link_resumes_at_once_and_is_evidence(warned: Town) -> No
     assert _acknowledged(warned)
 
 
+def test_a_limit_for_this_period_only_is_over_with_it(warned: Town) -> None:
+    path = _boss(warned)
+    seen = _post(path, act="preview", amount="25", once="yes").content.decode()
+    assert "It is for October 2026 only." in seen.replace("\u00a0", " ").replace("&nbsp;", " ")
+    digest = re.search(r'name="digest" value="(\w+)"', seen)
+    assert digest is not None
+    # Without the tick it is another text, which was not shown.
+    _post(path, act="allow", amount="25", digest=digest[1])
+    assert records.consents(account=sent_accounts("acme")[0]) == []
+    _post(path, act="allow", amount="25", digest=digest[1], once="yes")
+    (consent,) = records.consents(account=sent_accounts("acme")[0])
+    assert consent.period_name == "2026-10"
+    meter = warned.judged("web", "2026-10-20T12:00").ref
+    found = [
+        records.consent_in_force(meter=meter, at=warned.at(f"{month}-20T12:00"), period_name=month)
+        for month in ("2026-10", "2026-11")
+    ]
+    assert [one is not None for one in found] == [True, False]
+
+
 def test_who_may_not_incur_cost_may_know_and_pause_but_not_allow(warned: Town) -> None:
     place = [mail.address for mail in warned.mails()].index("desk@acme.example")
     path = warned.link(place)

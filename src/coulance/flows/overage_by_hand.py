@@ -73,7 +73,7 @@ def consent(
     if not reason.strip():
         raise UnableToActError("say how the customer said so, and how they were known")
     judged = charge_of(service=service, charge=charge, at=at)
-    offered = acting.offer(judged=judged, amount=amount, quantity=quantity, language="en")
+    offered = acting.offer(judged=judged, amount=amount, quantity=quantity, language="en", once=period_only)
     one = judged.counted
     used = judged.standing.billable
     with transaction.atomic():
@@ -88,7 +88,7 @@ def consent(
                 shown=overage.Shown(judged.terms.version, offered.rate, offered.text),
                 how="operator",
                 came_from=actor,
-                period_name=one.period_name if period_only else "",
+                period_name=offered.period_name,
             ),
             at=at,
             actor=actor,

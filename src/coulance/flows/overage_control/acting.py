@@ -68,12 +68,14 @@ class Customer:
 
 @dataclass(frozen=True, slots=True)
 class Offer:
-    """A limit as it would be given: both sides of it, and the text that is agreed to."""
+    """A limit as it would be given: both sides of it, and the text that is agreed to; of one period, or (empty) of
+    each."""
 
     limit: Limit
     unit: str
     text: str
     rate: str
+    period_name: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,8 +130,11 @@ def customer_of(*, account: int, contact: str, how: str, came_from: str = "", me
     raise UnableToActError(_("You are no contact of this account any more."))
 
 
-def offer(*, judged: Judged, amount: str = "", quantity: str = "", language: str) -> Offer:
-    """What a typed amount or quantity comes to, and the text of the agreement. Raises `UnableToActError`."""
+def offer(*, judged: Judged, amount: str = "", quantity: str = "", language: str, once: bool = False) -> Offer:
+    """What a typed amount or quantity comes to, and the text of the agreement; with `once` for this period only.
+
+    Raises `UnableToActError`.
+    """
     with translation.override(language_of(language)):
         typed = "quantity" if quantity.strip() else "amount"
         terms, unit = judged.terms, judged.counted.unit
@@ -149,7 +154,8 @@ def offer(*, judged: Judged, amount: str = "", quantity: str = "", language: str
             limit = Limit(None, value, "quantity")
         code = judged.counted.part.version.currency
         rate = price_words(judged.counted.charge.price, unit, code)
-        return Offer(limit, unit, _agreement(judged, limit, Words.of(language_of(language))), rate)
+        text = _agreement(judged, limit, Words.of(language_of(language)), once=once)
+        return Offer(limit, unit, text, rate, judged.counted.period_name if once else "")
 
 
 def number(text: str) -> Fraction:
@@ -166,7 +172,7 @@ def number(text: str) -> Fraction:
     return exact(value)
 
 
-def _agreement(judged: Judged, limit: Limit, words: Words) -> str:
+def _agreement(judged: Judged, limit: Limit, words: Words, *, once: bool) -> str:
     one = judged.counted
     said = {
         "service": one.service.name,
@@ -188,6 +194,8 @@ def _agreement(judged: Judged, limit: Limit, words: Words) -> str:
             _("By the prices of %(terms)s that is %(quantity)s past the %(included)s included, for at most %(amount)s.")
             % said
         )
+    if once:
+        parts.append(_("It is for %(month)s only.") % {"month": words.month(one.period_name)})
     parts.append(
         _("At the limit the network of %(service)s is paused. I can change or withdraw this at any time.") % said
     )
@@ -214,6 +222,7 @@ def give(*, by: Customer, judged: Judged, offered: Offer, at: datetime) -> overa
                     shown=overage.Shown(judged.terms.version, offered.rate, offered.text),
                     how=by.how,
                     came_from=by.came_from,
+                    period_name=offered.period_name,
                 ),
                 at=at,
                 actor=by.actor,

@@ -25,6 +25,7 @@ class Result:
     digest: str = ""
     amount: str = ""
     quantity: str = ""
+    once: bool = False
 
 
 def act(request: HttpRequest, *, by: Customer, judged: Judged) -> Result:
@@ -32,6 +33,7 @@ def act(request: HttpRequest, *, by: Customer, judged: Judged) -> Result:
     at = clock.now()
     what = request.POST.get("act", "")
     out = Result(amount=request.POST.get("amount", "")[:40], quantity=request.POST.get("quantity", "")[:40])
+    out.once = request.POST.get("once") == "yes"
     try:
         match what:
             case "know":
@@ -45,6 +47,7 @@ def act(request: HttpRequest, *, by: Customer, judged: Judged) -> Result:
                     amount=out.amount,
                     quantity=out.quantity,
                     language=translation.get_language() or "en",
+                    once=out.once,
                 )
                 out.digest = sha256(offered.text.encode()).hexdigest()
                 if what == "preview" or request.POST.get("digest") != out.digest:
