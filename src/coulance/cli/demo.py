@@ -89,6 +89,7 @@ def demo(ctx: click.Context, no_serve: bool, data: Path | None, port: int, worke
             _live_end(show, live)
             _control(show, here.home)
             _arrears(show, here.home)
+            _rails(show, here.home)
             _promises(show, here.home)
             _contracts(show)
         _summary(show, documents, here.home)
@@ -356,6 +357,15 @@ def _promises(show: Show, home: Path) -> None:
         f"by {', '.join(told.numbers) or 'what comes next'}"
     )
     show.say(told.why)
+
+
+def _rails(show: Show, home: Path) -> None:
+    """Customers on direct debit with a file, an answer and a return, and one card."""
+    from coulance.integrations.demo import rails, story
+    from coulance.platform import clock
+
+    for line in rails.tell(CHECKOUT / "examples" / "provider.toml", home, now=clock.now(), actor=story.ACTOR):
+        show.done(line)
 
 
 def _contracts(show: Show) -> None:
