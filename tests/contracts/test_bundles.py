@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from coulance.contracts import queries
 from coulance.contracts.errors import UnableToAgreeError, UnableToChangeError
-from coulance.flows.contracts import bundling, changing, earning, fairness, penalties
+from coulance.flows.contracts import bundling, by_period, changing, earning, fairness, penalties
 from coulance.invoicing import queries as invoicing
 from coulance.invoicing.check_laws import check_charges
 from coulance.services import queries as services
@@ -231,3 +231,25 @@ def test_what_recurs_is_worth_its_margin_as_long_as_it_is_expected_to_go_on(shop
     changing.give_notice(key="s1", reason="they leave", actor=ACTOR, at=at)
     (portfolio,) = fairness.judge_all(at=at, years=10)
     assert portfolio.worth.amount.minor < 12_000 * 3
+
+
+def test_quarters_add_up_to_what_was_paid_and_worked(shop: Desk) -> None:
+    """A card of 90.00 an hour: 2 h used in the first quarter, 1 h and a free one in the second, 7 h lapse in the fifth."""
+    shop.agrees("k1", "strips").sells("k1")
+    shop.works("k1", "e1", later(1), 120)
+    shop.works("k1", "e2", later(24 * 100), 60)
+    shop.works("k1", "e3", later(24 * 100 + 3), 60, free=True)
+    end = datetime(2027, 5, 20, tzinfo=UTC)
+    shop.runs(end)
+    found = by_period.quarters(queries.contract("k1"), at=end)
+    assert [str(q.start) for q in found] == ["2026-05-01", "2026-08-01", "2026-11-01", "2027-02-01", "2027-05-01"]
+    assert [int(q.paid) for q in found] == [180, 90, 0, 0, 630]
+    assert [(q.hours, q.free, q.lapsed) for q in found][:2] == [(2, 0, 0), (1, 1, 0)]
+    assert [int(q.cost) for q in found[:2]] == [80, 80]
+    one = fairness.judge_one("k1", at=end)
+    assert sum(q.paid for q in found) == one.used.paid
+    assert sum(q.hours for q in found) == one.used.hours
+    shop.agrees("k2", "care")
+    shop.runs(end)
+    two = by_period.quarters(queries.contract("k2"), at=end)
+    assert sum(q.paid for q in two) == fairness.judge_one("k2", at=end).used.paid

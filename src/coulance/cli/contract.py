@@ -405,6 +405,7 @@ def fairness(key: str | None, everything: bool, seed: int, worth: bool) -> None:
     if bool(key) == everything:
         raise click.UsageError("name a contract, or say --all")
     with working_database():
+        from coulance.flows.contracts import by_period
         from coulance.flows.contracts import fairness as judging
         from coulance.platform import clock
 
@@ -414,6 +415,15 @@ def fairness(key: str | None, everything: bool, seed: int, worth: bool) -> None:
             _judged(one)
             click.echo(one.fairness.explanation.render("  "))
             click.echo(one.advice.explanation.render("  "))
+            for q in by_period.quarters(one.contract, at=at):
+                figures = ", ".join(
+                    f"{name} {float(value):.2f}"
+                    for name, value in (
+                        ("paid", q.paid), ("hours", q.hours), ("free", q.free), ("lapsed", q.lapsed),
+                        ("by the hour", q.by_hour), ("cost", q.cost), ("we", q.we), ("they", q.they),
+                    )
+                )  # fmt: skip
+                click.echo(f"{q.start} to {q.end}: {figures}")
             return
         for portfolio in judging.judge_all(at=at, seed=seed):
             for one in portfolio.contracts:

@@ -32,7 +32,7 @@ from coulance.contracts.hours import Hours, hours
 from coulance.contracts.queries import ContractRow, Facts, hours_text
 from coulance.contracts.working import NewWork
 from coulance.customers import queries as customers
-from coulance.flows.contracts import asking, billing, changing, fairness, wording
+from coulance.flows.contracts import asking, billing, by_period, changing, fairness, wording
 from coulance.flows.contracts.fairness import Judged
 from coulance.platform import clock
 from coulance.platform.roles import Permission, may
@@ -291,6 +291,7 @@ def _page(request: HttpRequest, row: ContractRow, fault: str = "", look: Shown |
         "term": term,
         "left": hours_text(found.left) if found.left is not None else "",
         "fair": _fair(row, at),
+        "quarters": _quarters(row, at),
         "cards": found.cards.cards if found.cards else (),
         "work": _work(facts, found, row),
         "leave": [(one, hours_text(one.seconds)) for one in reversed(facts.leave)],
@@ -360,6 +361,22 @@ def _fair(row: ContractRow, at: datetime) -> dict[str, Any] | None:
         "why": one.fairness.explanation.to_json(),
         "how": one.advice.explanation.to_json(),
     }
+
+
+def _quarters(row: ContractRow, at: datetime) -> list[tuple[object, ...]]:
+    """Both sides' figures by quarter, the newest first."""
+
+    def time_of(value: Fraction) -> str:
+        return hours_text(round(value * 3600))
+
+    return [
+        (
+            f"{q.start} – {q.end}", _amount(q.paid, row.currency), time_of(q.hours), time_of(q.free),
+            time_of(q.lapsed), _amount(q.by_hour, row.currency), _amount(q.cost, row.currency),
+            _amount(q.we, row.currency), _amount(q.they, row.currency),
+        )
+        for q in reversed(by_period.quarters(row, at=at))
+    ]  # fmt: skip
 
 
 def _sides(one: Judged) -> list[tuple[str, object, object]]:

@@ -158,6 +158,26 @@ def _contract_row(one: Judged, names: dict[int, customers.AccountRow]) -> Row:
     )
 
 
+def _credited() -> Table:
+    """What missed responses cost us, by contract and period, and the tickets that caused it."""
+    found = queries.credits_of(most=100)
+    keys = {c.id: c.key for c in queries.contracts(ids={one.contract for one in found})}
+    rows = [
+        Row(
+            [
+                Cell(keys[one.contract], href=page_of(keys[one.contract])),
+                Cell(one.period_start, small=_("until %(day)s") % {"day": one.period_end}),
+                Cell(one.amount, num=True),
+                Cell(", ".join(one.missed[:10])),
+                Cell(one.credit_note or _("waits")),
+            ]
+        )
+        for one in found
+    ]
+    columns = [_("Contract"), _("Period"), _("Amount"), _("Tickets that caused it"), _("Document")]
+    return Table(_("Credited for missed responses"), columns, rows, _("None."))
+
+
 @operators_only(Permission.SEE)
 @require_GET
 def promise_board(request: HttpRequest) -> HttpResponse:
@@ -195,6 +215,7 @@ def promise_board(request: HttpRequest) -> HttpResponse:
             "tables": [
                 Table(_("At risk now"), columns, [row(r.standing, r.clock) for r in running], _("No promise runs.")),
                 Table(_("Broken"), columns, [row(one, c) for one, c in broken[:100]], _("None.")),
+                _credited(),
             ],
             "token": new_token(),
         },

@@ -9,10 +9,10 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
+from coulance.contracts.mail_reading import MOST_BYTES, MOST_HEADER_BYTES
 from coulance.flows.contracts import mailing
 from coulance.flows.contracts.mailing import UnableToTakeError
 from coulance.platform import alarms
-from coulance_core.contracts.mail import MOST_BYTES, MOST_HEADER_BYTES
 
 __all__ = ["UnableToTakeError", "take_all"]
 ALARM = "tickets.maildir"

@@ -13,6 +13,7 @@ from django.db import transaction
 from coulance.catalog import queries as catalogs
 from coulance.contracts import mails, ticketing, tickets
 from coulance.contracts.errors import ContractsError, UnableToRecordError
+from coulance.contracts.mail_reading import ReadMail, read_mail
 from coulance.contracts.mails import ANSWERED, HELD, NOTED, OPENED, REFUSED, WROTE, MailRow
 from coulance.contracts.ticketing import NewEvent
 from coulance.contracts.tickets import TicketRow
@@ -22,7 +23,6 @@ from coulance.flows.contracts import tags, telling
 from coulance.flows.contracts.ticketing import Incoming, receive
 from coulance.notices import queries as sent
 from coulance.platform import alarms, audit, webhooks
-from coulance_core.contracts.mail import ReadMail, read_mail
 from coulance_core.contracts.mail_terms import MailTerms, parse_mail_terms
 from coulance_core.kernel import require_aware
 from coulance_core.sla.clocks import EventKind
