@@ -13,12 +13,12 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.utils.module_loading import import_string
 from django.views.decorators.csrf import csrf_exempt
 
+from coulance.contracts.mail_reading import MOST_BYTES
 from coulance.flows.contracts import mailing
 from coulance.notices import transport
 from coulance.notices.errors import UnableToReadTransportError
 from coulance.platform import clock
 from coulance.platform.secret_store import secret
-from coulance_core.contracts.mail import MOST_BYTES
 
 HOOK_SECRET = "ticket_mail_webhook"  # noqa: S105 - its name
 _VIEWS = {

@@ -141,7 +141,7 @@ def mail_(maildir: Path | None) -> None:
 
     Ends with 75, "try again later", where it can't be taken now, so that the server keeps it.
     """
-    from coulance_core.contracts.mail import MOST_BYTES, MOST_HEADER_BYTES
+    from coulance.contracts.mail_reading import MOST_BYTES, MOST_HEADER_BYTES
 
     raw = b"" if maildir else sys.stdin.buffer.read(MOST_BYTES + MOST_HEADER_BYTES)
     try:

@@ -10,8 +10,8 @@ from django.db.models import Q
 
 from coulance.contracts import models
 from coulance.contracts.errors import UnableToFindTicketError, UnableToRecordError
+from coulance.contracts.mail_reading import ReadMail
 from coulance.platform.db import next_ids
-from coulance_core.contracts.mail import ReadMail
 from coulance_core.kernel import require_aware
 
 HELD, REFUSED = "held", "refused"
