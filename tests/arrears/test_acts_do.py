@@ -174,6 +174,10 @@ def test_data_is_deleted_once_only_of_who_is_read_back_and_never_without_its_gro
     with taken_back():  # nothing says where it is reached: a person does it, and writes down whom they read back
         street.run(at("2026-07-02", 11))
         (task,) = records.tasks(accounts=[street.account], kind="delete")
+        with taken_back():  # paid before anybody did it: the order and its task are gone with the ground
+            street.pays("300.00", at("2026-07-02", 11.5))
+            assert deleting.withdraw_gone([street.account], at=at("2026-07-02", 11.6)) == 1
+            assert records.tasks(accounts=[street.account], kind="delete") == []
         with pytest.raises(people.UnableToActError, match="who you read back"):
             people.finish_task(task=task.id, actor=ANNA, note="done", at=at("2026-07-02", 12))
         assert records.tasks(accounts=[street.account], kind="delete") == [task]
@@ -279,3 +283,22 @@ def test_a_hand_over_has_its_package_freezes_the_route_and_can_be_taken_back(
     street.run(at("2026-07-07", 11))
     assert street.steps()[3:] == ["interest", "more"]
     assert street.audit() == []
+
+
+def test_a_contract_that_is_not_renewed_ends_with_what_was_billed_and_is_renewed_when_it_is_paid(made: Any) -> None:
+    street = made(
+        step("no_more", "end_at_term", "notice_of_non_renewal", evidence='"delivered"'),
+        step("out", "end_at_term", "not_renew", "no_more", 1),
+    )
+    street.run(at("2026-06-22"))
+    street.run(at("2026-06-24"))
+    assert [one.step for one in street.acts()] == ["reminder", "no_more", "out"]
+    assert services.service("vps-1").ended_on == date(2026, 7, 1)  # June was billed
+    with taken_back():  # paid while it runs: renewed, with its plan
+        street.pays("300.00", at("2026-06-25"))
+        street.run(at("2026-06-25", 9.6))
+        assert services.service("vps-1").ended_on is None
+        assert plan_on("2026-08-01") == "vps"
+    street.pays("300.00", at("2026-07-03"))  # paid after its term: it ended, and doesn't come back by itself
+    street.run(at("2026-07-03", 9.6))
+    assert services.service("vps-1").ended_on == date(2026, 7, 1)

@@ -71,7 +71,9 @@ def test_a_night_reads_whose_time_has_come_and_whom_something_happened_to(resell
         assert len(found.accounts) == running.run_day(at=when).judged
         return len(found.accounts)
 
+    assert [running.is_night_due(at=at("2026-06-05", hour)) for hour in (5, 6, 7)] == [False, True, True]
     assert night(at("2026-06-05", 6)) == 1  # the first reads everybody
+    assert not running.is_night_due(at=at("2026-06-05", 7))
     assert night(at("2026-06-06", 6)) == 0  # nothing happened, and its time hasn't come
     street.pays("1.00", at("2026-06-07", 12), "B2026-0001")
     assert [night(at("2026-06-08", 6)), night(at("2026-06-09", 6))] == [1, 0]

@@ -137,7 +137,8 @@ def end_deletion(*, act: int, state: str, read: str, proof: str, at: datetime) -
 
 def withdraw_deletion(*, act: int, why: str, by: str, at: datetime) -> bool:
     """Its ground is gone before it began: nothing is deleted. Whether it was withdrawn now."""
-    done = models.Deletion.objects.filter(act=act, state="waiting").update(state="withdrawn", proof=why, ended_at=at)
+    mine = models.Deletion.objects.filter(act=act, state__in=["waiting", "refused"])
+    done = mine.update(state="withdrawn", proof=why, ended_at=at)
     if done:
         audit.record(actor=by, act="arrears.deletion_withdrawn", subject=f"arrears-act:{act}", at=at, reason=why)
     return bool(done)

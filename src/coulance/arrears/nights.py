@@ -122,6 +122,13 @@ def awake(*, at: datetime) -> list[int]:
         return [row[0] for row in cursor.fetchall()]
 
 
+def waking(*, until: datetime) -> list[int]:
+    """Accounts that must be looked at by an instant, the soonest first: something of theirs may come by then."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT account_id FROM arrears_looked WHERE wake <= %s ORDER BY wake, account_id", [until])
+        return [row[0] for row in cursor.fetchall()]
+
+
 def restricted() -> list[int]:
     """Accounts where something stands that may have to be undone: looked at every night, whatever changed."""
     with connection.cursor() as cursor:

@@ -136,7 +136,8 @@ def change_plan(
         number = quantity or (before[-1].quantity if before else spans[0].quantity if spans else 1)
         if before and (before[-1].plan, before[-1].quantity, before[-1].valid_until) == (plan, number, row.ended_on):
             return "unchanged"
-        if before and not restores and _is_more(before[-1].plan, before[-1].quantity, plan, number, from_date):
+        now = next((span for span in reversed(spans) if span.valid_from <= from_date), None)
+        if now is not None and not restores and _is_more(now.plan, now.quantity, plan, number, from_date):
             [owner] = customers.accounts([row.account_id])
             _may_order(owner.external_id)
         since = from_date

@@ -1,6 +1,7 @@
 """Arrears at a glance: who is where, what is at risk, what is promised and planned, what is held up, and what comes."""
 
 from collections.abc import Iterable
+from datetime import timedelta
 from typing import Any
 from urllib.parse import quote
 
@@ -10,6 +11,7 @@ from django.utils import translation
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET
 
+from coulance.arrears import nights
 from coulance.arrears import queries as records
 from coulance.arrears.queries import PlanRow, RefusalRow, TaskRow
 from coulance.console.access import operators_only
@@ -167,16 +169,22 @@ def reason_said(reason: str) -> str:
 @require_GET
 def held(request: HttpRequest) -> HttpResponse:
     """Steps whose time has come and that may not be taken, and by what."""
-    found = records.held_up(most=MOST)
+    everything = records.held_up(most=100_000)
+    found = everything[:MOST]
     names = names_of(one.account for one in found)
+    open_of = {
+        item.ref: item.open
+        for items in payments.open_items(accounts={one.account for one in found}).values() for item in items
+    }  # fmt: skip
     by: dict[str, int] = {}
-    for one in found:
+    for one in everything:
         by[one.code] = by.get(one.code, 0) + 1
     table = Table(
-        _("Held up"), [_("Customer"), _("Step"), _("By what"), _("Since")],
+        _("Held up"), [_("Customer"), _("Step"), _("About"), _("By what"), _("Since")],
         [
             Row([
                 customer(names, one.account), Cell(what(one.act), small=one.service or step_of(one.step)),
+                Cell(_sum(open_of[ref] for ref in one.debts if ref in open_of), num=True),
                 Cell(why(one.code), small=one.message), Cell(day(one.since)),
             ])
             for one in found
@@ -185,7 +193,16 @@ def held(request: HttpRequest) -> HttpResponse:
     )  # fmt: skip
     figures = [(why(code), str(count)) for code, count in sorted(by.items(), key=lambda item: -item[1])[:5]]
     intro = _("Each of these protects a customer. What is missing can be mended, never passed over.")
+    if len(everything) > MOST:
+        intro += " " + _("The first %(most)s of %(count)s.") % {"most": MOST, "count": len(everything)}
     return shown(request, "arrears-held", _("Held up, and by what"), [table], figures=figures, intro=intro)
+
+
+def _sum(amounts: Iterable[Money]) -> str:
+    sums: dict[str, int] = {}
+    for amount in amounts:
+        sums[amount.currency] = sums.get(amount.currency, 0) + amount.minor
+    return ", ".join(money(Money(minor, code)) for code, minor in sorted(sums.items()))
 
 
 @operators_only(Permission.SEE)
@@ -195,7 +212,8 @@ def calendar(request: HttpRequest) -> HttpResponse:
     days = request.GET.get("days", "30")
     ahead = min(max(int(days), 1), 90) if days.isdigit() else 30
     at, language = clock.now(), translation.get_language() or "en"
-    accounts = records.accounts_in_arrears()
+    # Who has a case, and who gets their first step in these days: by their own next instant.
+    accounts = list(dict.fromkeys([*records.accounts_in_arrears(), *nights.waking(until=at + timedelta(days=ahead))]))
     several = accounts[:MOST]
     found = []
     for account, one in (read(several, at=at) if several else {}).items():
@@ -216,7 +234,8 @@ def calendar(request: HttpRequest) -> HttpResponse:
     )  # fmt: skip
     intro = _("If nobody pays, speaks or objects, every notice arrives and every backup succeeds. Nobody approves.")
     if len(accounts) > MOST:
-        intro += " " + _("The first %(most)s cases; coulance arrears preview has all.") % {"most": MOST}
+        said = {"most": MOST, "count": len(accounts)}
+        intro += " " + _("The first %(most)s of %(count)s customers; coulance arrears preview has all.") % said
     return shown(request, "arrears-calendar", _("The next %(days)s days") % {"days": ahead}, [table], intro=intro)
 
 

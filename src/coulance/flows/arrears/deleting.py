@@ -6,7 +6,7 @@ provider's reaches the service, a person deletes by hand, and writes down who th
 """
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import datetime
 
 from django.conf import settings
@@ -61,9 +61,29 @@ def carry_on(*, now: Callable[[], datetime], ways: Ways | None = None) -> list[s
             one = read([row.account], at=now()).get(row.account)
             if one is not None and terms_for(one.services[row.service]) is not None:
                 run(act=row.act, now=now, ways=ways)
+            else:
+                withdraw_gone([row.account], at=now())
         except (UnableToActError, UnableToDeleteError) as fault:
             out.append(f"{row.service}: {fault}")
     return out
+
+
+def withdraw_gone(accounts: Iterable[int], *, at: datetime, actor: str = "worker") -> int:
+    """Withdraw orders of these accounts that have lost their ground before they began, and the tasks that ask a person
+    for them: nobody deletes what was paid meanwhile. How many."""
+    gone = 0
+    for row in effects.deletions(accounts=list(accounts), states=("waiting", "refused")):
+        with transaction.atomic():
+            case = operations.lock_case(row.account)
+            one = read([row.account], at=at).get(row.account)
+            why = "its case is closed" if case is None or one is None else _gone(one, row, at)
+            if why and effects.withdraw_deletion(act=row.act, why=why, by=actor, at=at):
+                operations.undo_act(act=row.act, ground=why[:20], wrongful_since=None, at=at, actor=actor)
+                for task in records.tasks(accounts=[row.account], kind="delete", ref=row.service):
+                    if task.act == row.act:
+                        operations.finish_task(task=task.id, by=actor, note=f"withdrawn: {why}", at=at)
+                gone += 1
+    return gone
 
 
 def terms_for(service: ServiceForClose) -> DeletionTerms | None:

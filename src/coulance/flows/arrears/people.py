@@ -336,6 +336,7 @@ def record_impossible(*, account: int, service: str, why: str, actor: str, at: d
         operations.add_task(
             case=case.id, kind="freeze_disks", what=f"Freeze the disks of {service}: {why}", at=at, ref=service
         )
+        _emit("arrears.freeze", _read(account, at), {"service": service, "why": why}, at)
         look_soon([account])
     return made
 

@@ -191,13 +191,18 @@ DAILY_HOUR = 6
 """When everybody is judged, in the provider's zone: after credits and what is on hand were applied in the night."""
 
 
-def is_hour_of_day(*, at: datetime) -> bool:
-    """Whether it is the hour in which everybody is judged."""
+def is_night_due(*, at: datetime) -> bool:
+    """Whether everybody is to be judged: the hour has come, and nobody did today (or was killed while they did)."""
     try:
         zone = catalogs.catalog().provider.zone_info
     except catalogs.UnableToFindCatalogError:
         return False
-    return at.astimezone(zone).hour == DAILY_HOUR
+    here, last = at.astimezone(zone), nights.last_night()
+    if here.hour < DAILY_HOUR:
+        return False
+    if settings() is None:
+        return here.hour == DAILY_HOUR  # off: nobody keeps nights
+    return last is None or last.started_at.astimezone(zone).date() < here.date()
 
 
 def run_day(*, at: datetime, actor: str = "worker") -> Ran:

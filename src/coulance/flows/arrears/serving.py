@@ -49,6 +49,9 @@ def put_on_plan(change: Change, plan: str) -> Mapping[str, Any]:
     if now is None or now[0] == plan:
         return {}
     from_date = change.today + DAY
+    ends = services.service(change.service.external_id).ended_on
+    if ends is not None and ends <= from_date:
+        return {}
     try:
         books.change_plan(
             service=change.service.external_id, plan=plan, quantity=None, from_date=from_date, actor=change.actor,
@@ -111,6 +114,8 @@ def undo(change: Change, act: ActRow) -> bool:
     """Undo what an act changed of a service; whether anything was changed back."""
     if act.act in (Act.LIMIT, Act.DOWNGRADE):
         return put_back(change, act.effect)
+    if act.act is Act.NOT_RENEW and act.effect and date.fromisoformat(act.effect["ends"]) <= change.today:
+        return False  # its term is over: it ended, and nothing is left to renew
     if act.act in (Act.TERMINATE, Act.NOT_RENEW):
         return reinstate(change, act.effect)
     return False

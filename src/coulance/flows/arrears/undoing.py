@@ -7,6 +7,7 @@ from django.utils.translation import gettext as _
 
 from coulance.arrears import operations
 from coulance.arrears import queries as records
+from coulance.arrears.errors import UnableToActError
 from coulance.arrears.queries import ActRow, CaseRow
 from coulance.enforcement import operations as enforcement
 from coulance.flows import crediting
@@ -57,8 +58,13 @@ def undo(one: Read, case: CaseRow, lift: Lift, *, at: datetime, actor: str) -> b
             data={"service": row.service, "source": "arrears", "action": lift.inverse, "ref": f"arrears/{row.id}"},
             at=at,
         )
-    if row.service and serving.undo(_change(one, row, at, actor), row):
-        _log.info("%s is as it was before act %s", row.service, row.id)
+    if row.service:
+        try:
+            if serving.undo(_change(one, row, at, actor), row):
+                _log.info("%s is as it was before act %s", row.service, row.id)
+        except UnableToActError as fault:
+            # What can't be put back by the program must not keep the rest from being undone.
+            operations.add_task(case=case.id, act=row.id, kind=lift.inverse, what=str(fault), at=at, ref=row.service)
     if row.document is not None and (row.act in _CHARGES or lift.wrongful_since is not None):
         credit(row.document, actor=actor, at=at)
     if row.act in _BY_HAND and not (row.act is Act.LIMIT and row.effect):

@@ -13,8 +13,10 @@ _log = logging.getLogger(__name__)
 @app.task(retry=RetryStrategy(max_attempts=5, exponential_wait=5))
 def look(accounts: list[int]) -> None:
     """Judge these accounts now: something of theirs changed."""
+    from coulance.flows.arrears import deleting
     from coulance.flows.arrears.running import run_arrears
 
+    deleting.withdraw_gone(accounts, at=clock.now())
     run_arrears(at=clock.now(), accounts=accounts)
 
 
@@ -62,7 +64,7 @@ def hourly(timestamp: int) -> None:  # noqa: ARG001 - periodic
     from coulance.flows.arrears import collectors, deleting, running
 
     now = clock.now()
-    _log.info("arrears: %s", running.run_day(at=now) if running.is_hour_of_day(at=now) else running.run_due(at=now))
+    _log.info("arrears: %s", running.run_day(at=now) if running.is_night_due(at=now) else running.run_due(at=now))
     collectors.make_missing(now=clock.now)
     for said in deleting.carry_on(now=clock.now):
         _log.info("arrears: %s", said)
