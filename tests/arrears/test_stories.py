@@ -17,6 +17,8 @@ from coulance.flows.arrears.standing import standing
 from coulance.flows.disputing import acting, deciding, opening
 from coulance.flows.disputing.deciding import Choice
 from coulance.platform.alarms import open_alarms
+from coulance.services import queries as services
+from coulance.sla import queries as sla
 from coulance_core.arrears import StayKind
 from coulance_core.disputes import Contest, Grounds, Outcome
 from tests.arrears.street import ANNA, BEN, at, eur
@@ -173,6 +175,7 @@ def test_8_plan_broken_in_month_3(street: Any) -> None:
 def test_9_paid_on_friday_at_five_to_six(street: Any) -> None:
     """Suspension would come on Monday; money booked on Friday at 17:55 lifts the throttle within the minute."""
     street.billed()
+    (bill,) = street.debts()
     street.until("2026-07-24", since="2026-06-15")
     assert street.restricted() == ["throttle"]
     street.pays("121.00", at("2026-07-24", 17 + 55 / 60), "B2026-0001")
@@ -186,6 +189,15 @@ def test_9_paid_on_friday_at_five_to_six(street: Any) -> None:
     street.until("2026-07-28", since="2026-07-27")
     assert "suspend" not in street.steps()
     assert street.audit() == []
+    # In August it turns out that the bill was wrong by our fault: what was over by then is our outage too.
+    error: Any = {"account": street.account, "kind": StayKind.OWN_ERROR, "why": "billed twice", "actor": ANNA}
+    people.stay(**error, at=at("2026-08-04"), debts=["document/9999"])
+    vps = services.service("vps-1").id
+    assert sla.entries(services=[vps]) == []  # another debt's error is none of this one's
+    people.stay(**error, at=at("2026-08-05"), debts=[bill])
+    (row,) = [row for row in records.acts(account=street.account) if row.restriction is not None]
+    (found,) = sla.entries(services=[vps], says="outage")
+    assert (found.since, found.until, found.kind) == (row.at, row.undone_at, "wrongful")
 
 
 def test_10_wrong_service_named_to_a_driver(street: Any) -> None:
@@ -235,8 +247,6 @@ def test_11_our_own_error(street: Any) -> None:
     assert street.restricted() == []
     wrong = [row for row in records.acts(account=street.account) if row.wrongful_since is not None]
     assert {row.step for row in wrong} >= {"throttle", "suspend"}
-    from coulance.services import queries as services
-
     vps = services.service("vps-1").id
     assert len(records.wrongful([vps])[vps]) == 2
     assert any(alarm.key.startswith("arrears-wrongful") for alarm in open_alarms())

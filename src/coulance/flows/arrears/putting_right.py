@@ -1,6 +1,7 @@
 """Our own error, put right at once: what it cost the customer is credited, and they get an apology, once.
 
-What was restricted is lifted seconds later by the ordinary judgement, as wrongful; that mail says so by itself.
+What is restricted is lifted seconds later by the ordinary judgement, as wrongful; that mail says so by itself. What was
+lifted before, as it was paid say, is entered as an outage that we caused: it is credited as one.
 """
 
 from collections.abc import Collection, Sequence
@@ -12,6 +13,8 @@ from coulance.flows.arrears.facts import read
 from coulance.flows.sending.wording import language_of
 from coulance.invoicing import queries as documents
 from coulance.notices import operations as notices
+from coulance.services import queries as services
+from coulance.sla import operations as sla
 from coulance_core.kernel import Money
 from coulance_core.notices import MessageKind
 
@@ -34,8 +37,24 @@ def put_right(*, account: int, stay: int, debts: Collection[str], actor: str, at
         if note is not None:
             notes.append(note)
             credited.append((paper.number or "", paper.gross))
+    _enter_outages(account, stay, debts, actor, at)
     _apologise(account, stay, debts, credited, actor, at)
     return notes
+
+
+def _enter_outages(account: int, stay: int, debts: Collection[str], actor: str, at: datetime) -> None:
+    """The restrictions of these debts (none named: of the open case) that were over before the error was found."""
+    case = records.case(account)
+    for row in records.acts(account=account):
+        if row.restriction is None or row.observed or row.undone_at is None or row.wrongful_since is not None:
+            continue
+        caused = set(row.debts) <= set(debts) if debts else case is not None and row.case == case.id
+        if caused and row.undone_at > row.at:
+            sla.say(
+                service=services.service(row.service).id, says="outage", kind=sla.WRONGFUL, since=row.at,
+                until=row.undone_at, reason=f"{row.step} (arrears/{row.id}) was an error of ours (stay {stay})",
+                actor=actor, at=at,
+            )  # fmt: skip
 
 
 def _apologise(
