@@ -84,7 +84,7 @@ def test_warned_paused_answered_resumed(address: str, here: Town, chromium: Any,
     page.get_by_role("button", name="End my pause").click()
     page.get_by_text("Your pause is ended.").wait_for()
     assert here.restricted("web") == []
-    for path in ("/my/contacts", "/my/documents", "/my/statement"):
+    for path in ("/my/contacts", "/my/documents", "/my/statement", "/my/limit"):
         page.goto(address + path)
         _look(page, path.rpartition("/")[2])
     page.get_by_role("button", name="Nederlands").click()

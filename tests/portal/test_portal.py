@@ -65,7 +65,7 @@ def _pages(account: str) -> list[str]:
     ]
 
 
-COMMON = ["/my/", "/my/documents", "/my/statement", "/my/statement/pdf", "/my/contacts"]
+COMMON = ["/my/", "/my/documents", "/my/statement", "/my/statement/pdf", "/my/contacts", "/my/limit"]
 
 
 def test_a_link_lets_in_once_and_only_by_its_button(place: Town) -> None:
