@@ -6,7 +6,6 @@ from typing import Any
 from coulance.flows.customer_file import RECORDS, Column, Row, UnreadableCellError
 from coulance_core.taking_over import Book, Finding, TakenContact, TakenCustomer, TakenService, Where
 
-
 _NOT_TAKEN = ("mailbox_service", "zone")
 """What no earlier system tells of a contact."""
 
