@@ -34,6 +34,7 @@ kind = "card"
 title = "Hour card"
 rate = "95.00 EUR"
 low = "2 h"
+top_up = true
 rounding = { unit = "15 min", rule = "started" }
 renewal = { months = 12, notice_days = 30, renews = "term", early_share = "50 %" }
 cost = { hour = 40 }

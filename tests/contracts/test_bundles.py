@@ -234,7 +234,7 @@ def test_what_recurs_is_worth_its_margin_as_long_as_it_is_expected_to_go_on(shop
 
 
 def test_quarters_add_up_to_what_was_paid_and_worked(shop: Desk) -> None:
-    """A card of 90.00 an hour: 2 h used in the first quarter, 1 h and a free one in the second, 7 h lapse in the fifth."""
+    """A card at 90.00 an hour: 2 h in the first quarter, 1 h and a free one in the second, 7 h lapse in the fifth."""
     shop.agrees("k1", "strips").sells("k1")
     shop.works("k1", "e1", later(1), 120)
     shop.works("k1", "e2", later(24 * 100), 60)

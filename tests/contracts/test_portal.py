@@ -8,7 +8,7 @@ import pytest
 from django.test import Client
 from django.utils import translation
 
-from coulance.contracts import judgements, tickets
+from coulance.contracts import judgements, queries, tickets
 from coulance.contracts.judgements import JudgementRow
 from coulance.flows.contracts import wording
 from coulance.invoicing.documents.words import Words
@@ -132,3 +132,27 @@ def test_a_month_keeps_what_was_said_last(desk: Desk) -> None:
         desk.runs(later(hours_))
     newest = judgements.newest([number])[number]
     assert (newest.month.isoformat(), newest.said_at) == ("2026-06-01", later(24 * 40))
+
+
+def test_another_card_is_ordered_once_by_who_may_at_the_price_they_saw(
+    desk: Desk, now: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    desk.agrees("k1", "strips").agrees("k2", "care")
+    boss, dev = (_browser(desk, who, monkeypatch) for who in ("boss", "dev"))
+    page = boss.get("/my/contracts/k1").content.decode().replace("\u00a0", " ")
+    for said in ("10:00 uur voor € 900,00, zonder btw", "binnen 12 maanden", "Bestellen met betalingsplicht"):
+        assert said in page, said
+    assert "betalingsplicht" not in boss.get("/my/contracts/k2").content.decode()
+    assert "Order with" not in dev.get("/my/contracts/k1").content.decode()
+    once = re.findall(r'name="once" value="([^"]+)"', page)[0]
+    order = {"card": "10h", "minor": "90000", "once": once}
+    for wrong in ({"minor": "1"}, {"minor": "x"}, {"card": "99h"}, {"once": "a b"}, {"once": ""}):
+        assert boss.post("/my/contracts/k1", order | wrong).status_code == 422, wrong
+    assert dev.post("/my/contracts/k1", order).status_code == 422
+    assert boss.post("/my/contracts/k2", order).status_code == 422
+    assert queries.charges([desk.id("k1")]) == []
+    assert boss.post("/my/contracts/k1", order).status_code == 302
+    assert boss.post("/my/contracts/k1", order).status_code == 302  # pressed twice, ordered once
+    (charge,) = queries.charges([desk.id("k1")])
+    assert (charge.amount.minor, charge.invoice) == (90_000, "B2026-0001")
+    assert desk.hours("k1", later(3)).left == 36_000

@@ -44,7 +44,7 @@ class ServiceTerms:
     none, work stops there. `low` and `ahead_days` say when a card's holder is told. `approval_days` is how long leave
     for work beyond cover is good for. `standby` and `tail` are what being reachable, and cover for the bad year, are
     worth in a year; `cost` is what a year costs us; `stop` the hours above which a year's work is the customer's.
-    `bundle`: what else the price pays for.
+    `bundle`: what else the price pays for. `top_up`: whether the customer may order a card in the portal.
     """
 
     name: str
@@ -70,6 +70,7 @@ class ServiceTerms:
     loading: Fraction = Fraction(1, 10)
     stop: Fraction | None = None
     bundle: Bundle | None = None
+    top_up: bool = False
 
     @property
     def version(self) -> str:
@@ -161,7 +162,7 @@ def read_terms(t: Table) -> ServiceTerms | None:
     rest = {
         "title": t.text("title", name), "response": t.text("response", ""),
         "low": _time(t, "low", 2 * HOUR), "tax_class": t.text("tax_class", "standard"),
-        "standby": standby, "tail": tail,
+        "standby": standby, "tail": tail, "top_up": t.flag("top_up", False),
         "loading": _share(t, "loading", Fraction(1, 10)), "stop": _hours(t, "stop"),
     }  # fmt: skip
     t.close()

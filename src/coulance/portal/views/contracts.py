@@ -1,5 +1,6 @@
 """A customer's contracts in plain words, with every minute explained; tickets with clocks; questions by one link."""
 
+import secrets
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -14,7 +15,7 @@ from coulance.contracts import judgements, queries, ticketing, tickets
 from coulance.contracts.errors import ContractsError, UnableToFindContractError, UnableToFindTicketError
 from coulance.contracts.hours import hours
 from coulance.contracts.queries import ContractRow, LeaveRow, hours_text
-from coulance.flows.contracts import asking, links, wording
+from coulance.flows.contracts import asking, links, ordering, wording
 from coulance.flows.overage_control.links import UnableToAnswerError
 from coulance.invoicing.documents.words import Words
 from coulance.platform import clock
@@ -62,7 +63,8 @@ def contract(request: HttpRequest, key: str, *, me: Me) -> HttpResponse:
         raise Http404 from error
     fault = ""
     if request.method == "POST":
-        fault = _answer(request, request.POST.get("leave", ""), me, "portal")
+        ordered = "card" in request.POST
+        fault = _ordered(request, row, me) if ordered else _answer(request, request.POST.get("leave", ""), me, "portal")
         if not fault:
             return HttpResponseRedirect(request.path)
     at, says = clock.now(), Words.of(translation.get_language())
@@ -101,6 +103,17 @@ def contract(request: HttpRequest, key: str, *, me: Me) -> HttpResponse:
             for one in reversed(facts.work)
         ],
         "leave": [_leave(one, says) for one in facts.leave if one.approved is None and at < one.until],
+        "offer": [
+            {
+                "key": one.key,
+                "time": hours_text(one.seconds),
+                "price": says.money(one.price.decimal(), one.price.currency),
+                "minor": one.price.minor,
+                "months": one.months,
+            }
+            for one in ordering.on_offer(row, at)
+        ],
+        "once": secrets.token_urlsafe(18),
         "may": me.contact.may_incur_cost,
         "fault": fault,
     }
@@ -223,6 +236,20 @@ def _answer(request: HttpRequest, leave: str, me: Me, how: str) -> str:
         )  # fmt: skip
     except ContractsError:
         return _("It can't be answered any more, or by you: it was answered, is too old, or wants who may incur cost.")
+    return ""
+
+
+def _ordered(request: HttpRequest, row: ContractRow, me: Me) -> str:
+    """Order a card; what is wrong, if anything."""
+    minor = request.POST.get("minor", "")
+    try:
+        ordering.order(
+            key=row.key, product=request.POST.get("card", ""), once=request.POST.get("once", ""),
+            price=Money(int(minor) if minor.isdecimal() and len(minor) < 15 else -1, row.currency),
+            account=me.account.id, contact=me.contact.external_id, at=clock.now(),
+        )  # fmt: skip
+    except ContractsError:
+        return _("It can't be ordered so: look at the price again, or let somebody order who may incur cost.")
     return ""
 
 
