@@ -69,6 +69,8 @@ def _roomy_memory() -> str | None:
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
+    if known := sys.modules.get("tests.support.forks"):
+        known.end()
     if not hasattr(config, "workerinput") and RUN_VARIABLE in os.environ:
         stop_server()
         shutil.rmtree(os.environ.pop(RUN_VARIABLE), ignore_errors=True)

@@ -3,8 +3,6 @@
 import json
 import os
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
@@ -18,6 +16,7 @@ from coulance.enforcement import executing, operations, queries
 from coulance_core.enforcement.restrictions import FREE, Action, Desired, Source
 from tests.enforcement.wire import Wire
 from tests.enforcement.world import ACTOR, make_services
+from tests.support.forks import Running
 
 PAUSED = Desired(paused=True)
 
@@ -43,7 +42,7 @@ print("ready", flush=True)
 running.run()
 """
 ROOT = Path(__file__).resolve().parents[2]
-Start = Callable[..., "subprocess.Popen[str]"]
+Start = Callable[..., Running]
 
 
 @pytest.fixture
@@ -54,25 +53,21 @@ def wire(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def start(committed_db: Any, wire: Path) -> Iterator[Start]:
-    started: list[subprocess.Popen[str]] = []
+    started: list[Running] = []
 
-    def begin(die_at: str = "") -> "subprocess.Popen[str]":
-        process = subprocess.Popen(
-            [sys.executable, "-c", PROCESS, str(ROOT), str(wire), die_at],
-            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-            env={**os.environ, "DJANGO_SETTINGS_MODULE": "coulance.config.settings",
-                 "DATABASE_URL": _url()},
-        )  # fmt: skip
+    def begin(die_at: str = "") -> Running:
+        process = Running(
+            ["-c", PROCESS, str(ROOT), str(wire), die_at],
+            {**os.environ, "DJANGO_SETTINGS_MODULE": "coulance.config.settings", "DATABASE_URL": _url()},
+        )
         started.append(process)
-        assert process.stdout is not None
         line = process.stdout.readline().strip()
-        assert line == "ready", process.communicate()[1]
+        assert line == "ready", process.end()
         return process
 
     yield begin
     for process in started:
-        process.kill()
-        process.communicate()
+        process.end()
 
 
 def _url() -> str:

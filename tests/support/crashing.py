@@ -8,12 +8,11 @@ go and prints what it found as JSON; `COULANCE_CRASH_STEP=1` has it killed at ev
 import json
 import os
 import signal
-import subprocess
-import sys
 from collections.abc import Callable, Iterable, Sequence
 from functools import wraps
 from typing import Any
 
+from tests.support import forks
 from tests.support.database import ROOT, WorkerDatabase
 
 Job = Callable[[], object]
@@ -29,15 +28,7 @@ _LONGEST = 10_000
 def crash(module: str, *arguments: object, database: WorkerDatabase, step: int | None = None, **more: str) -> Any:
     """Run a crasher to its end; what it found. `step` is how many events lie between two kills."""
     words = [*arguments, *([] if step is None else [os.environ.get("COULANCE_CRASH_STEP", step)])]
-    done = subprocess.run(
-        [sys.executable, "-m", module, *map(str, words)],
-        cwd=ROOT,
-        env=_environment(database, more),
-        capture_output=True,
-        text=True,
-        timeout=500,
-        check=False,
-    )
+    done = forks.run(["-m", module, *map(str, words)], _environment(database, more), timeout=500)
     assert done.returncode == 0, done.stderr[-4000:]
     return json.loads(done.stdout)
 

@@ -1,5 +1,7 @@
 """Every document that a test issues must have a valid e-invoice: what the database fixtures ask as a test ends."""
 
+import json
+from hashlib import sha256
 from typing import Any
 
 from django.db import DatabaseError, connection, transaction
@@ -40,16 +42,36 @@ def _snapshot(document: int) -> dict[str, Any]:
 
 
 def check_snapshots(snapshots: list[dict[str, Any]]) -> int:
-    """The same for snapshots at hand."""
+    """The same for snapshots at hand. What was found valid in this process is not looked at again."""
+    if not snapshots:
+        return 0
+    as_both = [one for one in snapshots[0::4] if not _known(one, with_cii=True)]
+    as_ubl = [one for one in snapshots[1::4] + snapshots[2::4] + snapshots[3::4] if not _known(one, with_cii=False)]
+    return len(snapshots) - len(as_both) - len(as_ubl) + _look(as_both, with_cii=True) + _look(as_ubl, with_cii=False)
+
+
+_valid: set[tuple[bytes, bool]] = set()
+
+
+def _digest(snapshot: dict[str, Any]) -> bytes:
+    return sha256(json.dumps(snapshot, sort_keys=True, default=str).encode()).digest()
+
+
+def _known(snapshot: dict[str, Any], *, with_cii: bool) -> bool:
+    return (_digest(snapshot), with_cii) in _valid
+
+
+def _look(snapshots: list[dict[str, Any]], *, with_cii: bool) -> int:
     if not snapshots:
         return 0
     from coulance.invoicing.einvoice.survey import survey
 
-    found = survey(snapshots[0::4])
-    found.add(survey(snapshots[1::4] + snapshots[2::4] + snapshots[3::4], with_cii=False))
+    found = survey(snapshots, with_cii=with_cii)
     assert not found.failed, {number: [str(one) for one in reports] for number, reports in found.failed.items()}
     for number, lacks in found.impossible.items():
         assert {_plain(lack.field) for lack in lacks} <= UNSAYABLE, (number, [str(lack) for lack in lacks])
+    valid = set(found.valid)
+    _valid.update((_digest(one), with_cii) for one in snapshots if one.get("number") in valid)
     return len(found.valid)
 
 

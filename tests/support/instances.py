@@ -19,6 +19,7 @@ from typing import Any
 import psutil
 
 from coulance.cli.parts import OPTIONAL
+from tests.support import forks
 from tests.support.database import ROOT, run_dir
 
 _made = 0
@@ -69,15 +70,7 @@ def environment(home: Path, **extra: str) -> dict[str, str]:
 
 def coulance(home: Path, *arguments: str, check: bool = True, **extra: str) -> subprocess.CompletedProcess[str]:
     """Run one command to its end."""
-    done = subprocess.run(
-        [sys.executable, "-m", "coulance.cli.main", *arguments],
-        env=environment(home, **extra),
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=120,
-    )
+    done = forks.run(["-m", "coulance.cli.main", *arguments], environment(home, **extra), timeout=120)
     assert not check or done.returncode == 0, done.stdout + done.stderr
     return done
 
@@ -101,15 +94,7 @@ print(json.dumps(answers))
 
 def coulance_many(home: Path, *commands: tuple[str, ...], **extra: str) -> list[tuple[int, str, str]]:
     """Run commands one after another in one process, which loads Django once: (status, stdout, stderr) of each."""
-    done = subprocess.run(
-        [sys.executable, "-c", _MANY, json.dumps(commands)],
-        env=environment(home, **extra),
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=300,
-    )
+    done = forks.run(["-c", _MANY, json.dumps(commands)], environment(home, **extra), timeout=300)
     assert done.returncode == 0, done.stdout + done.stderr
     return [(status, out, err) for status, out, err in json.loads(done.stdout)]
 
