@@ -112,7 +112,7 @@ def test_a_tolerance_is_free_right_above_the_commit() -> None:
 
 @pytest.mark.parametrize("missing", [MissingSamples.LOWEST, MissingSamples.DROPPED])
 @pytest.mark.parametrize("rank", list(RankConvention))
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=12, deadline=None)
 @given(data=st.data())
 def test_held_in_time_the_percentile_never_passes_the_limit(
     rank: RankConvention, missing: MissingSamples, data: st.DataObject
