@@ -12,7 +12,7 @@ from coulance.sla import operations
 from coulance.sla import queries as sla
 from coulance.sla.errors import SlaError
 from tests.closing.world import World, recompute_all
-from tests.sla.office import OPENED, Office, instant
+from tests.sla.office import OPENED, SLA, Office, instant
 
 MADE_OF = "all of (web, one of (db-1, db-2))"
 
@@ -94,6 +94,18 @@ def test_maintenance_of_one_of_two_takes_nothing_off_and_of_a_needed_one_does(of
     (measure,) = sla.measures()
     # db-1's half hour was announced, so the application was down by both for the other half; web's is excused.
     assert measure.downtime == 30 * 60_000_000
+
+
+def test_terms_forgive_no_outage_of_an_application_by_cutting_it_at_the_month_s_end(world: World) -> None:
+    office = Office(world, SLA.replace('target = "100"', 'target = "100"\nshortest = "5 min"'))
+    for name in ("db-1", "db-2"):
+        world.service(name, "vps", "2026-09-01")
+        down(office, name, "2026-10-31T22:57", 9)
+    office.october()
+    agree("all of (db-1, db-2)", service="db-1")
+    assert [name for name, _ in office.credit().credited] == ["db-1"]
+    (measure,) = sla.measures(services=[services.service("db-1").id])
+    assert measure.downtime == 3 * 60_000_000, "nine minutes long, three of them October's"
 
 
 def test_an_application_that_lost_a_part_is_told_of_and_stops_nobody(office: Office) -> None:

@@ -255,11 +255,12 @@ def _together(one: Promised, known: Evidence, at: datetime, horizon: int | None)
     down: dict[str, Spans] = {}
     unknown: dict[str, Spans] = {}
     plain = replace(one.promise.terms, shortest=0, whole=Whole.EXACT, hours=None)
+    wide = Period(one.period.start - timedelta(hours=1), one.period.end + timedelta(hours=1))
     for name, row in one.parts.items():
         part = replace(one, service=row, life=life_of(row, one.zone, one.period), made_of=None, parts={})
         facts = facts_of(part, known, at)
-        found = downtime(plain, facts)
-        counts = found.promised - found.excused
+        # As long as they were, also beyond the period, as a service's own.
+        counts = life_of(row, one.zone, wide) - facts.suspended - downtime(plain, facts).excused
         down[name] = at_least(1, EMPTY, *(o.spans for o in facts.outages)) & counts
         unknown[name] = (facts.unknown - facts.shown_up - down[name]) & counts
     spans = composite.down(one.made_of, down)
