@@ -76,6 +76,30 @@ def pytest_unconfigure(config: pytest.Config) -> None:
         shutil.rmtree(os.environ.pop(RUN_VARIABLE), ignore_errors=True)
 
 
+# The longest, which run first: so that no worker is left alone with one of them at the end.
+_LONG = (
+    "api/test_schemathesis.py",
+    "console/test_browser.py",
+    "dayone/test_day_one.py",
+    "operating/test_zero_downtime.py",
+    "platform/test_from_scratch.py",
+    "platform/test_up.py",
+    "portal/test_whole_story.py",
+    "platform/test_backup.py",
+    "demo/test_demo.py",
+    "probe/test_vantage_points.py",
+    "platform/test_commands_together.py",
+    "platform/test_ordinary_user.py",
+    "closing/test_crash.py",
+    "rails/test_year.py",
+)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    place = {_HERE / name: number for number, name in enumerate(_LONG)}
+    items.sort(key=lambda item: place.get(item.path, len(place)))
+
+
 def pytest_collection_finish() -> None:
     gc.collect()
     gc.freeze()

@@ -2,7 +2,8 @@
 
 Loading takes half a second of processor time, and more in a crasher; a run starts a hundred commands. Such a process
 has its own environment, arguments, streams, status and memory, and reads its settings itself. How a command starts from
-nothing is proven where that is the point: tests/house/test_start.py, the tests of `up`, of the demo and of day one.
+nothing is proven where that is the point: tests/house/test_start.py, test_ordinary_user.py and
+test_commands_together.py in tests/platform, and every test of `up`.
 
 `python -m tests.support.forks` is the process that is forked; one a worker, started by whoever needs it first.
 """
