@@ -21,8 +21,8 @@ from coulance_core.notices import Choice, MessageKind, Person, choose
 
 @dataclass(frozen=True, slots=True)
 class Letter:
-    """What it says, in the language it is in already. `box` stands out; `rows` is a table; `link` is a button;
-    `picture` is drawn in plain text and in HTML, which is taken as it is."""
+    """What it says, in the language it is in already. `box` stands out, and more so where the reader `owes`;
+    `rows` is a table; `link` is a button; `picture` is drawn in plain text and in HTML, which is taken as it is."""
 
     subject: str
     name: str
@@ -34,6 +34,7 @@ class Letter:
     link: str = ""
     care: str = ""
     picture: tuple[str, str] = ("", "")
+    owes: bool = True
 
 
 def written(letter: Letter, *, language: str) -> Written:
@@ -102,7 +103,8 @@ def _html(letter: Letter, language: str) -> str:
     box = ""
     if letter.box:
         said, amount = letter.box
-        box = f'<div class="box due"><p class="dim">{escape(said)}</p><p class="amount">{escape(amount)}</p></div>'
+        tone = "box due" if letter.owes else "box"
+        box = f'<div class="{tone}"><p class="dim">{escape(said)}</p><p class="amount">{escape(amount)}</p></div>'
     rows = "".join(
         f'<tr><td>{escape(label)}</td><td align="right">{escape(amount)}</td></tr>' for label, amount in letter.rows
     )

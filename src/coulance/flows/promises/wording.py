@@ -136,6 +136,7 @@ def _letter(told: Credited, language: str, name: str, link: str) -> letters.Lett
         _("All of it") if link else "",
         link,
         picture=(picture.as_text(drawn), picture.as_html(drawn, label)),
+        owes=False,
     )
 
 
