@@ -24,6 +24,7 @@ from tests.api.conftest import make_token
 from tests.console.conftest import operator  # noqa: F401 - fixture
 from tests.console.conftest import signed_in as browser_of
 from tests.disputes.court import ANNA, OPENED, Court, eur, half, later, people
+from tests.disputes.test_by_program import typed  # noqa: F401 - fixture
 from tests.disputes.test_portal import signed_in
 
 OLD = "2025-0817"
@@ -248,3 +249,18 @@ def test_in_the_console_and_by_program(
     working.withdraw(case=made.json()["id"], reason="found it", actor=court.boss, at=later(1))
     assert court.stands(OLD) == "280.00"
     assert court.audit() == []
+
+
+def test_by_command(court: Court, typed: Any) -> None:  # noqa: F811
+    taken(court)
+    given = ["open", OLD, "--grounds", "paid", "--reason", "paid in April"]
+    assert "has no lines here" in typed(*given, "--line", "1", status=1)
+    assert "there is no bill X9" in typed("open", "X9", *given[2:], "--line", "0", status=1)
+    said = typed(*given, "--line", "0=amount:50.00", "--account", "acme")
+    assert "50.00 EUR is contested, 50.00 EUR of it held" in said
+    shown = typed("show", said.split()[1], "--explain")
+    for words in (
+        f"{OLD} as a whole, tax included: 400.00 billed, 50.00 EUR contested",
+        "now: 250.00 EUR, due 2025-03-15",
+    ):
+        assert words in shown, shown

@@ -94,6 +94,9 @@ def test_the_customer_chooses_of_what_is_offered_and_hears_who_mediates(
     (case,) = cases.cases(accounts=[court.account], at=later(1))
     page = client.get(f"/my/cases/{case.id}").content.decode()
     assert 'href="https://www.example.org/klacht"' in page
+    assert 'href="/my/paying">Pay the rest' in page
+    page = client.post(f"/my/cases/{case.id}", {"act": "mediator"}).content.decode()
+    assert "We ask you to let Geschillencommissie look at this." in page
     court.decides(case.id, "rejected", at=later(2))
     (told,) = [
         row for row in sent.messages(account=court.account, about=f"dispute/{case.id}")

@@ -225,6 +225,10 @@ def _case(request: HttpRequest, number: int, actor: Actor, *, here: str, whole: 
                     reason = request.POST.get("reason", "").strip() or _("taken back by the customer")
                     working.withdraw(case=number, reason=reason, actor=actor, at=at)
                     done = _("You took it back. Nothing is set aside any more.")
+                elif request.POST.get("act") == "mediator" and found.policy.mediator is not None:
+                    asked = _("We ask you to let %(name)s look at this.") % {"name": found.policy.mediator.name}
+                    working.answer(case=number, text=asked, actor=actor, at=at)
+                    done = _("Thank you: it is in the case. We tell you when they begin.")
                 else:
                     files = contesting.uploads(request)
                     working.answer(case=number, text=request.POST.get("text", ""), actor=actor, at=at, files=files)
@@ -259,6 +263,8 @@ def _case(request: HttpRequest, number: int, actor: Actor, *, here: str, whole: 
             "steps": [_step(found, one, says) | {"proof": _proof(one, at) if whole else ()} for one in found.steps],
             "e": None if evidence is None else _shown(evidence, says),
             "mediator": found.policy.mediator,
+            "may_mediate": found.state is State.OPEN,
+            "stays": "/my/paying" if stays.minor > 0 else "",
             "accept": ",".join(f".{one}" for one in ENDINGS),
             "text": request.POST.get("text", "") if fault else "",
             "done": done,
