@@ -15,7 +15,7 @@ def bundle(*alone: int, ends: WhenOneEnds = WhenOneEnds.PART) -> Bundle:
     return Bundle(tuple(parts), Lines.ONE, ends)
 
 
-@settings(max_examples=80, derandomize=True)
+@settings(max_examples=30, derandomize=True)
 @given(
     st.lists(st.integers(0, 500), min_size=2, max_size=5).filter(sum),
     st.integers(0, 900),
