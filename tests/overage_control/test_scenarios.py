@@ -157,6 +157,48 @@ def test_a_larger_plan_lets_go_on_at_once(town: Town) -> None:
     assert town.restricted("web") == []
 
 
+def test_what_ran_up_unanswered_stops_until_somebody_answers_or_said_so_beforehand(town: Town) -> None:
+    town.controlled(more='exposure = "5.00 EUR"').customer().verify("boss@acme.example", "2026-10-01T09:00")
+    for name in ("web", "free"):
+        town.service(name, "vps", "2026-09-01", meter="traffic")
+        judged = town.judged(name, "2026-10-02T10:00")
+        offered = acting.offer(judged=judged, amount="50", language="en", ahead=name == "free")
+        assert ("nothing stops for my answer" in offered.text) is (name == "free")
+        acting.give(by=town.boss(), judged=judged, offered=offered, at=town.at("2026-10-02T10:00"))
+    assert town.uses("web", "2026-10-05T12:00", 149).placed == 0
+    assert town.uses("web", "2026-10-05T13:00", 1).placed == 1
+    assert town.uses("free", "2026-10-05T13:00", 590).placed == 0
+    assert town.uses("free", "2026-10-05T14:00", 10).placed == 1  # the limit holds
+    acting.acknowledge(by=town.boss(), judged=town.judged("web", "2026-10-06T09:00"), at=town.at("2026-10-06T09:00"))
+    assert (town.restricted("web"), town.restricted("free")) == ([], ["overage"])
+
+
+@pytest.mark.parametrize("action", ["absorb", "warn"])
+def test_a_provider_may_absorb_or_only_warn(town: Town, action: str) -> None:
+    """Nothing is paused; and nothing is charged that nobody agreed to, all the same."""
+    town.controlled(more=f'action = "{action}"').customer().service("web", "vps", meter="traffic")
+    done = town.uses("web", "2026-10-05T12:00", 300)
+    assert (done.placed, done.warned, town.restricted("web")) == (0, 3, [])
+    town.close("2026-10")
+    assert town.papers(kinds="V") == ""
+
+
+def test_a_budget_that_is_nearly_spent_and_spent_is_told_of_once_each(town: Town) -> None:
+    town.controlled(more='budget = "10.00 EUR"').customer().service("web", "vps", "2026-09-01", meter="traffic")
+
+    def told() -> list[str]:
+        return [mail.subject for mail in town.mails() if mail.key.startswith("overage-budget/")]
+
+    town.use("web", {"2026-10-10": 185}).close("2026-10")  # 8.50 absorbed
+    for when in ("2026-11-05T10:00", "2026-11-06T10:00"):
+        rounds.sweep(at=town.at(when))
+        assert told() == ["Soon pauses will come a little earlier"]
+    town.use("web", {"2026-11-10": 120}).close("2026-11")
+    for when in ("2026-12-05T10:00", "2026-12-06T10:00"):
+        rounds.sweep(at=town.at(when))
+        assert told() == ["Soon pauses will come a little earlier", "From now on pauses come a little earlier"]
+
+
 @pytest.mark.parametrize(("agreed", "lifted"), [(True, 1), (False, 0)])
 def test_paying_what_ran_up_ends_a_pause_that_waits_for_an_answer_where_that_is_agreed(
     town: Town, agreed: bool, lifted: int

@@ -47,9 +47,17 @@ def quote(service: str, charge: str, amount: str, quantity: str) -> None:
 @_amount
 @_quantity
 @click.option("--this-period", is_flag=True, help="For this period only; else each period anew, until withdrawn.")
+@click.option("--beforehand", is_flag=True, help="They need not be asked again for what runs up within it.")
 @_reason
 def consent(
-    service: str, contact: str, charge: str, amount: str, quantity: str, this_period: bool, reason: str
+    service: str,
+    contact: str,
+    charge: str,
+    amount: str,
+    quantity: str,
+    this_period: bool,
+    beforehand: bool,
+    reason: str,
 ) -> None:
     """Record that a customer allows overage up to a limit; it supersedes the one before."""
     _one_of(amount, quantity)
@@ -59,7 +67,7 @@ def consent(
 
         offered, given = flow.consent(
             service=service, contact=contact, charge=charge, amount=amount, quantity=quantity,
-            period_only=this_period, actor=actor(), reason=reason, at=clock.now(),
+            period_only=this_period, ahead=beforehand, actor=actor(), reason=reason, at=clock.now(),
         )  # fmt: skip
         click.echo(f"consent {given.id}: {_limit(offered.limit.amount, offered.limit.quantity, offered.unit)}")
         if given.pending:

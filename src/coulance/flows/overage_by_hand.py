@@ -62,6 +62,7 @@ def consent(
     amount: str = "",
     quantity: str = "",
     period_only: bool = False,
+    ahead: bool = False,
     actor: str,
     reason: str,
     at: datetime,
@@ -73,7 +74,7 @@ def consent(
     if not reason.strip():
         raise UnableToActError("say how the customer said so, and how they were known")
     judged = charge_of(service=service, charge=charge, at=at)
-    offered = acting.offer(judged=judged, amount=amount, quantity=quantity, language="en", once=period_only)
+    offered = acting.offer(judged=judged, amount=amount, quantity=quantity, language="en", once=period_only, ahead=ahead)
     one = judged.counted
     used = judged.standing.billable
     with transaction.atomic():
@@ -89,6 +90,7 @@ def consent(
                 how="operator",
                 came_from=actor,
                 period_name=offered.period_name,
+                pre_acknowledged=offered.beforehand,
             ),
             at=at,
             actor=actor,

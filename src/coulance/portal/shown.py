@@ -52,6 +52,8 @@ class Shown:
     meter_max: str
     meter_used: str
     meter_high: str
+    asks: bool
+    """Whether use stops for an answer once so much ran up."""
 
 
 def shown(seen: Seen, *, at: datetime, picture: bool = False) -> Shown:
@@ -104,6 +106,7 @@ def shown(seen: Seen, *, at: datetime, picture: bool = False) -> Shown:
         meter_max=f"{float(max(one.included, one.used) or 1):.3f}",
         meter_used=f"{float(one.used):.3f}",
         meter_high=f"{float(one.included * Fraction(4, 5)):.3f}",
+        asks=terms.exposure is not None,
     )
 
 

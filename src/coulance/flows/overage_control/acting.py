@@ -76,6 +76,8 @@ class Offer:
     text: str
     rate: str
     period_name: str = ""
+    beforehand: Money | None = None
+    """What may run up without anybody being asked again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,8 +132,12 @@ def customer_of(*, account: int, contact: str, how: str, came_from: str = "", me
     raise UnableToActError(_("You are no contact of this account any more."))
 
 
-def offer(*, judged: Judged, amount: str = "", quantity: str = "", language: str, once: bool = False) -> Offer:
+def offer(
+    *, judged: Judged, amount: str = "", quantity: str = "", language: str, once: bool = False, ahead: bool = False
+) -> Offer:
     """What a typed amount or quantity comes to, and the text of the agreement; with `once` for this period only.
+
+    With `ahead` they need not be asked again, up to the limit, where the provider would stop for an answer.
 
     Raises `UnableToActError`.
     """
@@ -154,8 +160,9 @@ def offer(*, judged: Judged, amount: str = "", quantity: str = "", language: str
             limit = Limit(None, value, "quantity")
         code = judged.counted.part.version.currency
         rate = price_words(judged.counted.charge.price, unit, code)
-        text = _agreement(judged, limit, Words.of(language_of(language)), once=once)
-        return Offer(limit, unit, text, rate, judged.counted.period_name if once else "")
+        beforehand = limit.amount if ahead else None
+        text = _agreement(judged, limit, Words.of(language_of(language)), once=once, ahead=beforehand is not None)
+        return Offer(limit, unit, text, rate, judged.counted.period_name if once else "", beforehand)
 
 
 def number(text: str) -> Fraction:
@@ -172,7 +179,7 @@ def number(text: str) -> Fraction:
     return exact(value)
 
 
-def _agreement(judged: Judged, limit: Limit, words: Words, *, once: bool) -> str:
+def _agreement(judged: Judged, limit: Limit, words: Words, *, once: bool, ahead: bool) -> str:
     one = judged.counted
     said = {
         "service": one.service.name,
@@ -194,6 +201,8 @@ def _agreement(judged: Judged, limit: Limit, words: Words, *, once: bool) -> str
             _("By the prices of %(terms)s that is %(quantity)s past the %(included)s included, for at most %(amount)s.")
             % said
         )
+    if ahead:
+        parts.append(_("Up to that nothing stops for my answer: I know what I run up."))
     if once:
         parts.append(_("It is for %(month)s only.") % {"month": words.month(one.period_name)})
     parts.append(
@@ -223,6 +232,7 @@ def give(*, by: Customer, judged: Judged, offered: Offer, at: datetime) -> overa
                     how=by.how,
                     came_from=by.came_from,
                     period_name=offered.period_name,
+                    pre_acknowledged=offered.beforehand,
                 ),
                 at=at,
                 actor=by.actor,

@@ -26,6 +26,7 @@ class Result:
     amount: str = ""
     quantity: str = ""
     once: bool = False
+    ahead: bool = False
 
 
 def act(request: HttpRequest, *, by: Customer, judged: Judged) -> Result:
@@ -33,7 +34,7 @@ def act(request: HttpRequest, *, by: Customer, judged: Judged) -> Result:
     at = clock.now()
     what = request.POST.get("act", "")
     out = Result(amount=request.POST.get("amount", "")[:40], quantity=request.POST.get("quantity", "")[:40])
-    out.once = request.POST.get("once") == "yes"
+    out.once, out.ahead = request.POST.get("once") == "yes", request.POST.get("ahead") == "yes"
     try:
         match what:
             case "know":
@@ -48,6 +49,7 @@ def act(request: HttpRequest, *, by: Customer, judged: Judged) -> Result:
                     quantity=out.quantity,
                     language=translation.get_language() or "en",
                     once=out.once,
+                    ahead=out.ahead,
                 )
                 out.digest = sha256(offered.text.encode()).hexdigest()
                 if what == "preview" or request.POST.get("digest") != out.digest:
