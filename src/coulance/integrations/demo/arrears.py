@@ -12,12 +12,14 @@ from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
+from coulance.arrears import nights
 from coulance.arrears import queries as records
 from coulance.catalog import operations as catalog_operations
 from coulance.catalog.reader import read_provider_file
 from coulance.customers import queries as customers
 from coulance.flows import payments as money
-from coulance.flows.arrears import links, people, wording
+from coulance.flows.arrears import figuring, links, people, picking, risk, wording
+from coulance.flows.arrears.facts import accounts_owing
 from coulance.flows.arrears.links import Owing
 from coulance.flows.arrears.running import run_arrears
 from coulance.flows.disputing import acting, opening
@@ -124,6 +126,13 @@ def _play(cast: list[int], mails: Path, since: date, now: datetime, actor: str) 
         notices.send_due(transport=way, clock=lambda at=at: at)  # type: ignore[misc]
         _they_act(cast, (on - since).days, at)
         on += timedelta(days=1)
+    # What a night leaves for people to look at; the next one is tomorrow's.
+    everybody = risk.everybody(at=now)
+    night = nights.begin_night(whole=True, digest=picking.digest_of_table(), at=now)
+    owing = accounts_owing()
+    figuring.work_out_habits(owing, everybody=everybody, at=now)
+    figuring.work_out_figures(everybody=everybody, at=now)
+    nights.end_night(night=night, owing=len(owing), judged=0, at=now)
 
 
 def _they_act(cast: list[int], day: int, at: datetime) -> None:
