@@ -328,8 +328,8 @@ def _arrears(show: Show, home: Path) -> None:
         show.done("nobody is late enough for the story of arrears")
         return
     show.done(
-        f"{len(told.stands)} customers are late ({time.monotonic() - began:.1f} s): {told.acts} acts, {told.letters} letters, "
-        "each step with notice, a way out and a backup"
+        f"{len(told.stands)} customers are late ({time.monotonic() - began:.1f} s): {told.acts} acts, "
+        f"{told.letters} letters, each step with notice, a way out and a backup"
     )
     for one in told.stands:
         held = f"; held up: {one.held}" if one.held else ""

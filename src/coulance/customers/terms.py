@@ -1,8 +1,8 @@
 """General terms: what they say in each version and language, and which customer agreed to which, when and how.
 
 An acceptance is a link of its account's chain: it names the hash of the text that was agreed to and the link before it,
-so that neither can be changed afterwards. What is personal in it (who of the customer, and how it is known) is hashed with
-a salt of its own; who wrote it down is in the audit log.
+so that neither can be changed afterwards. What is personal in it (who of the customer, and how it is known) is hashed
+with a salt of its own; who wrote it down is in the audit log.
 """
 
 import hashlib

@@ -84,10 +84,11 @@ def items(*, source: str) -> list[OpeningRow]:
 def debt(*, opening: int, lock: bool = False) -> StandingDebt | None:
     """A debt that was taken over and stands; locked, in a transaction, against others who act on it. None for none."""
     with connection.cursor() as cursor:
+        if lock:
+            cursor.execute("SELECT 1 FROM payments_opening_item WHERE id = %s FOR NO KEY UPDATE", [opening])
         cursor.execute(
             "SELECT id, account_id, number, kind, issued_on, due_on, taken_on, gross, open, currency, refund_id"
-            " FROM payments_opening_item WHERE id = %s AND open > 0 AND reversed_on IS NULL"
-            + (" FOR NO KEY UPDATE" if lock else ""),
+            " FROM payments_opening_item WHERE id = %s AND open > 0 AND reversed_on IS NULL",
             [opening],
         )
         row = cursor.fetchone()
