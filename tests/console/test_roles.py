@@ -91,7 +91,7 @@ MATRIX = {
     "uptime": "see",
     "dossiers/<path:external_id>": "billing",
     "uptime/reports/<int:case>": "money",
-    "uptime/claims/<str:month>": "money",
+    "uptime/claims/<str:period>": "money",
     "disputes": "see",
     "disputes/<int:case>": "see",
     "disputes/<int:case>/act": "support",

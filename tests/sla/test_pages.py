@@ -11,8 +11,10 @@ from lxml import etree
 from coulance.platform import clock
 from coulance.sla import operations
 from coulance.sla import queries as sla
+from coulance_core.kernel import Money
 from tests.closing.world import World
-from tests.sla.office import Office, instant
+from tests.sla.office import SLA, Office, instant
+from tests.sla.test_commands import SUPPLIER
 
 
 @pytest.fixture
@@ -199,3 +201,25 @@ def test_an_operator_sees_what_is_at_risk_and_answers_reports(office: Office) ->
     assert not sla.cases(waiting=True)
     office.credit("2026-11-05T06:00")
     assert office.credits() == ["0.08", "0.33"]
+
+
+def test_an_operator_notes_what_was_claimed_of_a_supplier(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    from coulance.console.acts import new_token
+    from coulance.platform import operators
+    from coulance.platform.models import Operator
+    from tests.console.conftest import signed_in
+
+    monkeypatch.setattr(clock, "now", lambda: instant("2026-11-04T06:00"))
+    office = Office(world, SLA + SUPPLIER)
+    office.october(("2026-10-10T10:00", "2026-10-10T10:45"))
+    operators.make_operator(name="bo", email="", at=clock.now(), actor="test")
+    client = signed_in(Operator.objects.get(username="bo"))
+    assert "It is claimed" in client.get("/uptime").content.decode()
+    form = {"token": new_token(), "supplier": "Lijnen BV", "reason": "", "answer": "claim"}
+    assert client.post("/uptime/claims/2026-10", form).status_code == 422
+    for month, supplier in (("2026-10", "Nobody"), ("soon", "Lijnen BV")):
+        wrong = form | {"token": new_token(), "reason": "x", "supplier": supplier}
+        assert client.post(f"/uptime/claims/{month}", wrong).status_code == 422
+    assert client.post("/uptime/claims/2026-10", form | {"reason": "ticket 17"}).status_code == 302
+    assert sla.claimed("Lijnen BV", "line", "2026-10") == (Money(1000, "EUR"), "ticket 17", clock.now())
+    assert "(claimed: ticket 17)" in client.get("/uptime").content.decode()

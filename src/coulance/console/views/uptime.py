@@ -45,18 +45,18 @@ def _decided(case: int, accepted: bool, reason: str, actor: str) -> Done:
 
 @operators_only(Permission.MONEY)
 @require_POST
-def claimed(request: HttpRequest, month: str) -> HttpResponse:
+def claimed(request: HttpRequest, period: str) -> HttpResponse:
     """Note that a credit was claimed of a supplier, and where; or that none is."""
     try:
         reason = reason_of(request)
         supplier, waived = request.POST.get("supplier", ""), request.POST.get("answer") == "waive"
-        return once(request, lambda: _claimed(supplier, month, reason, waived, who(request)))
+        return once(request, lambda: _claimed(supplier, period, reason, waived, who(request)))
     except (UnableToActError, SlaError, ValueError) as fault:
         return _shown(request, str(fault))
 
 
-def _claimed(supplier: str, month: str, reference: str, waived: bool, actor: str) -> Done:
-    year, number = (int(part) for part in month.split("-"))
+def _claimed(supplier: str, period: str, reference: str, waived: bool, actor: str) -> Done:
+    year, number = (int(part) for part in period.split("-"))
     claims.note(
         supplier=supplier, year=year, month=number, reference=reference, waived=waived, actor=actor, at=clock.now()
     )
