@@ -82,7 +82,7 @@ def shop(desk: Desk) -> Desk:
 PRICES = st.integers(0, 10**7)
 
 
-@settings(max_examples=80)
+@settings(max_examples=30)
 @given(PRICES, st.lists(st.integers(0, 10**6), min_size=2, max_size=6), st.data())
 def test_parts_add_up_to_the_cent_and_are_the_nearest_they_can_be(price: int, alone: list[int], data: Any) -> None:
     if not sum(alone):

@@ -68,7 +68,7 @@ def pooled(periods: list[Period], work: dict[str, tuple[datetime, int]]) -> list
     return found
 
 
-@settings(max_examples=5, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=3, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(steps=st.lists(STEP, min_size=3, max_size=10))
 def test_a_card_is_exact_whatever_happens_in_whatever_order(desk: Desk, steps: list[tuple[str, int, int, int]]) -> None:
     with transaction.atomic():

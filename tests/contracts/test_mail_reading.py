@@ -157,7 +157,7 @@ def test_mail_made_to_hurt_is_held_and_quickly() -> None:
     assert all(read(raw).fault for raw in (*hurting[:6], hurting[-1]))
 
 
-@settings(max_examples=150)
+@settings(max_examples=60)
 @given(
     st.binary(max_size=400),
     st.lists(st.sampled_from([b"From: a@b.example\r\n", b"Content-Type: multipart/mixed; boundary=x\r\n", b"\r\n",

@@ -159,8 +159,8 @@ def mail_(maildir: Path | None) -> None:
         sys.exit(TRY_LATER)
     one = done.mail
     said = f": {one.why}" if one.why else ""
-    click.echo(f"mail {one.id}: {one.state}{said}{'' if done.new else ' (known before)'}; came {one.arrived_at:%H:%M} UTC,"
-               f" {one.arrived_by}")  # fmt: skip
+    again = "" if done.new else " (known before)"
+    click.echo(f"mail {one.id}: {one.state}{said}{again}; came {one.arrived_at:%H:%M} UTC, {one.arrived_by}")
 
 
 @ticket.command()
