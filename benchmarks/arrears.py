@@ -20,7 +20,7 @@ from zoneinfo import ZoneInfo
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.harness import Result, peak_mib, timed
+from benchmarks.harness import Result, best_of, peak_mib
 from benchmarks.server import database
 from coulance_core.arrears import Debt, DebtKind, Facts, Policy, Service, decide, parse_policies
 from coulance_core.arrears.default_policy import DEFAULT_POLICY
@@ -208,20 +208,19 @@ def run(invoices: int = INVOICES) -> list[Result]:
         build(count)
         terms = settings()
         assert terms is not None
-        picking.pick(
-            terms, at=AT
-        )  # once, so that nothing is loaded and no page read for the first time in what follows
-        with timed() as watch:
-            picked = picking.pick(terms, at=AT)
+        picked = picking.pick(terms, at=AT)
+        picking_s = best_of(3, lambda: picking.pick(terms, at=AT))
         part = list(range(1, min(PART, count) + 1))
-        payments.open_items(accounts=part)
-        began = perf_counter()
-        near = {
-            account for account, items in payments.open_items(accounts=part).items()
-            if any(item.open.minor > 0 and item.due_on <= TODAY + timedelta(days=3) for item in items)
-        }  # fmt: skip
-        by_rows = (perf_counter() - began) * count / len(part)
-        assert near
+
+        def their_rows() -> set[int]:
+            return {
+                account
+                for account, items in payments.open_items(accounts=part).items()
+                if any(item.open.minor > 0 and item.due_on <= TODAY + timedelta(days=3) for item in items)
+            }
+
+        assert their_rows()
+        by_rows = best_of(3, their_rows) * count / len(part)
         on_two(part[:CHUNK])
         took, busy, peak = on_two(picked.accounts)
         everybody, _, _ = on_two(part)
@@ -229,16 +228,16 @@ def run(invoices: int = INVOICES) -> list[Result]:
         return [
             Result(
                 f"which accounts of {invoices:,} open invoices a night reads",
-                invoices / watch.seconds,
+                invoices / picking_s,
                 "invoices/s",
                 "their rows",
                 invoices / by_rows,
                 goal=5,
-                note=f"SQL to columns: {len(picked.accounts):,} of {count:,} accounts in {watch.seconds:.2f} s",
+                note=f"SQL to columns: {len(picked.accounts):,} of {count:,} accounts in {picking_s:.2f} s",
             ),
             Result(
                 f"{invoices:,} open invoices, from the database to every decision, on 2 cores",
-                watch.seconds + took,
+                picking_s + took,
                 "s",
                 "every account",
                 every,
