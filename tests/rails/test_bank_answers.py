@@ -6,8 +6,6 @@ from typing import Any
 
 import pytest
 
-from coulance.integrations.bank.errors import UnableToReadBankFileError
-from coulance.integrations.bank.status_report import status_report
 from coulance.notices import queries as sent
 from coulance.payments import bank_reports, collections, mandates
 from coulance.payments import queries as payments
@@ -177,30 +175,3 @@ def test_an_answer_to_nothing_of_ours_changes_nothing_and_says_so() -> None:
     (run,) = direct_debit.file_due(on=date(2026, 12, 2), actor="operator:anna", at=at(date(2026, 12, 2))).runs
     (told,) = reads(pain002(run.reference, status="RJCT", code="AM05"), when=at(date(2026, 12, 3))).told
     assert (told.outcome, states(ben)) == ("left", ["filed"])
-
-
-GOOD = pain002("DD20261116-1", batch("B1", "PART", payments=[payment("DD0000000001", "RJCT", "AC04")]), status="PART")
-BOMB = b'<?xml version="1.0"?><!DOCTYPE d [<!ENTITY a "ha">]><Document>&a;</Document>'
-BAD: dict[str, tuple[bytes, str]] = {
-    "cut off": (GOOD[:-40], "not well-formed XML"),
-    "a document type": (BOMB, "line 1: it has a document type"),
-    "another message": (GOOD.replace(b"pain.002.001.03", b"pain.008.001.02"), "line 2: the root is Document of"),
-    "a version before": (GOOD.replace(b"pain.002.001.03", b"pain.002.001.02"), "of pain.002, versions 3 to 14"),
-    "no message id": (GOOD.replace(b"<MsgId>R1</MsgId>", b""), "line 2: no message id"),
-    "no file named": (GOOD.replace(b"<OrgnlMsgId>DD20261116-1<", b"<OrgnlMsgId><"), "which file it answers to"),
-    "no batch named": (GOOD.replace(b"<OrgnlPmtInfId>B1<", b"<OrgnlPmtInfId><"), "line 5: it doesn't say which batch"),
-    "no payment named": (GOOD.replace(b"DD0000000001", b"NOTPROVIDED"), "line 5: it doesn't say which payment"),
-    "a payment without": (GOOD.replace(b"<TxSts>RJCT</TxSts>", b""), "it gives no status of DD0000000001"),
-    "a status of words": (GOOD.replace(b"<TxSts>RJCT<", b"<TxSts>rejected<"), "TxSts is 'rejected'"),
-    "no instant": (GOOD.replace(b"2026-11-17T07:30:00", b"yesterday"), "line 3: 'yesterday' is no instant"),
-    "no status at all": (pain002("DD1"), "it gives no status"),
-}
-
-
-@pytest.mark.parametrize("what", BAD)
-def test_a_bad_report_says_where_and_what(what: str) -> None:
-    content, said = BAD[what]
-    with pytest.raises(UnableToReadBankFileError) as refused:
-        status_report(content, name="bad.xml")
-    assert said in str(refused.value)
-    assert str(refused.value).startswith("bad.xml: line ")
