@@ -23,7 +23,8 @@ class Case(models.Model):
 
     account = models.ForeignKey("customers.Account", on_delete=models.PROTECT, related_name="+")
     document = models.ForeignKey("invoicing.Document", on_delete=models.PROTECT, related_name="+", null=True)
-    opening = models.ForeignKey("payments.OpeningItem", on_delete=models.PROTECT, related_name="+", null=True)
+    opening = models.BigIntegerField(null=True, db_column="opening_id", db_index=True)
+    """An item of payments, which is no room below this one: the database holds the reference (migration 0003)."""
     number = models.CharField(max_length=140)
     """The invoice's number, as people name it."""
     currency = models.CharField(max_length=3)

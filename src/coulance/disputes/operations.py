@@ -89,7 +89,7 @@ def open_case(
         pk=case,
         account_id=account,
         document_id=document,
-        opening_id=opening,
+        opening=opening,
         number=number,
         currency=contested.gross.currency,
         net=contested.net.minor,

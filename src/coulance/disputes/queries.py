@@ -153,7 +153,7 @@ def holds(*, accounts: Iterable[int] | None = None, closed: bool = False) -> tup
         Hold(_ref(document, opening), account, Money(gross, code), opened, until, case)
         for case, account, document, opening, gross, code, opened, until in rows.order_by(
             "opened_at", "id"
-        ).values_list("id", "account_id", "document_id", "opening_id", "gross", "currency", "opened_at", "closed_at")
+        ).values_list("id", "account_id", "document_id", "opening", "gross", "currency", "opened_at", "closed_at")
     )
 
 
@@ -314,7 +314,7 @@ def _case(row: models.Case, found: Sequence[models.Step], at: datetime) -> CaseR
         id=row.pk,
         account=row.account_id,
         document=row.document_id,
-        opening=row.opening_id,
+        opening=row.opening,
         number=row.number,
         net=Money(row.net, row.currency),
         tax=Money(row.tax, row.currency),
