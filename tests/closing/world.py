@@ -13,7 +13,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from coulance.catalog import operations as catalog
-from coulance.catalog.reader import read_provider_file
+from coulance.catalog.reader import ProviderFile, read_provider_file
 from coulance.customers import operations as customers
 from coulance.customers import queries as customer_rows
 from coulance.flows.closing.close_period import CloseReport, close_period
@@ -117,6 +117,20 @@ WITHOUT_PLANS = SELLING + METERS
 REST = WITHOUT_PLANS + PLANS
 
 
+_files: dict[str, ProviderFile] = {}
+
+
+def _read(path: Path) -> ProviderFile:
+    """A provider file without faults that includes no other; one text is read once."""
+    text = path.read_text()
+    if text not in _files:
+        file = read_provider_file(path)
+        assert not file.faults, "\n".join(map(str, file.faults))
+        assert len(file.sources.texts) == 1
+        _files[text] = file
+    return _files[text]
+
+
 @dataclass
 class World:
     """A provider with customers, to be used one sentence at a time. Days are the account's own."""
@@ -131,8 +145,7 @@ class World:
         self.folder.mkdir(parents=True, exist_ok=True)
         path = self.folder / "provider.toml"
         path.write_text(PROVIDER + dedent(extra) + rest + dedent(more))
-        file = read_provider_file(path)
-        assert not file.faults, "\n".join(map(str, file.faults))
+        file = _read(path)
         catalog.apply_catalog(file=file, actor="test", at=datetime(2026, 1, 1, tzinfo=UTC))
         return self
 
