@@ -8,7 +8,9 @@ import pytest
 from django.db import DatabaseError, transaction
 
 from coulance.flows.promises.incidents import credit_incidents
+from coulance.flows.tasks import promises
 from coulance.notices import queries as sent
+from coulance.platform import alarms, clock
 from coulance.sla import operations
 from coulance.sla import queries as sla
 from tests.closing.world import World, recompute_all
@@ -132,3 +134,16 @@ def test_incidents_and_close_come_to_what_the_period_owes_under_its_cap(world: W
     given = sum(row.amount.minor for row in sla.given(account=office.account))
     assert given == owed
     assert len(sent.messages(account=office.account)) == len(sla.given(account=office.account))
+
+
+def test_the_jobs_do_it_by_themselves(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    office = Office(world, SOON)
+    down = (instant("2026-10-05T10:00"), instant("2026-10-05T10:14"))
+    noon = instant("2026-10-05T12:00")
+    office.hand_over(office.rows(instant("2026-09-30T21:55"), noon, down), at=noon)
+    for job, at in ((promises.credit_incidents, "2026-10-05T11:00"), (promises.credit, "2026-10-06T04:40")):
+        monkeypatch.setattr(clock, "now", lambda at=at: instant(at))
+        job(timestamp=0)
+        assert office.credits() == ["0.08"]
+    promises.gather(timestamp=0)
+    assert [alarm.key for alarm in alarms.open_alarms() if "silent" in alarm.key] == ["sla-silent/ams-1"]
