@@ -6,6 +6,8 @@ from typing import Any
 from coulance.flows.customer_file import RECORDS, Column, Row, UnreadableCellError
 from coulance_core.taking_over import Book, Finding, TakenContact, TakenCustomer, TakenService, Where
 
+_OURS = ("national_tax_currency", "groups")
+"""What no earlier system tells of an account."""
 _NOT_TAKEN = ("mailbox_service", "zone")
 """What no earlier system tells of a contact."""
 
@@ -15,7 +17,7 @@ def rows_of(
 ) -> Iterator[Row]:
     """Rows as of a file, each with the place it really stands."""
     for customer in customers:
-        values = {name: getattr(customer, name) for name in RECORDS["account"] if name != "national_tax_currency"}
+        values = {name: getattr(customer, name) for name in RECORDS["account"] if name not in _OURS}
         yield _row("account", {**values, "address": list(customer.address)}, customer.where)
     for contact in contacts:
         values = {name: getattr(contact, name) for name in RECORDS["contact"] if name not in _NOT_TAKEN}
