@@ -218,30 +218,3 @@ def test_axe_on_choosing_before_the_bill(
     monkeypatch.setattr(clock, "now", lambda: CLOSED)
     waiting_world(tmp_path)
     walk.to(link()).press("Take VPS M for this period", says="settled the way you chose")
-
-
-def test_a_plan_proposed_agreed_and_broken_on_the_page_of_what_is_owed(
-    address: str, lasting: Any, walk: Walk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch  # noqa: F811
-) -> None:  # fmt: skip
-    """Without a script: the instalments are seen first, agreed to by an operator; missed, the page says what comes."""
-    from coulance.arrears import queries as records
-    from coulance.flows.arrears import people
-    from tests.portal.test_owing import NOW, owing, path
-
-    moment = [NOW]
-    monkeypatch.setattr(clock, "now", lambda: moment[0])
-    anna = owing(tmp_path / "provider")
-    walk.page.route("**/*.js", lambda route: route.abort())
-    page = walk.page
-    page.goto(address + path(anna))
-    page.get_by_label("In how many payments").select_option("2")
-    walk.press("See the payments", says="This is the plan")
-    page.get_by_role("button", name="Propose this plan").click()
-    page.get_by_text("Your plan is with us").wait_for()
-    (plan,) = records.plans(accounts=[anna.id])
-    people.agree_plan(plan=plan.id, actor="operator:anna", reason="fair", at=NOW)
-    page.goto(address + path(anna))
-    page.get_by_text("While you keep it, nothing else happens.").first.wait_for()
-    moment[0] = NOW + timedelta(days=40)
-    walk.to(path(anna))
-    page.get_by_text("If nobody pays, speaks or objects.").first.wait_for()
