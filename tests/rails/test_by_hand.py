@@ -7,12 +7,15 @@ from typing import Any
 import pytest
 
 from coulance.flows import bank_queue
+from coulance.flows import payments as money
 from coulance.flows.bank_queue import UnableToAssignEntryError
 from coulance.flows.rails.coming import coming
 from coulance.payments import queries as payments
+from coulance_core.payments import ReversalKind
 from coulance_core.payments.bank import BankEntry
 from tests.payments.till import Customer, eur, faults
 from tests.rails import world
+from tests.rails.test_bank_answers import texts
 from tests.rails.world import ACTOR, Bank, at, credit, hands_over, of, payer, plans, signs, states
 
 ISSUED, LAST, DUE = date(2026, 11, 4), date(2026, 11, 16), date(2026, 11, 18)
@@ -89,6 +92,21 @@ def test_a_collection_of_another_amount_or_account_is_not_closed(anna: Customer,
     with pytest.raises(UnableToAssignEntryError, match="there is no collection DD1"):
         bank_queue.assign(**given, collection="dd1")
     assert states(anna) == ["handed"]
+
+
+@pytest.mark.parametrize(("kind", "letters"), [(ReversalKind.MISTAKE, 1), (ReversalKind.BOUNCED, 2)])
+def test_a_collections_money_undone_by_hand_waits_for_a_person(
+    anna: Customer, tmp_path: Path, kind: ReversalKind, letters: int
+) -> None:
+    Bank(tmp_path).says(credit(of(anna)[0], DUE), day=DUE)
+    (row,) = of(anna)
+    assert row.receipt is not None
+    money.reverse_payment(
+        receipt=row.receipt, kind=kind, on=DUE, actor=ACTOR, reason="assigned to the wrong one", at=at(DUE, 20)
+    )
+    assert (states(anna), list(anna.open().values()), len(texts(anna))) == (["returned"], [1210], letters)
+    assert plans(date(2026, 11, 25)).made == [], "nobody collects it again by itself"
+    assert faults() == []
 
 
 def test_whoever_pays_by_hand_is_warned(anna: Customer) -> None:

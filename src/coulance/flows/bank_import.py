@@ -415,6 +415,7 @@ def _reverse(row: EntryRow, decision: Decision, actor: str, at: datetime) -> str
                 on=row.entry.booked_on,
                 actor=actor,
                 reclaim=True,  # what the bank took is gone, whatever we refunded of it
+                by_hand=False,
                 reason=f"came back on bank statement {row.statement}" + (f": {said}" if said else ""),
                 at=at,
             )

@@ -202,6 +202,7 @@ def _assign_return(row: EntryRow, receipt: int, actor: str, reason: str, at: dat
             reason=reason,
             at=at,
             reclaim=True,
+            by_hand=False,
         )
         # Of a collection it means more: it came back, is perhaps tried again, or its mandate ends.
         settling.returned(receipt=receipt, code=row.entry.return_reason, on=row.entry.booked_on, actor=actor, at=at)

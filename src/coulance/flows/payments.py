@@ -106,13 +106,22 @@ def allocate_payment(
 
 
 def reverse_payment(
-    *, receipt: int, kind: ReversalKind, on: date, actor: str, reason: str, at: datetime, reclaim: bool = False
+    *,
+    receipt: int,
+    kind: ReversalKind,
+    on: date,
+    actor: str,
+    reason: str,
+    at: datetime,
+    reclaim: bool = False,
+    by_hand: bool = True,
 ) -> list[int]:
     """Undo a receipt with all that was done with it: it bounced, was returned, or never was. Debts are open again.
 
-    What of it was refunded is reclaimed when asked (the refund has left; the customer owes it), refused otherwise.
+    What of it was refunded is reclaimed when asked (the refund has left; the customer owes it), refused otherwise. Of a
+    collection's money it means that it did not come; where a bank entry says so, its import sees to that.
     """
-    from coulance.flows.rails import paying_back
+    from coulance.flows.rails import paying_back, settling
 
     with transaction.atomic():
         found = queries.receipt(receipt=receipt)
@@ -120,6 +129,8 @@ def reverse_payment(
         undone = operations.reverse_receipt(
             receipt=receipt, kind=kind, on=on, actor=actor, reason=reason, at=at, reclaim=reclaim
         )
+        if by_hand:
+            settling.undone_by_hand(receipt=receipt, kind=kind, on=on, actor=actor, at=at)
         data = {"receipt": receipt, "amount": _money(found.amount), "kind": kind.value, "on": on.isoformat()}
         emit(event="payment.reversed", data=_of(found.account) | data, at=at)
         look_soon([found.account])

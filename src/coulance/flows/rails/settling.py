@@ -11,7 +11,8 @@ from coulance.payments.bank import EntryRow
 from coulance.payments.errors import UnableToCollectError
 from coulance.payments.operations import NewReceipt
 from coulance_core.catalog.paying import TopUpCounts
-from coulance_core.payments import Choice, Method
+from coulance_core.payments import Choice, Method, ReversalKind
+from coulance_core.payments.bank_answers import NO_REASON
 from coulance_core.payments.direct_debit import CollectionState, return_reason
 
 _COMING = frozenset((CollectionState.HANDED, CollectionState.REFUSED))
@@ -74,4 +75,20 @@ def returned(*, receipt: int, code: str, on: date, actor: str, at: datetime) -> 
     heard = bool(row.return_code) and row.return_code == return_reason(code).code
     done = collecting.came_back(row=row, code=code, on=on, actor=actor, at=at)
     if not heard:
+        returning.after_return(done, on=on, actor=actor, at=at)
+
+
+def undone_by_hand(*, receipt: int, kind: ReversalKind, on: date, actor: str, at: datetime) -> None:
+    """A person undid a receipt: if it was a collection's money, that did not come, and a person says what follows.
+
+    What the bank took back its payer hears of; of a mistake of ours they don't.
+    """
+    try:
+        row = collections.collection(receipt=receipt)
+    except UnableToCollectError:
+        return
+    if row.state is not CollectionState.COLLECTED:
+        return
+    done = collecting.came_back(row=row, code=NO_REASON, on=on, actor=actor, at=at)
+    if kind is not ReversalKind.MISTAKE:
         returning.after_return(done, on=on, actor=actor, at=at)
