@@ -176,7 +176,7 @@ def breach(
     return f"{total} payable within {limit}" if total > limit else None
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(towns())
 def test_no_bill_of_any_kinds_together_passes_the_one_limit(
     town: tuple[list[tuple[Meter, Facts]], list[tuple[Port, Facts]]],
