@@ -276,3 +276,37 @@ def test_the_database_holds_the_same_table_of_what_follows() -> None:
     ours = {f"{was.value}>{becomes.value}" for was, then in FOLLOWS.items() for becomes in then}
     assert set(said.removesuffix("\\000").split(" ")) == ours
     assert catalog.payment_terms().payback_people == 1
+
+
+def test_the_command_takes_it_from_asking_to_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from contextlib import nullcontext
+
+    from click.testing import CliRunner
+
+    from coulance.cli import payback as command
+    from coulance.platform import clock
+
+    monkeypatch.setattr(command, "working_database", nullcontext)
+    monkeypatch.setattr(clock, "now", lambda: at(DAY))
+
+    def run(*arguments: str, fails: bool = False) -> str:
+        answer = CliRunner().invoke(command.payback, [*arguments])
+        assert (answer.exit_code != 0) is fails, (answer.output, answer.exception)
+        return answer.output
+
+    anna = payer()
+    assert "nothing is left over" in run("ask", anna.ref, "--reason", "x", fails=True)
+    paid(anna, 1210, iban="")
+    number = run("ask", anna.ref, "--reason", "paid twice").split()[0]
+    assert "careful: nobody said yet to which account it goes" in run("list")
+    assert "NL91 ABNA **** 4300" in run("to", number, world.THEIRS, "--reason", "she said so")
+    assert "approved" in run("approve", number, "--reason", "seen")
+    file = run("file").split()[0]
+    assert "1 are to be filed again" in run("cancel-file", file, "--reason", "not yet")
+    file = run("file").split()[0]
+    path = tmp_path / "run.xml"
+    assert "SHA-256" in run("fetch", file, str(path))
+    assert b"pain.001.001.09" in path.read_bytes()
+    assert "name a new file" in run("fetch", file, str(path), fails=True)
+    assert "handed" in run("list", "--all")
+    assert "can't be declined" in run("decline", number, "--reason", "too late", fails=True)
