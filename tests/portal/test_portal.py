@@ -120,6 +120,7 @@ def test_every_address_says_whom_it_is_for() -> None:
     open_ = {p.name for p in urlpatterns if not getattr(p.callback, "for_customers", False)}
     assert open_ == {
         "answer",
+        "by-itself",
         "settle",
         "invited",
         "contest-link",
