@@ -53,6 +53,7 @@ def test_a_mandate_is_kept_once_and_ended(rails: Api) -> None:
         (paper(anna, iban="NL00BANK0000000000"), 409, "is no IBAN"),
         (paper(anna, account="nobody"), 404, "nobody"),
         (paper(anna, scheme="sepa"), 422, "scheme"),
+        (paper(anna, signed_on="2199-01-01"), 409, "still to come"),
     ):
         refused = rails("POST", "/mandates", body)
         assert (refused.status_code, said in refused.content.decode()) == (status, True), refused.content

@@ -21,6 +21,7 @@ from coulance_core.payments.bank import BankEntry
 from coulance_core.payments.direct_debit import CollectionState, is_target_day
 from tests.payments.till import Customer, eur, faults
 from tests.rails import world
+from tests.rails.answers import batch, pain002, payment, reads
 from tests.rails.fakes import FakeMollie, FakeStripe
 from tests.rails.world import ACTOR, Bank, arrives, at, back, credit, payer, signs
 
@@ -38,7 +39,7 @@ class Year:
         self.stripe, self.mollie = stripe, mollie
         self.due: dict[int, int] = defaultdict(int)
         """By account: billed less what came and stayed."""
-        self.in_bank = self.returns = 0
+        self.in_bank = self.returns = self.refusals = self.handed = 0
         self.debtors = [payer("debit") for _ in range(3)]
         self.cards = [(payer("card"), "stripe") for _ in range(2)] + [(payer("ideal"), "mollie") for _ in range(2)]
         self.movers = [payer("move")]
@@ -74,6 +75,7 @@ class Year:
             day = _open_day(day + timedelta(days=4))
             for run in direct_debit.file_due(on=day, actor=ACTOR, at=at(day)).runs:
                 direct_debit.hand_over(run=run.id, actor=ACTOR, at=at(day))
+                self._answers(run.id, run.reference, day)
             entries = [entry for when, entry in returned if when <= day]
             returned = [(when, entry) for when, entry in returned if when > day]
             for row in collections.collections(states=[CollectionState.HANDED]):
@@ -90,6 +92,17 @@ class Year:
                     arrives(row.message_key, at(day, 20))
         for when, entry in returned:
             self._statement(when, [entry])
+
+    def _answers(self, run: int, reference: str, day: date) -> None:
+        """The bank refuses every seventh before its day; twice, as some do."""
+        for row in collections.collections(run=run):
+            self.handed += 1
+            if self.handed % 7 == 0:
+                self.refusals += 1
+                code = CODES[self.refusals % len(CODES)]
+                said = pain002(reference, batch("B", "PART", payments=[payment(row.end_to_end_id, "RJCT", code)]))
+                for again in (said, said.replace(b">R1<", b">R2<")):
+                    reads(again, when=at(day, 15))
 
     def _statement(self, day: date, entries: list[BankEntry]) -> None:
         if not entries:
@@ -197,6 +210,7 @@ def test_a_year_of_payments_returns_and_chargebacks_reconciles(
     # and it was a year in which everything happened
     codes = {row.return_code for row in collections.collections() if row.return_code}
     assert len(codes) >= 4
+    assert {CollectionState.REFUSED, CollectionState.RETURNED} <= {row.state for row in collections.collections()}
     assert {row.attempt for row in collections.collections()} >= {1, 2}
     assert faults() == []
     assert [str(fault) for fault in check_ledger()] == []

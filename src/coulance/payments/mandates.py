@@ -189,7 +189,9 @@ def sign_mandate(
             ],
         )
     for one in standing:
-        withdraw_mandate(mandate=one.id, on=signed_on, actor=actor, reason=f"mandate {reference} took its place", at=at)
+        # One that is kept late may be signed before the one that it takes the place of.
+        ended = max(signed_on, one.signed_on)
+        withdraw_mandate(mandate=one.id, on=ended, actor=actor, reason=f"mandate {reference} took its place", at=at)
     audit.record(
         actor=actor,
         act="mandate.signed",

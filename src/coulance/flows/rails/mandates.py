@@ -83,6 +83,8 @@ def sign_on_paper(
 ) -> SignedMandate:
     """An operator keeps a mandate that was signed on paper. Raises `UnableToCollectError`."""
     (owner,) = customers.accounts([account])
+    if signed_on > at.astimezone(catalog.catalog().provider.zone_info).date():
+        raise UnableToCollectError(f"{signed_on} is still to come: a mandate is kept once it is signed")
     with transaction.atomic():
         made = mandates.sign_mandate(
             account=account,
