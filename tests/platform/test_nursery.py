@@ -1,5 +1,6 @@
 """Parts are forked from a process that has loaded what they need, and are processes of their own all the same."""
 
+import json
 import os
 import signal
 import socket
@@ -141,3 +142,15 @@ def test_what_it_cannot_load_is_told(capfd: pytest.CaptureFixture[str]) -> None:
     made.end()
     assert made.process.returncode == 1
     assert "no_such_module" in capfd.readouterr().err
+
+
+def test_a_part_that_ends_at_once_is_given_with_its_status() -> None:
+    """Its start and its end may be heard of together."""
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    asking = Nursery.__new__(Nursery)
+    asking._socket, asking._children, asking._answers, asking._ready = ours, {}, [], True
+    with ours, theirs:
+        for news in ({"started": 7}, {"ended": 7, "status": 3}):
+            theirs.sendall(json.dumps(news).encode())
+        part = asking.start(["brief"], {})
+        assert (part.pid, part.poll(), asking.is_empty()) == (7, 3, True)

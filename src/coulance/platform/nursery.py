@@ -70,7 +70,7 @@ class Nursery:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self._socket: socket.socket | None = ours
         self._children: dict[int, Child] = {}
-        self._answers: list[int] = []
+        self._answers: list[Child] = []
         self._ready = False
         self.began = time.monotonic()
         with theirs:
@@ -116,7 +116,7 @@ class Nursery:
             if self._socket is None or time.monotonic() > give_up:
                 raise UnableToStartPartError("the nursery does not answer")
             self.read(wait_s=1.0)
-        return self._children[self._answers.pop()]
+        return self._answers.pop()  # what ended at once may be forgotten already among the children
 
     def read(self, wait_s: float = 0.0) -> None:
         """Take in what it tells."""
@@ -136,8 +136,8 @@ class Nursery:
                 if child := self._children.pop(news["ended"], None):
                     child.returncode = news["status"]
             else:
-                self._children[news["started"]] = Child(self, news["started"])
-                self._answers.append(news["started"])
+                child = self._children[news["started"]] = Child(self, news["started"])
+                self._answers.append(child)
 
     def _gone(self) -> None:
         assert self._socket is not None
