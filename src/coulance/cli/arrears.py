@@ -176,7 +176,7 @@ def end_plan(number: int, reason: str) -> None:
 @_service
 @_reason
 def approve(account: str, step: str, service: str, reason: str) -> None:
-    """Say yes to STEP for ACCOUNT. Ending and deleting want two different people."""
+    """Say yes to STEP for ACCOUNT. Ending and deleting want two people, each signed in to the console."""
     with working_database():
         from coulance.flows.arrears import people
         from coulance.flows.arrears.facts import account_of

@@ -236,7 +236,7 @@ def end_plan(*, plan: int, actor: str, reason: str, at: datetime, account: int |
 
 def approve(*, account: int, step: str, actor: str, reason: str, at: datetime, service: str = "") -> int:
     """A person's yes to a step, for a service (external id; empty: the account). Two different people for an end or a
-    deletion. Raises `UnableToActError`."""
+    deletion, each signed in to the console: who can type commands could else be both. Raises `UnableToActError`."""
     with transaction.atomic():
         case = _case(account)
         one = _read(account, at)
@@ -246,6 +246,10 @@ def approve(*, account: int, step: str, actor: str, reason: str, at: datetime, s
             raise UnableToActError(f"there is no step {step!r} in {one.policy.version}; these want approval: {known}")
         if not found.people:
             raise UnableToActError(f"{step} wants nobody's approval")
+        if found.people > 1 and not actor.startswith("operator:"):
+            raise UnableToActError(
+                f"{step} wants {found.people} people, each signed in to the console: {actor} may be one of them already"
+            )
         if found.nature.each_service != bool(service) or (service and service not in one.services):
             own = ", ".join(one.services) or "none"
             raise UnableToActError(
