@@ -10,6 +10,7 @@ test_commands_together.py in tests/platform, and every test of `up`.
 
 import atexit
 import contextlib
+import gc
 import json
 import os
 import runpy
@@ -200,8 +201,10 @@ def _become(words: Sequence[str]) -> None:
 def _serve() -> None:
     global _status, _forked
     atexit.register(_leave)  # before whatever is loaded registers: the first registered runs last
+    gc.disable()  # the nursery freezes what is loaded
     _load()
     nursery.serve()
+    gc.enable()
     _forked = True
     asked: dict[str, Any] = json.loads(os.environ.pop(_ASKED))
     for number, name in ((1, _OUT), (2, _ERR)):
