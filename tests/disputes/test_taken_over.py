@@ -61,48 +61,51 @@ def some(amount: str) -> Contest:
 
 
 # 300.00 was open when it was taken over.
-@pytest.mark.parametrize(
-    ("contest", "held"),
-    [
-        pytest.param(Contest(0), "300.00", id="whole"),
-        pytest.param(some("120.00"), "120.00", id="an amount, tax included"),
-        pytest.param(Contest(0, accepted=eur("250.00")), "50.00", id="all but what is accepted"),
-    ],
-)
-def test_what_is_held(court: Court, contest: Contest, held: str) -> None:
+HELD: list[tuple[str, Contest, str]] = [
+    ("whole", Contest(0), "300.00"),
+    ("all but what is accepted", Contest(0, accepted=eur("250.00")), "50.00"),
+    ("an amount, tax included", some("120.00"), "120.00"),
+]
+# 200.00 of it is contested.
+ENDS: list[tuple[str, dict[str, Any], str, str]] = [
+    ("upheld", {}, "200.00", "100.00"),
+    ("part", {"amounts": {0: eur("33.33")}}, "33.33", "266.67"),
+    ("shared", {"share": half()}, "100.00", "200.00"),
+    ("goodwill", {"amounts": {0: eur("20.00")}}, "20.00", "280.00"),
+    ("rejected", {}, "0.00", "300.00"),
+]
+
+
+def test_what_is_held(court: Court) -> None:
     debt = taken(court)
-    seen = opening.preview(opening=debt, contests=[contest], actor=court.boss)
-    assert (seen.held.decimal(), seen.stays) == (held, eur("300.00") - eur(held))
-    case = opens(court, debt, contest)
-    assert court.stands(OLD) == f"300.00 of which {held} held"
-    (hold,) = cases.holds(accounts=[court.account])
-    assert (hold.ref, hold.dispute) == (f"opening/{debt}", case)
-    assert court.audit() == []
-    with pytest.raises(UnableToReverseError, match="is contested: decide that first"), transaction.atomic():
-        paying.reverse_opening(opening=debt, on=date(2026, 7, 7), actor="cli:root", reason="wrong", at=later(1))
+    for what, contest, held in HELD:
+        mark = transaction.savepoint()
+        seen = opening.preview(opening=debt, contests=[contest], actor=court.boss)
+        assert (seen.held.decimal(), seen.stays) == (held, eur("300.00") - eur(held)), what
+        case = opens(court, debt, contest)
+        assert court.stands(OLD) == f"300.00 of which {held} held", what
+        (hold,) = cases.holds(accounts=[court.account])
+        assert (hold.ref, hold.dispute) == (f"opening/{debt}", case)
+        assert court.audit() == []
+        with pytest.raises(UnableToReverseError, match="is contested: decide that first"), transaction.atomic():
+            paying.reverse_opening(opening=debt, on=date(2026, 7, 7), actor="cli:root", reason="wrong", at=later(1))
+        transaction.savepoint_rollback(mark)
 
 
-@pytest.mark.parametrize(
-    ("outcome", "given", "back", "open_"),
-    [
-        pytest.param("upheld", {}, "200.00", "100.00", id="upheld"),
-        pytest.param("part", {"amounts": {0: eur("33.33")}}, "33.33", "266.67", id="part"),
-        pytest.param("shared", {"share": half()}, "100.00", "200.00", id="shared"),
-        pytest.param("goodwill", {"amounts": {0: eur("20.00")}}, "20.00", "280.00", id="goodwill"),
-        pytest.param("rejected", {}, "0.00", "300.00", id="rejected"),
-    ],
-)
-def test_how_it_ends(court: Court, outcome: str, given: dict[str, Any], back: str, open_: str) -> None:
+def test_how_it_ends(court: Court) -> None:
     debt = taken(court)
     case = opens(court, debt, some("200.00"))
-    choice = Choice(Outcome(outcome), **given)
-    seen = deciding.preview_decision(case=case, choice=choice, reason="we looked", actor=ANNA, at=later(3))
-    done = court.decides(case, outcome, **given)
-    assert (seen.credited, seen.stays, seen.due_on) == (eur(back), eur(open_), date(2025, 3, 15))
-    assert (done.figures.credited, court.stands(OLD), cases.holds()) == (eur(back), open_, ())
-    assert done.credit_notes == ((f"{OLD}-D{case}",) if eur(back).minor else ())
-    assert court.mails(case)[-1] == f"Case {case} on {OLD} is decided"
-    assert court.audit() == []
+    for outcome, given, back, open_ in ENDS:
+        mark = transaction.savepoint()
+        choice = Choice(Outcome(outcome), **given)
+        seen = deciding.preview_decision(case=case, choice=choice, reason="we looked", actor=ANNA, at=later(3))
+        done = court.decides(case, outcome, **given)
+        assert (seen.credited, seen.stays, seen.due_on) == (eur(back), eur(open_), date(2025, 3, 15)), outcome
+        assert (done.figures.credited, court.stands(OLD), cases.holds()) == (eur(back), open_, ()), outcome
+        assert done.credit_notes == ((f"{OLD}-D{case}",) if eur(back).minor else ()), outcome
+        assert court.mails(case)[-1] == f"Case {case} on {OLD} is decided"
+        assert court.audit() == []
+        transaction.savepoint_rollback(mark)
 
 
 def test_paid_meanwhile_it_comes_back_and_no_cent_twice(court: Court) -> None:
