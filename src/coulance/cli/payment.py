@@ -68,9 +68,10 @@ def _key(given: str | None, what: str) -> str:
 def _warn(account: int, done: "Allocation | None") -> None:
     """Say what is under way to the debts that were paid: whoever pays by hand may pay them twice."""
     from coulance.flows.rails.coming import coming
+    from coulance.platform import clock
 
     refs = None if done is None else {part.ref for part in done.parts}
-    for one in coming(account=account, on=_today(), refs=refs):
+    for one in coming(account=account, on=clock.now().date(), refs=refs):
         click.echo(f"  careful: {one}", err=True)
 
 

@@ -197,8 +197,7 @@ def payback_list(request: HttpRequest) -> HttpResponse:
     states = [state for state in PaybackState if state.is_live is not over]
     rows = payback_rows.paybacks(states=states, limit=500)
     owners = {one.id: one for one in customers.accounts({row.account for row in rows})}
-    on = clock.now().astimezone(catalog.catalog().provider.zone_info).date()
-    waits = {one.row.id: one for one in paying_back.waiting(on=on)}
+    waits = {one.row.id: one for one in paying_back.waiting(on=clock.now().date())}
     return render(
         request,
         "console/paybacks.html",
