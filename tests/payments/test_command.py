@@ -20,6 +20,7 @@ from coulance.ledger.exports import ExportFormat, export
 from coulance.ledger.queries import journal
 from coulance.payments import queries
 from coulance.platform import clock
+from coulance_core.catalog.overage import OverageTerms
 from tests.payments.test_statements import SELLER, busy
 from tests.payments.till import AT, DAY, ON, Customer, customer, faults
 
@@ -42,7 +43,7 @@ def desk(db: Any, monkeypatch: pytest.MonkeyPatch) -> Desk:
     monkeypatch.setattr(payment, "working_database", here)
     monkeypatch.setattr(account, "working_database", here)
     monkeypatch.setattr(clock, "now", lambda: AT + 20 * DAY)
-    monkeypatch.setattr(catalog, "catalog", lambda: SimpleNamespace(provider=SELLER))
+    monkeypatch.setattr(catalog, "catalog", lambda: SimpleNamespace(provider=SELLER, overage=OverageTerms()))
     one = customer()
     one.invoice("o", 12100, overage=True)
     one.invoice("b", 24200)
