@@ -38,7 +38,7 @@ def began(name: str, debtor: Debtor, policy: Policy = DEFAULT) -> int | None:
 @pytest.mark.parametrize(
     ("name", "debtor", "days"),
     [
-        ("nl", Debtor.CONSUMER, 0),
+        ("nl", Debtor.CONSUMER, 13 + 14),  # the letter is received on day 13, and 14 days from the day after
         ("nl", Debtor.BUSINESS, 0),
         ("eu_b2b", Debtor.BUSINESS, 0),
         ("de", Debtor.BUSINESS, 0),
