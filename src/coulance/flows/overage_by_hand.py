@@ -74,7 +74,9 @@ def consent(
     if not reason.strip():
         raise UnableToActError("say how the customer said so, and how they were known")
     judged = charge_of(service=service, charge=charge, at=at)
-    offered = acting.offer(judged=judged, amount=amount, quantity=quantity, language="en", once=period_only, ahead=ahead)
+    offered = acting.offer(
+        judged=judged, amount=amount, quantity=quantity, language="en", once=period_only, ahead=ahead
+    )
     one = judged.counted
     used = judged.standing.billable
     with transaction.atomic():

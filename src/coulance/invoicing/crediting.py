@@ -23,7 +23,6 @@ from coulance_core.invoicing import (
 )
 from coulance_core.kernel import Money, Period
 
-
 CREDITABLE = ("base_invoice", "overage_invoice", "fee_invoice", "interest_invoice")
 """Kinds of documents that a credit note can be on."""
 
