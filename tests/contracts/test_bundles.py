@@ -15,14 +15,12 @@ from coulance.contracts.errors import UnableToAgreeError, UnableToChangeError
 from coulance.flows.contracts import bundling, by_period, changing, earning, fairness, penalties
 from coulance.invoicing import queries as invoicing
 from coulance.invoicing.check_laws import check_charges
-from coulance.platform import alarms
 from coulance.services import queries as services
 from coulance_core.contracts.bundles import Bundle, Element, Lines, Part, WhenOneEnds, allocate
 from coulance_core.contracts.terms import ContractError
 from coulance_core.contracts.terms_file import read_contracts
 from coulance_core.kernel import Money
 from tests.contracts.desk import ACTOR, CONTRACTS, MAY, Desk, later
-from tests.sla.office import SLA
 
 MORE = """
 [[contracts.terms]]
@@ -255,18 +253,3 @@ def test_quarters_add_up_to_what_was_paid_and_worked(shop: Desk) -> None:
     shop.runs(end)
     two = by_period.quarters(queries.contract("k2"), at=end)
     assert sum(q.paid for q in two) == fairness.judge_one("k2", at=end).used.paid
-
-
-def test_what_is_promised_in_uptime_stays_out_of_a_bundle_or_is_alarmed(shop: Desk) -> None:
-    """A credit is a part of the service's own base fee: nought in a bundle, which would leave a promise unpaid."""
-    both = {"hosting": "web", "domain": "name"}
-    shop.agrees("b1", "whole", elements=both)
-    shop.runs(MAY)
-    assert [a.key for a in alarms.open_alarms()] == []
-    promised = SLA[SLA.index("[sla]") :].replace("2026-10-01", "2026-05-01")
-    shop.world.provider(extra='email = "hulp@polder.example"\n', more=CONTRACTS + MORE + promised)
-    shop.runs(later(1))
-    assert [a.key for a in alarms.open_alarms()] == ["contracts.bundled_promise:b1"]
-    shop.world.service("other", "vps", "2026-05-01")
-    with pytest.raises(UnableToAgreeError, match="promise of uptime"):
-        shop.agrees("b2", "whole", elements={"hosting": "other", "domain": "name"})

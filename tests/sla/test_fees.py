@@ -1,17 +1,26 @@
 """What credits are parts of: fees billed or still to be, usage, the year's and the thirty days' for caps; never nothing
 in silence."""
 
-from datetime import timedelta
+from datetime import date, timedelta
+
+import pytest
 
 from coulance.catalog.operations import apply_catalog
 from coulance.catalog.reader import read_provider_file
+from coulance.flows.contracts import bundling, changing, running
+from coulance.flows.crediting import give_credit_note
 from coulance.flows.promises import crediting
+from coulance.invoicing.check_laws import check_charges
+from coulance.invoicing.crediting import creditable_lines
 from coulance.platform import alarms
 from coulance.services import operations as services
 from coulance.services import queries as service_rows
 from coulance.sla import operations
 from coulance.sla import queries as sla
-from tests.closing.world import World
+from coulance.sla.check import check_promises
+from coulance_core.invoicing import CreditRequest, CreditType
+from coulance_core.kernel import Money
+from tests.closing.world import World, documents_of, recompute_all
 from tests.sla.office import OPENED, SLA, Office, instant
 
 DOWN = ("2026-10-10T10:00", "2026-10-10T12:00")
@@ -140,3 +149,108 @@ def test_a_report_of_long_ago_that_is_granted_is_credited_by_itself(world: World
     operations.decide(counter=case, accepted=True, reason="a switch", actor="operator:bo", at=at)
     crediting.credit_again(at=at + timedelta(hours=5), actor="worker", months=0)
     assert office.credits() == ["0.34"]
+
+
+BUNDLE = """
+[[contracts.terms]]
+name = "all-in"
+from = 2026-01-01
+kind = "retainer"
+title = "All in"
+price = "100.00 EUR"
+retainer = { hours = "1 h" }
+bundle = { lines = "each" }
+element = [
+  { key = "hosting", title = "Hosting", alone = "30.00 EUR", part = "service" },
+  { key = "work", title = "An hour a month", alone = "90.00 EUR", part = "work" },
+]
+"""
+
+
+def in_a_bundle(world: World, since: str = "2026-10-01", bundle: str = BUNDLE) -> tuple[Office, int]:
+    """A service that is in a bundle from its first day on, and was down for two hours: 25.00 of 100.00 are its own."""
+    office = Office(world, SLA.replace('["vps"]', '["colo"]') + bundle)
+    number = also(office, "shop", "vps", since)
+    changing.agree(
+        key="b1", account="acme", terms="all-in", starts_on=date.fromisoformat(since), elements={"hosting": "shop"},
+        actor="test", at=instant(f"{since}T08:00"),
+    )  # fmt: skip
+    work(since)
+    return office, number
+
+
+def work(day: str) -> None:
+    assert not running.run(at=instant(f"{day}T09:00")).failed
+
+
+def given_back() -> list[tuple[str | None, str, str]]:
+    """Each credit note: of which invoice, its net and kind."""
+    notes = [row for row in documents_of("acme") if (row.number or "").startswith("C")]
+    return [(row.invoice, row.net.decimal(), row.credit_type) for row in notes]
+
+
+def left(number: str) -> dict[str, str]:
+    """What is left of an invoice's lines, by what they say."""
+    return {line.description: line.left.decimal() for line in creditable_lines(number)}
+
+
+@pytest.mark.parametrize(
+    ("lines", "still"),
+    [("each", {"All in: Hosting": "21.64", "All in: An hour a month": "75.00"}), ("one", {"All in": "96.64"})],
+)
+def test_a_service_in_a_bundle_is_credited_by_its_part_of_the_price(
+    world: World, lines: str, still: dict[str, str]
+) -> None:
+    office, shop = in_a_bundle(world, bundle=BUNDLE.replace('"each"', f'"{lines}"'))
+    office.credit()
+    # 120 of 44,700 minutes, 50 times, of 100.00 x 30 / 120: 3.3557.
+    assert credited(shop) == ["3.36"]
+    (measure,) = sla.measures(services=[shop])
+    assert measure.fee.decimal() == "25.00"
+    assert "shop is hosting in the bundle b1: 25.00 EUR of its price from 2026-10-01 to 2026-10-31" in (
+        measure.explanation.render()
+    )
+    recompute_all(measure.explanation)
+    assert given_back() == [("B2026-0002", "-3.36", "price_reduction")]
+    assert left("B2026-0002") == still
+    again = office.credit("2026-11-05T06:00")
+    assert (again.credited, again.notes, again.carried, credited(shop)) == ([], [], [], ["3.36"])
+    world.close("2026-10")
+    assert credited(shop) == ["3.36"]
+    assert (nothing(), list(check_promises()), list(check_charges())) == ([], [], [])
+
+
+def test_an_element_that_leaves_its_bundle_counts_by_its_days_in_it(world: World) -> None:
+    office, shop = in_a_bundle(world, since="2026-09-15")
+    on = bundling.end_element(
+        key="b1", element="hosting", on=date(2026, 10, 10), reason="moved", actor="test", at=instant("2026-10-01T00:00")
+    )
+    assert on == date(2026, 10, 15)
+    work("2026-10-16")
+    office.credit()
+    # 14 of 30 days of 25.00, and 17 of 31 of the plan's 5.00: 11.67 and 2.74, 14.41 by the cent; 0.1342 of it.
+    assert [m.fee.decimal() for m in sla.measures(services=[shop])] == ["14.41"]
+    assert credited(shop) == ["1.93"]
+    assert given_back() == [("B2026-0002", "-1.93", "price_reduction")]
+    # The contract's next invoice has nothing of it.
+    assert left("B2026-0003") == {"All in: An hour a month": "75.00"}
+
+
+def test_no_more_than_is_left_of_a_bundle_s_line_and_the_rest_from_the_next(world: World) -> None:
+    office, shop = in_a_bundle(world)
+    give_credit_note(
+        number="B2026-0002", lines=[CreditRequest(1, Money(2_400, "EUR"))], credit_type=CreditType.CORRECTION,
+        reason="agreed", actor="test", at=instant("2026-10-02T09:00"),
+    )  # fmt: skip
+    report = office.credit()
+    assert credited(shop) == ["3.36"]
+    assert [left.decimal() for _, left, _ in report.carried] == ["2.36"]
+    work("2026-11-04")
+    office.credit("2026-11-05T06:00")
+    assert given_back() == [
+        ("B2026-0002", "-24.00", "correction"),
+        ("B2026-0002", "-1.00", "price_reduction"),
+        ("B2026-0003", "-2.36", "price_reduction"),
+    ]
+    assert left("B2026-0003")["All in: Hosting"] == "22.64"
+    assert [row.left.minor for row in sla.given(services=[shop])] == [0]

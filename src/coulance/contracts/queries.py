@@ -134,6 +134,10 @@ class ContractRow:
             found.append(period)
             n += 1
 
+    def bills(self, period: Period) -> bool:
+        """Whether a fee period of its is charged here: what ran before it was agreed here was billed elsewhere."""
+        return period.end > self.agreed_at
+
     def midnight(self, day: date) -> datetime:
         """The first instant of a day where the account is."""
         return civil_midnight(day, ZoneInfo(self.zone))

@@ -101,8 +101,7 @@ def charge_due(contract: ContractRow, *, actor: str, at: datetime) -> None:
     for period in periods:
         first, after = contract.day_of(period.start), contract.day_of(period.end)
         fee = contract.fee_on(first)
-        # What ran before it was agreed here was billed elsewhere.
-        if period.end <= contract.agreed_at or not fee.minor:
+        if not contract.bills(period) or not fee.minor:
             continue
         bundled = contract.allocated_on(first)
         if bundled is not None:

@@ -8,7 +8,6 @@ from django.db import transaction
 from coulance.contracts import operations, queries
 from coulance.contracts.errors import UnableToAgreeError, UnableToChangeError
 from coulance.contracts.queries import ContractRow
-from coulance.flows.promises import terms as promises
 from coulance.platform import webhooks
 from coulance.services import operations as services_
 from coulance.services import queries as services
@@ -39,32 +38,11 @@ def bind(contract: ContractRow, elements: Mapping[str, str], *, actor: str, at: 
             of = {row.element for row in queries.bound([other.id]) if row.service == service.id}
             if other.runs_on(contract.starts_on) and not of <= other.ended_elements(contract.starts_on):
                 raise UnableToAgreeError(f"service {name!r} is in {other.key} already")
-        if _promised(service.id, contract.starts_on):
-            raise UnableToAgreeError(
-                f"service {name!r} has a promise of uptime: what is credited is a part of its own base fee, which would"
-                " be nought in a bundle"
-            )
         plan = _plan(service.id, contract.starts_on)
         if plan is None:
             raise UnableToAgreeError(f"service {name!r} is on no plan on {contract.starts_on.isoformat()}")
         operations.bind(contract=contract, element=key, service=service.id, plan=plan, at=at)
         _include(contract, name, plan, contract.starts_on, actor=actor, at=at)
-
-
-def _promised(service: int, day: date) -> bool:
-    """Whether uptime of a service is promised in the month of a day."""
-    return bool(promises.promised(year=day.year, month=day.month, only=[service]))
-
-
-def unkept(contract: ContractRow, at: datetime) -> list[str]:
-    """Services of a bundle whose uptime was promised since: their downtime would be credited as a part of nought."""
-    today = contract.day_of(at)
-    rows = [r for r in queries.bound([contract.id]) if r.element not in contract.ended_elements(today)]
-    return (
-        [row.external_id for row in services.services([r.service for r in rows]) if _promised(row.id, today)]
-        if rows
-        else []
-    )
 
 
 def _plan(service: int, day: date) -> str | None:

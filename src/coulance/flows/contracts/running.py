@@ -7,8 +7,7 @@ from datetime import datetime, timedelta
 from django.db import transaction
 
 from coulance.contracts import operations, queries, tickets
-from coulance.contracts.queries import ContractRow
-from coulance.flows.contracts import billing, bundling, earning, fairness, mailing, penalties, telling
+from coulance.flows.contracts import billing, earning, fairness, mailing, penalties, telling
 from coulance.platform import alarms
 
 _log = logging.getLogger(__name__)
@@ -83,24 +82,9 @@ def _one(key: str, done: Round, actor: str, at: datetime) -> None:
         )  # fmt: skip
     else:
         alarms.clear_alarm(key=waiting, at=at)
-    _watch_bundle(contract, at)
     if contract.runs_on(contract.day_of(at)):
         done.mails += telling.warn(contract, at=at) + telling.invite_review(contract, at=at)
     since = at - telling.ASKS_FOR - timedelta(days=1)
     for ticket in tickets.tickets(contracts=[contract.id], most=500):
         if ticket.solved_at is not None and ticket.solved_at >= since:
             done.mails += telling.ask_opinion(ticket, at=at)
-
-
-def _watch_bundle(contract: ContractRow, at: datetime) -> None:
-    """Alarm where uptime was promised for what is in a bundle: no break of that promise may go unpaid."""
-    named = bundling.unkept(contract, at) if contract.terms.bundle is not None else []
-    alarm = f"contracts.bundled_promise:{contract.key}"
-    if named:
-        alarms.raise_alarm(
-            key=alarm, severity="warning", at=at,
-            what=f"Uptime of {', '.join(named)} is promised, and its base fee is in the bundle {contract.key}: credit"
-            " downtime by hand, or end that element",
-        )  # fmt: skip
-    else:
-        alarms.clear_alarm(key=alarm, at=at)

@@ -16,6 +16,7 @@ from zoneinfo import ZoneInfo
 from django.db import InterfaceError, OperationalError, transaction
 
 from coulance.catalog import queries as catalog
+from coulance.contracts import bundled
 from coulance.customers import queries as customers
 from coulance.customers.queries import AccountRow
 from coulance.flows import payments as money
@@ -317,7 +318,10 @@ class _Line(NamedTuple):
 
 
 def _lines_of(rows: Sequence[CreditRow], measures: Mapping[int, MeasureRow]) -> dict[int, list[_Line]]:
-    """The lines that each measure's credits are parts of: of its service, and of an application's other services."""
+    """The lines that each measure's credits are parts of: of its service, and of an application's other services.
+
+    Of a service in a bundle, the contract's lines that its element is on.
+    """
     out: dict[int, list[_Line]] = {}
     for number in dict.fromkeys(row.measure for row in rows):
         measure = measures[number]
@@ -328,6 +332,7 @@ def _lines_of(rows: Sequence[CreditRow], measures: Mapping[int, MeasureRow]) -> 
         found: list[_Line] = []
         if promise.terms.charges is not Charged.USAGE:
             found += [_Line(one.invoice, one.line, one.start, one.end) for one in history.base_lines(services=ids)]
+            found += [_Line(one.invoice, one.line, one.start, one.end) for one in bundled.lines(ids)]
         if promise.terms.charges is not Charged.BASE:
             usage = history.usage_lines(accounts=[measure.account], start=measure.start, end=measure.end)
             days = measure.start.date(), measure.end.date()

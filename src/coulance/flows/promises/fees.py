@@ -1,7 +1,8 @@
 """What credits are parts of: the charges of a service for a period, by its terms' own word for them.
 
 The base fee of a day is what was billed for it; where nothing was yet (a service's first month is billed when it is
-over), what the price list or the price agreed with the service will make of it. Usage is known once it is billed.
+over), what the price list or the price agreed with the service will make of it. Of a service in a bundle it is its
+element's part of the contract's price, beside what is billed for the service itself. Usage is known once it is billed.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -10,6 +11,8 @@ from datetime import date, datetime, timedelta
 from fractions import Fraction
 
 from coulance.catalog import queries as catalog
+from coulance.contracts import bundled
+from coulance.contracts.bundled import BundledFee
 from coulance.flows.promises.terms import Promised
 from coulance.invoicing import history
 from coulance.invoicing import queries as invoicing
@@ -33,14 +36,16 @@ class UsageNotBilledError(LookupError):
 
 @dataclass(frozen=True)
 class Priced:
-    """What is known of some services' base fees, by service: what was billed, and what they subscribed to."""
+    """What is known of some services' base fees, by service: what was billed, what they subscribed to, and what is
+    theirs of bundles."""
 
     billed: Mapping[int, Sequence[BilledSpan]]
     spans: Mapping[int, Sequence[SubscriptionSpan]]
+    bundled: Mapping[int, Sequence[BundledFee]]
 
 
-def gather(ids: Collection[int], since: date) -> Priced:
-    """Everything that bears on fees of days from `since` on."""
+def gather(ids: Collection[int], since: date, until: date) -> Priced:
+    """Everything that bears on fees of the days [since, until)."""
     prices = services.agreed_prices(ids)
     spans: dict[int, Sequence[SubscriptionSpan]] = {}
     for service, rows in services.subscriptions(ids).items():
@@ -50,7 +55,8 @@ def gather(ids: Collection[int], since: date) -> Priced:
             if row.valid_until is None or row.valid_until > row.valid_from
         ]
         spans[service] = with_prices(own, [price.span for price in prices.get(service, ())])
-    return Priced(invoicing.billed_spans(services=ids, since=since), spans)
+    parts = bundled.fees(ids, since=since, until=until)
+    return Priced(invoicing.billed_spans(services=ids, since=since), spans, parts)
 
 
 def charges_of(one: Promised, known: Priced, down: Downtime, *, fee: Money | None = None) -> Charges:
@@ -87,7 +93,7 @@ def fee_of(one: Promised, known: Priced) -> Money:
 
 
 def base_between(one: Promised, known: Priced, first: date, end: date) -> Money:
-    """The base fees of the days [first, end): billed, less what was given back, and still to be billed.
+    """The base fees of the days [first, end): billed, less what was given back, still to be billed, and of bundles.
 
     A fee for longer (a year) counts by its days. Rounded to the cent once.
     """
@@ -95,6 +101,8 @@ def base_between(one: Promised, known: Priced, first: date, end: date) -> Money:
     for service in one.members:
         last = end if service.ended_on is None else min(end, service.ended_on)
         billed = known.billed.get(service.id, ())
+        for part in known.bundled.get(service.id, ()):
+            total += _within(part, first, min(end, part.until), one.account.currency)
         total += sum((_within(span, first, end, one.account.currency) for span in billed), Fraction(0))
         if first < last and not _covered(billed, max(first, service.started_on), last):
             due = base_due(
@@ -110,7 +118,21 @@ def base_between(one: Promised, known: Priced, first: date, end: date) -> Money:
     return Money.of(max(total, Fraction(0)), one.account.currency, one.promise.terms.rounding)
 
 
-def _within(span: BilledSpan, first: date, end: date, currency: str) -> Fraction:
+def said_of_bundles(one: Promised, known: Priced) -> list[str]:
+    """Which parts of which bundles' prices are among the period's base fees, in words."""
+    if one.promise.terms.charges is Charged.USAGE:
+        return []
+    first, end = one.days
+    return [
+        f"{row.external_id} is {part.element} in the bundle {part.contract}: {part.net} of its price from"
+        f" {part.start.isoformat()} to {part.end - timedelta(days=1)} is for it, and counts by days"
+        for row in one.members
+        for part in known.bundled.get(row.id, ())
+        if part.start < end and part.until > first
+    ]
+
+
+def _within(span: BilledSpan | BundledFee, first: date, end: date, currency: str) -> Fraction:
     """What of a span's net falls on the days [first, end)."""
     days, within = (span.end - span.start).days, (min(span.end, end) - max(span.start, first)).days
     if days <= 0 or within <= 0 or span.net.currency != currency:

@@ -117,7 +117,7 @@ def gather(services: Collection[int], start: datetime, end: datetime, *, years: 
         suspended,
         {one.check: one for one in counted},
         sla.distrusted(start=start, end=end),
-        fees.gather(services, since),
+        fees.gather(services, since, (end + timedelta(days=1)).date()),
     )
 
 
@@ -312,6 +312,7 @@ def _with_notes(one: Promised, found: Credit, known: Evidence) -> Credit:
         notes.append(f"judged together, fees of all parts: {one.made_of}")
     terms = one.promise.terms
     notes.append(f"credits are parts of the {charged(one.promise)}")
+    notes += fees.said_of_bundles(one, known.priced)
     if terms.claim.days is not None and found.amount.minor:
         notes.append(f"these terms ask for a claim within {terms.claim.days} days: it was made for the customer")
     checks = [check for row in one.members for check in known.checks.get(row.id, ())]
