@@ -17,7 +17,7 @@ DAY = click.DateTime(["%Y-%m-%d"])
 METHODS = click.Choice(["bank", "cash", "card", "other"])
 POLICIES = click.Choice(
     ["base_before_overage", "due_then_oldest", "oldest", "pro_rata", "most_onerous", "bw_6_43", "bw_6_44",
-     "contract_then_law"]
+     "interest_costs_principal", "contract_then_law", "law_pack"]
 )  # fmt: skip
 _reason = click.option("--reason", required=True, help="Why; it stands in the audit log.")
 _for = click.option(
@@ -157,7 +157,7 @@ def book(
 @payment.command()
 @click.argument("receipt", type=int)
 @_for
-@click.option("--policy", type=POLICIES, default="base_before_overage", show_default=True)
+@click.option("--policy", type=POLICIES, help="Else as the provider file says.")
 @click.option("--anew", is_flag=True, help="Take back where it went first, and begin again.")
 @click.option("--prepaid", help="This amount of it goes to the prepaid balance instead.")
 @click.option("--on", type=DAY, help="From which day it counts; default: today.")
@@ -166,7 +166,7 @@ def book(
 def allocate(
     receipt: int,
     named: tuple[str, ...],
-    policy: str,
+    policy: str | None,
     anew: bool,
     prepaid: str | None,
     on: datetime | None,
@@ -193,7 +193,7 @@ def allocate(
             receipt=receipt,
             on=_day(on),
             choice=chosen,
-            policy=AllocationPolicy(policy),
+            policy=AllocationPolicy(policy) if policy else None,
             anew=anew,
             prepaid=None if prepaid is None else _amount(prepaid, code, "--prepaid"),
             actor=actor(),

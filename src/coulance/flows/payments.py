@@ -6,6 +6,7 @@ Accounts are customers' database ids. Each act is described, with what it refuse
 
 import logging
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import date, datetime
 from functools import wraps
 from typing import Any, ParamSpec, TypeVar
@@ -16,12 +17,13 @@ from coulance.catalog import queries as catalog
 from coulance.customers import queries as customers
 from coulance.flows.arrears.looking import look_soon
 from coulance.flows.overage_control.soon import paid_soon
+from coulance.flows.payment_order import order_of, orders
 from coulance.payments import operations, queries
-from coulance.payments.operations import DEFAULT_POLICY, Booked, NewReceipt
+from coulance.payments.operations import Booked, NewReceipt
 from coulance.platform.alarms import clear_alarm, raise_alarm
 from coulance.platform.webhooks import anybody_listens, emit, emit_many
 from coulance_core.kernel import Money
-from coulance_core.payments import Allocation, AllocationPolicy, Choice, Method, ReversalKind
+from coulance_core.payments import Allocation, AllocationPolicy, Choice, Method, Order, ReversalKind
 
 _log = logging.getLogger(__name__)
 P = ParamSpec("P")
@@ -42,7 +44,7 @@ def _act(operation: Callable[P, R]) -> Callable[P, R]:
 def book_payments(*, receipts: Sequence[NewReceipt], actor: str, at: datetime) -> list[Booked]:
     """Book receipts, all or none; those booked before are answered as such. A bank file comes this way."""
     with transaction.atomic():
-        done = operations.book_receipts(receipts=receipts, actor=actor, at=at)
+        done = operations.book_receipts(receipts=_ordered(receipts, at), actor=actor, at=at)
         _tell_received([(a, b) for a, b in zip(receipts, done, strict=True) if not b.already], at)
         look_soon({one.account for one in receipts})
         paid_soon(
@@ -53,6 +55,17 @@ def book_payments(*, receipts: Sequence[NewReceipt], actor: str, at: datetime) -
             ]
         )
     return done
+
+
+def _ordered(receipts: Sequence[NewReceipt], at: datetime) -> list[NewReceipt]:
+    """The receipts, each with the order that its account's law says, where none is named for it or that one is."""
+    open_ = [one for one in receipts if not one.prepaid and one.policy in (None, AllocationPolicy.LAW_PACK)]
+    by: dict[tuple[int, Order | None], Order] = {}
+    for named in {one.policy for one in open_}:
+        found = orders({one.account for one in open_ if one.policy is named}, at=at, policy=named)
+        by |= {(account, named): order for account, order in found.items()}
+    asked = set(map(id, open_))
+    return [replace(one, policy=by[one.account, one.policy]) if id(one) in asked else one for one in receipts]
 
 
 def book_payment(*, receipt: NewReceipt, actor: str, at: datetime) -> Booked:
@@ -68,13 +81,17 @@ def allocate_payment(
     reason: str,
     at: datetime,
     choice: Sequence[Choice | str] = (),
-    policy: AllocationPolicy = DEFAULT_POLICY,
+    policy: Order | None = None,
     beyond_choice: bool = False,
     prepaid: Money | None = None,
     anew: bool = False,
 ) -> Allocation | None:
-    """Allocate what is left of a receipt; `anew` takes its allocations back first and begins again."""
+    """Allocate what is left of a receipt; `anew` takes its allocations back first and begins again.
+
+    By the provider file's order of allocation, unless a `policy` is named.
+    """
     with transaction.atomic():
+        order = order_of(queries.receipt(receipt=receipt).account, at=at, policy=policy)
         if anew:
             done = operations.reallocate_receipt(
                 receipt=receipt,
@@ -83,7 +100,7 @@ def allocate_payment(
                 reason=reason,
                 at=at,
                 choice=choice,
-                policy=policy,
+                policy=order,
                 beyond_choice=beyond_choice,
             )
         else:
@@ -94,7 +111,7 @@ def allocate_payment(
                 reason=reason,
                 at=at,
                 choice=choice,
-                policy=policy,
+                policy=order,
                 beyond_choice=beyond_choice,
                 prepaid=prepaid,
             )
@@ -211,9 +228,34 @@ def refund_credit(
 
 reverse_refund = _act(operations.reverse_refund)
 reverse_opening = _act(operations.reverse_opening)
-draw_prepaid = _act(operations.draw_prepaid)
 write_off = _act(operations.write_off)
-apply_credit = _act(operations.apply_credit)
+
+
+def draw_prepaid(
+    *,
+    account: int,
+    amount: Money,
+    drawn_on: date,
+    source_key: str,
+    actor: str,
+    reason: str,
+    at: datetime,
+    choice: Sequence[Choice | str] = (),
+    policy: Order | None = None,
+) -> Booked:
+    """Pay debts out of the prepaid balance: as chosen, then by the file's order unless a `policy` is named."""
+    with transaction.atomic():
+        return operations.draw_prepaid(
+            account=account,
+            amount=amount,
+            drawn_on=drawn_on,
+            source_key=source_key,
+            actor=actor,
+            reason=reason,
+            at=at,
+            choice=choice,
+            policy=order_of(account, at=at, policy=policy),
+        )
 
 
 def settle(
@@ -223,18 +265,18 @@ def settle(
     actor: str,
     reason: str,
     at: datetime,
-    policy: AllocationPolicy | None = None,
+    policy: Order | None = None,
 ) -> dict[int, list[Allocation]]:
     """Use money on hand, credit and prepaid of these accounts for what they owe, each in its own transaction.
 
     By the provider file's order of allocation, unless a `policy` is named.
     Gives what was done by account; an account where nothing was to be done is left out.
     """
-    policy = policy or catalog.payment_terms().allocation
+    order = orders(accounts, at=at, policy=policy)
     out: dict[int, list[Allocation]] = {}
     for account in sorted(set(accounts)):
         with transaction.atomic():
-            done = operations.settle(account=account, on=on, actor=actor, reason=reason, at=at, policy=policy)
+            done = operations.settle(account=account, on=on, actor=actor, reason=reason, at=at, policy=order[account])
             if done:
                 look_soon([account])
         if done:

@@ -17,8 +17,8 @@ from coulance.platform import audit
 from coulance_core.kernel import Money, require_aware
 from coulance_core.payments import (
     Allocation,
-    AllocationPolicy,
     Choice,
+    Order,
     Receipt,
     ReversalKind,
 )
@@ -32,7 +32,7 @@ def allocate_receipt(
     reason: str,
     at: datetime,
     choice: Sequence[Choice | str] = (),
-    policy: AllocationPolicy = DEFAULT_POLICY,
+    policy: Order = DEFAULT_POLICY,
     beyond_choice: bool = False,
     prepaid: Money | None = None,
     leave: Collection[str] = (),
@@ -65,7 +65,7 @@ def _divide(
     found: Receipt,
     on: date,
     choice: Sequence[Choice | str],
-    policy: AllocationPolicy,
+    policy: Order,
     beyond: bool,
     leave: Collection[str],
 ) -> tuple[Allocation, list[booking.Target]]:
@@ -106,7 +106,7 @@ def reallocate_receipt(
     reason: str,
     at: datetime,
     choice: Sequence[Choice | str] = (),
-    policy: AllocationPolicy = DEFAULT_POLICY,
+    policy: Order = DEFAULT_POLICY,
     beyond_choice: bool = False,
 ) -> Allocation | None:
     """Take back every allocation of a receipt, and allocate it anew: the payer said otherwise, or we were wrong."""

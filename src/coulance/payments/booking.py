@@ -27,6 +27,7 @@ from coulance_core.payments import (
     Choice,
     Method,
     OpenItem,
+    Order,
     allocate,
     allocation_entry,
     receipt_entry,
@@ -54,8 +55,8 @@ class NewReceipt:
     payer_name: str = ""
     payer_iban: str = ""
     choice: tuple[Choice | str, ...] = ()
-    policy: AllocationPolicy | None = None
-    """None: as the provider file says ([payments] allocation)."""
+    policy: Order | None = None
+    """None: as the provider file says ([payments] allocation); flows see to it that a law pack is asked."""
     beyond_choice: bool = True
     prepaid: bool = False
     leave: Collection[str] = ()
@@ -286,7 +287,7 @@ class OpenBooks:
         on: date,
         account: int,
         choice: Sequence[Choice | str],
-        policy: AllocationPolicy,
+        policy: Order,
         beyond: bool,
         leave: Collection[str] = (),
     ) -> tuple[Allocation, list[Target]]:

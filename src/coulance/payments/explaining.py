@@ -14,10 +14,9 @@ from django.db import connection
 from coulance.payments import queries
 from coulance.payments.booking import DEFAULT_POLICY
 from coulance.payments.queries import AllocationRow
-from coulance_core.catalog.paying import AllocationPolicy
 from coulance_core.kernel import Explanation, Money
-from coulance_core.payments import Method, OpenItem, Receipt
-from coulance_core.payments.orders import CONVENTION
+from coulance_core.payments import Method, OpenItem, Order, Receipt, read_order
+from coulance_core.payments.orders import convention, title
 
 BY_HAND = "named by the payer, or set by hand"
 
@@ -70,7 +69,7 @@ def explained(*, account: int) -> list[Explained]:
 
 def _explain(
     receipt: Receipt,
-    policy: AllocationPolicy,
+    policy: Order,
     rows: list[AllocationRow],
     undone: list[AllocationRow],
     items: Mapping[str, OpenItem],
@@ -78,7 +77,7 @@ def _explain(
     refunded: int,
 ) -> Explained:
     code = receipt.amount.currency
-    why = Explanation.build(f"payments.{policy.value}")
+    why = Explanation.build(f"payments.{title(policy)}")
     steps: dict[int, str] = {}
     seen: Counter[str] = Counter()
 
@@ -121,16 +120,16 @@ def _explain(
     if refunded:
         why.fact("paid back", Money(refunded, code).amount, code)
         why.step("left of it", "subtract", "not allocated" if given else "received", "paid back", unit=code)
-    why.convention(CONVENTION[policy])
+    why.convention(convention(policy))
     for row in undone:
         why.note(f"{row.amount} of {row.number or row.ref} was taken back on {row.reversed_on}: {row.reversed_why}")
     return Explained(receipt, why.freeze(), steps)
 
 
-def _policies(receipts: Collection[int]) -> dict[int, AllocationPolicy]:
+def _policies(receipts: Collection[int]) -> dict[int, Order]:
     with connection.cursor() as cursor:
         cursor.execute("SELECT id, policy FROM payments_receipt WHERE id = ANY(%s)", [list(receipts)])
-        return {number: AllocationPolicy(name) if name else DEFAULT_POLICY for number, name in cursor.fetchall()}
+        return {number: read_order(name) if name else DEFAULT_POLICY for number, name in cursor.fetchall()}
 
 
 def _credits(account: int) -> dict[str, list[tuple[date, int]]]:

@@ -35,9 +35,9 @@ from coulance.payments.taking_over import TakenItem, TakenItems, take_over_manda
 from coulance.payments.undoing import reverse_allocation, reverse_opening, reverse_receipt, reverse_refund
 from coulance_core.kernel import Money
 from coulance_core.payments import (
-    AllocationPolicy,
     Choice,
     Method,
+    Order,
 )
 
 __all__ = [
@@ -99,7 +99,7 @@ def draw_prepaid(
     reason: str,
     at: datetime,
     choice: Sequence[Choice | str] = (),
-    policy: AllocationPolicy = DEFAULT_POLICY,
+    policy: Order = DEFAULT_POLICY,
 ) -> Booked:
     """Pay debts out of the account's prepaid balance. Raises `UnableToBookError` when there is less than `amount`."""
     booking.require_transaction("draw_prepaid")

@@ -20,15 +20,15 @@ from coulance_core.kernel import Money, require_aware
 from coulance_core.payments import (
     Allocation,
     AllocationError,
-    AllocationPolicy,
     Choice,
     Method,
+    Order,
     set_off,
 )
 
 
 def settle(
-    *, account: int, on: date, actor: str, reason: str, at: datetime, policy: AllocationPolicy = DEFAULT_POLICY
+    *, account: int, on: date, actor: str, reason: str, at: datetime, policy: Order = DEFAULT_POLICY
 ) -> list[Allocation]:
     """Use what an account has on hand for what it owes: money left over (the oldest first), credit, then prepaid.
 
@@ -95,7 +95,7 @@ def apply_credit(
     reason: str,
     at: datetime,
     choice: Sequence[Choice | str] = (),
-    policy: AllocationPolicy = DEFAULT_POLICY,
+    policy: Order = DEFAULT_POLICY,
 ) -> Booked:
     """Set the account's credit (credit notes on what was paid, or taken over) off against its debts.
 
@@ -126,7 +126,7 @@ def _set_off(
     code: str,
     on: date,
     choice: Sequence[Choice | str],
-    policy: AllocationPolicy,
+    policy: Order,
     free: Money | None,
     source_key: str,
     actor: str,

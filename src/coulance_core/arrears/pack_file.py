@@ -19,6 +19,7 @@ from coulance_core.arrears.packs import (
     TermRule,
 )
 from coulance_core.arrears.terms import Debtor
+from coulance_core.catalog.paying import LawOrder
 from coulance_core.catalog.reading import Table, finish
 from coulance_core.kernel import Money, Rounding
 
@@ -43,7 +44,7 @@ def parse_pack(data: Mapping[str, Any], *, where: str = "law pack") -> LawPack:
     deemed = tuple(_deemed(row) for row in t.tables("deemed"))
     series = [(key, *_series(table)) for key, table in t.table("rates").items()]
     notes = t.texts("notes")
-    allocation = t.text("allocation", "")
+    allocation = t.choice("allocation", LawOrder) if t.has("allocation") else None
     return finish(
         where,
         t,

@@ -13,6 +13,7 @@ from typing import Protocol, TypeVar
 
 from coulance_core.arrears.terms import Debtor
 from coulance_core.catalog.faults import Fault, refuse
+from coulance_core.catalog.paying import LawOrder
 from coulance_core.kernel import Money, Rounding
 from coulance_core.notices import DeemedRule
 
@@ -211,7 +212,7 @@ class LawPack:
     deemed: tuple[DeemedReceipt, ...] = ()
     rates: tuple[tuple[str, tuple[Rate, ...]], ...] = ()
     known_until: tuple[tuple[str, date], ...] = ()
-    allocation: str = ""
+    allocation: LawOrder | None = None
     notes: tuple[str, ...] = ()
     __hash__ = object.__hash__
 

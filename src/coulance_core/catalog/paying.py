@@ -30,8 +30,24 @@ class AllocationPolicy(StrEnum):
     """Due, then the most onerous, then the oldest, and equal ones in proportion."""
     BW_6_44 = "bw_6_44"
     """Costs, then interest, then principal; within each as by BW 6:43."""
+    INTEREST_COSTS_PRINCIPAL = "interest_costs_principal"
+    """Interest, then costs, then principal, as Belgian practice goes; within each as by BW 6:43."""
     CONTRACT_THEN_LAW = "contract_then_law"
     """Fees before overage before interest before costs; what that leaves equal, as by BW 6:43."""
+    LAW_PACK = "law_pack"
+    """Each account by the law pack of its country (`LawOrder`), principal as the contract says, fees before overage.
+    Where no pack says anything: as `CONTRACT_THEN_LAW`."""
+
+
+class LawOrder(StrEnum):
+    """How a country's law ranks costs, interest and principal, as its law pack says."""
+
+    COSTS_INTEREST_PRINCIPAL = "costs_interest_principal"
+    """NL (BW 6:44), DE (BGB 367)."""
+    INTEREST_COSTS_PRINCIPAL = "interest_costs_principal"
+    """BE: interest before principal by law (old Civil Code 1254); what recovery cost comes with it, after it."""
+    DEBTOR_THEN_CREDITOR = "debtor_then_creditor"
+    """UK: where the debtor says nothing the creditor may choose, which the contract did beforehand."""
 
 
 class DebitFile(StrEnum):

@@ -3,6 +3,7 @@
 from coulance_core.catalog.paying import AllocationPolicy
 from coulance_core.payments.allocation import Allocation, AllocationError, SetOff, allocate, set_off
 from coulance_core.payments.flight import InFlight
+from coulance_core.payments.orders import Order, order_for, read_order
 from coulance_core.payments.postings import (
     allocation_entry,
     opening_entry,
@@ -46,6 +47,7 @@ __all__ = [
     "MandateSequence",
     "Method",
     "OpenItem",
+    "Order",
     "Part",
     "Receipt",
     "ReversalKind",
@@ -58,6 +60,8 @@ __all__ = [
     "allocate",
     "allocation_entry",
     "opening_entry",
+    "order_for",
+    "read_order",
     "receipt_entry",
     "receipt_journal",
     "reclaim_entry",

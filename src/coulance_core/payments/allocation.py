@@ -12,7 +12,7 @@ from datetime import date
 from coulance_core.catalog.paying import AllocationPolicy
 from coulance_core.kernel import CurrencyMismatchError, Explanation, Money, currency
 from coulance_core.kernel.explanation import ExplanationBuilder
-from coulance_core.payments.orders import CONVENTION, tiers
+from coulance_core.payments.orders import Order, convention, tiers, title
 from coulance_core.payments.terms import Choice, OpenItem, Part
 
 
@@ -45,7 +45,7 @@ class Allocation:
     """
 
     amount: Money
-    policy: AllocationPolicy
+    policy: Order
     parts: tuple[Part, ...]
     rest: Money
     moves: tuple[Move, ...]
@@ -63,7 +63,7 @@ def allocate(
     *,
     on: date,
     choice: Sequence[Choice | str] = (),
-    policy: AllocationPolicy = AllocationPolicy.BASE_BEFORE_OVERAGE,
+    policy: Order = AllocationPolicy.BASE_BEFORE_OVERAGE,
     beyond_choice: bool = True,
 ) -> Allocation:
     """Divide `amount` over the debts among `items` (all of one account): as chosen, then by `policy` as of day `on`.
@@ -146,7 +146,7 @@ def _by_policy(
     waiting: Sequence[OpenItem],
     payable: Mapping[str, int],
     held: Mapping[str, int],
-    policy: AllocationPolicy,
+    policy: Order,
     on: date,
 ) -> list[Move]:
     moves: list[Move] = []
@@ -219,7 +219,7 @@ def set_off(
     code: str,
     on: date,
     choice: Sequence[Choice | str] = (),
-    policy: AllocationPolicy = AllocationPolicy.BASE_BEFORE_OVERAGE,
+    policy: Order = AllocationPolicy.BASE_BEFORE_OVERAGE,
     free: Money | None = None,
 ) -> SetOff:
     """Set the credit among `items` (those below zero) against the debts among them, the oldest credit first.
@@ -259,7 +259,7 @@ def set_off(
 def _explain(done: Allocation) -> Explanation:
     code = done.amount.currency
     numbers = Counter(number for _, number in {(move.item.ref, move.item.number) for move in done.moves})
-    why = Explanation.build(f"payments.{done.policy.value}").fact("received", done.amount.amount, code)
+    why = Explanation.build(f"payments.{title(done.policy)}").fact("received", done.amount.amount, code)
     left, seen, given = "received", Counter[str](), list[str]()
     for move in done.moves:
         label = move.item.number if numbers[move.item.number] == 1 else f"{move.item.number} ({move.item.ref})"
@@ -285,7 +285,7 @@ def _explain(done: Allocation) -> Explanation:
         given.append(f"to {label}")
     why.step("allocated", "add", *given, unit=code)
     why.step("not allocated", "subtract", "received", "allocated", unit=code)
-    why.convention(CONVENTION[done.policy])
+    why.convention(convention(done.policy))
     if done.unmet:
         why.note(f"named by the payer, and not open: {', '.join(done.unmet)}")
     return why.freeze()

@@ -3,7 +3,7 @@
 A criterion splits debts into ranks; the next one splits what ranks alike; `pro rata` shares what still ranks alike. The
 payer's own choice goes before all of them. Then comes what the contract says, and only what neither says is left to the
 law: BW 6:43 (NL; much the same in BGB 366 and Code civil 1342-10) among debts, BW 6:44 (BGB 367, 1343-1) between costs,
-interest and principal.
+interest and principal. Between those a country's law pack can decide by account: `order_for`.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -13,7 +13,7 @@ from enum import StrEnum
 from itertools import groupby
 from typing import Any
 
-from coulance_core.catalog.paying import AllocationPolicy
+from coulance_core.catalog.paying import AllocationPolicy, LawOrder
 from coulance_core.payments.terms import ItemKind, OpenItem
 
 
@@ -24,6 +24,9 @@ class Criterion(StrEnum):
     """Base fees, other principal, overage, then interest, then costs: the debtor's order, as contracts may say."""
     COSTS_FIRST = "costs_first"
     """Costs, then interest, then principal: the creditor's order, BW 6:44."""
+    INTEREST_FIRST = "interest_first"
+    """Interest, then costs, then principal: interest before capital by law (BE, old Civil Code 1254), and what recovery
+    cost after the interest."""
     DUE = "due"
     """What is due before what is not."""
     FIRST_DUE = "first_due"
@@ -44,6 +47,7 @@ _BASE_FIRST = {
     ItemKind.COSTS: 4,
 }
 _COSTS_FIRST = {ItemKind.COSTS: 0, ItemKind.INTEREST: 1}
+_INTEREST_FIRST = {ItemKind.INTEREST: 0, ItemKind.COSTS: 1}
 _PRINCIPAL = 2
 USUAL_BURDEN: Mapping[ItemKind, int] = {
     ItemKind.BASE: 30,
@@ -58,6 +62,7 @@ and costs and interest bear none and restrict nothing."""
 _KEYS: Mapping[Criterion, Callable[[OpenItem, date], Any]] = {
     Criterion.BASE_FIRST: lambda i, _: _BASE_FIRST[i.kind],
     Criterion.COSTS_FIRST: lambda i, _: _COSTS_FIRST.get(i.kind, _PRINCIPAL),
+    Criterion.INTEREST_FIRST: lambda i, _: _INTEREST_FIRST.get(i.kind, _PRINCIPAL),
     Criterion.DUE: lambda i, on: not i.is_due(on),
     Criterion.FIRST_DUE: lambda i, _: i.due_on,
     Criterion.ONEROUS: lambda i, _: -burden(i),
@@ -72,10 +77,18 @@ CRITERIA: Mapping[AllocationPolicy, tuple[Criterion, ...]] = {
     AllocationPolicy.MOST_ONEROUS: (Criterion.ONEROUS, Criterion.DUE, Criterion.OLDEST, Criterion.PRO_RATA),
     AllocationPolicy.BW_6_43: _LAW,
     AllocationPolicy.BW_6_44: (Criterion.COSTS_FIRST, *_LAW),
+    AllocationPolicy.INTEREST_COSTS_PRINCIPAL: (Criterion.INTEREST_FIRST, *_LAW),
     AllocationPolicy.CONTRACT_THEN_LAW: (Criterion.BASE_FIRST, *_LAW),
+    AllocationPolicy.LAW_PACK: (Criterion.BASE_FIRST, *_LAW),
 }
 """What each policy goes by, in order. What all criteria leave equal is shared where the last is pro rata, else paid by
-number."""
+number. `LAW_PACK` stands for itself only where no pack says anything."""
+LAW_CRITERIA: Mapping[LawOrder, tuple[Criterion, ...]] = {
+    LawOrder.COSTS_INTEREST_PRINCIPAL: (Criterion.COSTS_FIRST, Criterion.BASE_FIRST, *_LAW),
+    LawOrder.INTEREST_COSTS_PRINCIPAL: (Criterion.INTEREST_FIRST, Criterion.BASE_FIRST, *_LAW),
+    LawOrder.DEBTOR_THEN_CREDITOR: (Criterion.BASE_FIRST, *_LAW),
+}
+"""By which an account is paid off whose law pack decides: the law's ranks, then the contract's, then the law's."""
 
 CONVENTION: Mapping[AllocationPolicy, str] = {
     AllocationPolicy.BASE_BEFORE_OVERAGE: (
@@ -95,11 +108,99 @@ CONVENTION: Mapping[AllocationPolicy, str] = {
         "The payer's choice first; then costs, interest, principal (BW 6:44); within each what is due, the most"
         " onerous, the oldest, and alike in proportion (BW 6:43)."
     ),
+    AllocationPolicy.INTEREST_COSTS_PRINCIPAL: (
+        "The payer's choice first; then interest, which the law puts before principal (BE, old Civil Code 1254), then"
+        " costs, then principal; within each what is due, the most onerous, the oldest, and alike in proportion."
+    ),
+    AllocationPolicy.LAW_PACK: (
+        "The payer's choice first; then, as no law pack decides, as agreed, fees before overage before interest before"
+        " costs; within each what is due, the most onerous, the oldest, and alike in proportion."
+    ),
     AllocationPolicy.CONTRACT_THEN_LAW: (
         "The payer's choice first; then as agreed, fees before overage before interest before costs; within each what"
         " is due, the most onerous, the oldest, and alike in proportion (BW 6:43)."
     ),
 }
+
+
+_BY_LAW: Mapping[LawOrder, str] = {
+    LawOrder.COSTS_INTEREST_PRINCIPAL: "costs, interest, principal; of principal as agreed fees before overage",
+    LawOrder.INTEREST_COSTS_PRINCIPAL: "interest, costs, principal; of principal as agreed fees before overage",
+    LawOrder.DEBTOR_THEN_CREDITOR: (
+        "what the creditor chose where the payer says nothing: as agreed, fees before overage before interest before"
+        " costs"
+    ),
+}
+_SHORT = {
+    "cip": LawOrder.COSTS_INTEREST_PRINCIPAL,
+    "icp": LawOrder.INTEREST_COSTS_PRINCIPAL,
+    "dtc": LawOrder.DEBTOR_THEN_CREDITOR,
+}
+_NAME = 40
+
+
+@dataclass(frozen=True, slots=True)
+class ByPack:
+    """The order that a law pack decided: `pack` is its version, such as `nl@2026-07-01`."""
+
+    law: LawOrder
+    pack: str
+
+    @property
+    def value(self) -> str:
+        """As it is kept with a receipt: `cip:nl@2026-07-01`, at most 40 characters. `read_order` reads it.
+
+        >>> ByPack(LawOrder.COSTS_INTEREST_PRINCIPAL, "nl@2026-07-01").value
+        'cip:nl@2026-07-01'
+        """
+        short = next(key for key, law in _SHORT.items() if law is self.law)
+        return f"{short}:{self.pack}"[:_NAME]
+
+
+Order = AllocationPolicy | ByPack
+"""In which order one account's debts are paid: a named policy, or what its law pack decided."""
+
+
+def order_for(policy: AllocationPolicy, law: LawOrder | None, pack: str = "") -> Order:
+    """The order for an account: the policy, or where that leaves it to the law pack, what the account's `pack` says.
+
+    `law` is None where no pack covers the account, or its pack says nothing of it: the contract, then the law.
+
+    >>> order_for(AllocationPolicy.LAW_PACK, LawOrder.INTEREST_COSTS_PRINCIPAL, "be@2026-07-01").value
+    'icp:be@2026-07-01'
+    >>> order_for(AllocationPolicy.OLDEST, LawOrder.INTEREST_COSTS_PRINCIPAL, "be@2026-07-01").value
+    'oldest'
+    """
+    return policy if policy is not AllocationPolicy.LAW_PACK or law is None else ByPack(law, pack)
+
+
+def read_order(name: str) -> Order:
+    """An order by what is kept of it. Raises `ValueError` for what is none.
+
+    >>> read_order("cip:nl@2026-07-01").pack, read_order("oldest").value
+    ('nl@2026-07-01', 'oldest')
+    """
+    short, _, pack = name.partition(":")
+    return ByPack(_SHORT[short], pack) if pack and short in _SHORT else AllocationPolicy(name)
+
+
+def title(order: Order) -> str:
+    """The policy's name, as an explanation is headed: `law_pack` whichever pack decided."""
+    return AllocationPolicy.LAW_PACK.value if isinstance(order, ByPack) else order.value
+
+
+def convention(order: Order) -> str:
+    """The order in words, with the pack that decided it.
+
+    >>> print(convention(ByPack(LawOrder.COSTS_INTEREST_PRINCIPAL, "nl@2026-07-01"))[:68])
+    The payer's choice first; then, by law pack nl@2026-07-01, costs, in
+    """
+    if isinstance(order, AllocationPolicy):
+        return CONVENTION[order]
+    return (
+        f"The payer's choice first; then, by law pack {order.pack}, {_BY_LAW[order.law]}; within each what is due,"
+        " the most onerous, the oldest, and alike in proportion."
+    )
 
 
 def burden(item: OpenItem) -> int:
@@ -123,7 +224,7 @@ class Tier:
     shared: bool
 
 
-def tiers(items: Sequence[OpenItem], *, policy: AllocationPolicy, on: date) -> list[Tier]:
+def tiers(items: Sequence[OpenItem], *, policy: Order, on: date) -> list[Tier]:
     """Debts in the order in which they are paid as of day `on`, those alike together.
 
     >>> from coulance_core.kernel import Money
@@ -132,7 +233,7 @@ def tiers(items: Sequence[OpenItem], *, policy: AllocationPolicy, on: date) -> l
     >>> [[i.ref for i in t.items] for t in tiers(debts, policy=AllocationPolicy.BW_6_44, on=day)]
     [['costs'], ['base']]
     """
-    criteria = CRITERIA[policy]
+    criteria = LAW_CRITERIA[policy.law] if isinstance(policy, ByPack) else CRITERIA[policy]
     shared = criteria[-1] is Criterion.PRO_RATA
     keys = [_KEYS[one] for one in criteria if one is not Criterion.PRO_RATA]
 

@@ -85,6 +85,8 @@ RATES: dict[str, object] = {
     [
         ("as_of", "soon", "as_of", "expected a date"),
         ("colour", "blue", "colour", "no such field"),
+        ("allocation", "principal_first", "allocation", "expected one of costs_interest_principal"),
+        ("allocation", 3, "allocation", "expected one of"),
         ("interest", [{"debtors": ["robot"]}], "interest[0].debtors[0]", "expected one of consumer"),
         ("interest", [{"from": "2026-01-01", "points": 1.5, "cites": "x"}], "interest[0].points", 'write "1.5"'),
         ("interest", [{"from": "2026-01-01", "points": 1}], "interest[0].cites", "is missing"),

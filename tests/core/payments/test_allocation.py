@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from coulance_core.catalog.paying import LawOrder
 from coulance_core.kernel import CurrencyMismatchError, Money
 from coulance_core.payments import (
     Allocation,
@@ -16,12 +17,15 @@ from coulance_core.payments import (
     Choice,
     ItemKind,
     OpenItem,
+    Order,
     allocate,
+    order_for,
     set_off,
 )
 
 DAY = date(2026, 11, 1)
-POLICIES = list(AllocationPolicy)
+BY_PACK = [order_for(AllocationPolicy.LAW_PACK, law, "xx@2026-07-01") for law in LawOrder]
+POLICIES: list[Order] = [*AllocationPolicy, *BY_PACK]
 
 
 def item(ref: str, cents: int, kind: str = "base", due: int = 0, issued: int = -14, code: str = "EUR") -> OpenItem:
@@ -99,7 +103,7 @@ choices = st.lists(
 
 @given(st.integers(0, 300_000), items, choices, st.sampled_from(POLICIES), st.booleans())
 def test_nothing_is_lost_overpaid_or_unexplained(
-    amount: int, debts: list[OpenItem], choice: list[Choice], policy: AllocationPolicy, beyond: bool
+    amount: int, debts: list[OpenItem], choice: list[Choice], policy: Order, beyond: bool
 ) -> None:
     done = allocate(eur(amount), debts, on=DAY, choice=choice, policy=policy, beyond_choice=beyond)
     assert sum(shown(done).values()) + done.rest.minor == amount
@@ -127,9 +131,7 @@ def test_shares_are_within_a_cent_of_exact(amount: int, debts: list[OpenItem]) -
 
 
 @given(items, st.sampled_from(POLICIES), st.randoms(use_true_random=False))
-def test_the_order_in_which_items_are_listed_means_nothing(
-    debts: list[OpenItem], policy: AllocationPolicy, rng: object
-) -> None:
+def test_the_order_in_which_items_are_listed_means_nothing(debts: list[OpenItem], policy: Order, rng: object) -> None:
     mixed = list(debts)
     rng.shuffle(mixed)  # type: ignore[attr-defined]
     assert allocate(eur(7_777), mixed, on=DAY, policy=policy) == allocate(eur(7_777), debts, on=DAY, policy=policy)

@@ -2,13 +2,24 @@
 
 import random
 from datetime import date, timedelta
+from fractions import Fraction
 
 import pytest
 
+from coulance_core.catalog.paying import LawOrder
 from coulance_core.kernel import Money
-from coulance_core.payments import AllocationPolicy, ItemKind, MandateSequence, OpenItem, Scheme, allocate
+from coulance_core.payments import (
+    AllocationPolicy,
+    ItemKind,
+    MandateSequence,
+    OpenItem,
+    Scheme,
+    allocate,
+    order_for,
+    read_order,
+)
 from coulance_core.payments.direct_debit import final_on, target_day, unusable
-from coulance_core.payments.orders import CONVENTION, CRITERIA, tiers
+from coulance_core.payments.orders import CONVENTION, CRITERIA, LAW_CRITERIA, tiers
 
 DAY = date(2026, 11, 1)
 
@@ -41,12 +52,49 @@ DEBTS = [
         ("most_onerous", "heavy base next_base old_overage costs interest"),
         ("bw_6_43", "heavy base old_overage costs interest next_base"),
         ("bw_6_44", "costs interest heavy base old_overage next_base"),
+        ("interest_costs_principal", "interest costs heavy base old_overage next_base"),
         ("contract_then_law", "base next_base heavy old_overage interest costs"),
+        ("law_pack", "base next_base heavy old_overage interest costs"),  # that no pack covers
     ],
 )
 def test_each_policy_pays_in_its_order(policy: str, order: str) -> None:
     found = tiers(DEBTS, policy=AllocationPolicy(policy), on=DAY)
     assert " ".join(one.ref for tier in found for one in tier.items) == order
+
+
+@pytest.mark.parametrize(
+    ("law", "order", "said"),
+    [
+        ("costs_interest_principal", "costs interest base next_base heavy old_overage", "costs, interest, principal;"),
+        ("interest_costs_principal", "interest costs base next_base heavy old_overage", "interest, costs, principal;"),
+        ("debtor_then_creditor", "base next_base heavy old_overage interest costs", "what the creditor chose"),
+    ],
+)
+def test_a_law_pack_ranks_by_law_and_principal_by_contract(law: str, order: str, said: str) -> None:
+    by = order_for(AllocationPolicy.LAW_PACK, LawOrder(law), "xx@2026-07-01")
+    assert " ".join(one.ref for tier in tiers(DEBTS, policy=by, on=DAY) for one in tier.items) == order
+    done = allocate(Money(250, "EUR"), DEBTS, on=DAY, policy=by)
+    shown = done.explanation.render()
+    assert shown.startswith("payments.law_pack\n")
+    assert f"by law pack xx@2026-07-01, {said}" in shown
+    assert done.explanation.recompute()["allocated"] == Fraction(5, 2)
+    assert read_order(by.value) == by
+    # The payer's own word goes before any law.
+    assert allocate(Money(100, "EUR"), DEBTS, on=DAY, policy=by, choice=["old_overage"]).parts[0].ref == "old_overage"
+
+
+def test_only_what_is_left_to_the_law_pack_asks_it() -> None:
+    for policy in AllocationPolicy:
+        assert order_for(policy, None, "nl@2026-07-01") is policy
+        for law in LawOrder:
+            found = order_for(policy, law, "nl@2026-07-01")
+            assert (found is policy) == (policy is not AllocationPolicy.LAW_PACK)
+    # A provider's own pack may have any name: what is kept of it fits its column, and is still read.
+    long = order_for(AllocationPolicy.LAW_PACK, LawOrder.DEBTOR_THEN_CREDITOR, f"{'x' * 60}@2026-07-01")
+    assert len(long.value) == 40
+    assert read_order(long.value).law is LawOrder.DEBTOR_THEN_CREDITOR  # type: ignore[union-attr]
+    with pytest.raises(ValueError, match="nonsense"):
+        read_order("nonsense")
 
 
 def test_what_the_law_leaves_equal_is_shared_and_explained() -> None:
@@ -60,12 +108,13 @@ def test_what_the_law_leaves_equal_is_shared_and_explained() -> None:
 
 def test_every_policy_has_criteria_and_words() -> None:
     assert set(CRITERIA) == set(CONVENTION) == set(AllocationPolicy)
+    assert set(LAW_CRITERIA) == set(LawOrder)
 
 
 def test_no_cent_is_lost_in_a_hundred_thousand_sequences() -> None:
     """Random debts paid off by random payments: each sequence ends with all paid or all spent, exactly."""
     draw = random.Random(20261122)
-    policies = list(AllocationPolicy)
+    policies = [*AllocationPolicy, *(order_for(AllocationPolicy.LAW_PACK, law, "xx@2026-07-01") for law in LawOrder)]
     kinds = [kind.value for kind in ItemKind]
     done = 0
     for _ in range(2500):  # worlds of debts, each paid in 40 ways

@@ -107,6 +107,21 @@ def read(accounts: Iterable[int], *, at: datetime, terms: Settings | None = None
     return out
 
 
+def laws(accounts: Iterable[int], *, at: datetime) -> dict[int, LawPack | None]:
+    """The law pack of these accounts, as debts of theirs are judged by it; also where no policy covers them."""
+    wanted = sorted(set(accounts))
+    terms, known = settings(), records.recorded(wanted)
+    out: dict[int, LawPack | None] = {}
+    for whole in services.accounts_for_close(wanted):
+        row, debtor = whole.account, Debtor(whole.account.kind)
+        own = {service.external_id: service for service in whole.services}
+        policy = _policy(terms, known[row.id].case, row, debtor, at.astimezone(ZoneInfo(row.zone)).date(), own)
+        packs = shipped_packs() if terms is None else terms.packs
+        country = choose_pack(packs, country=row.country, debtor=debtor)
+        out[row.id] = country if policy is None else _law(packs, policy, row, debtor)
+    return out
+
+
 def _moves_reminders(policies: Iterable[Policy]) -> bool:
     return any(step.within for policy in policies for step in policy.steps)
 

@@ -12,6 +12,7 @@ from coulance.disputes import queries as cases
 from coulance.disputes.errors import UnableToFindCaseError, UnableToOpenError
 from coulance.disputes.queries import CaseRow
 from coulance.flows.disputing.acting import Actor
+from coulance.flows.payment_order import order_of
 from coulance.invoicing import operations as invoicing
 from coulance.invoicing import queries as documents
 from coulance.invoicing.crediting import creditable
@@ -129,7 +130,7 @@ def give_back(case: CaseRow, amount: Money, *, actor: str, reason: str, at: date
             reason=reason,
             at=at,
             choice=[Choice(case.ref)],
-            policy=catalogs.payment_terms().allocation,
+            policy=order_of(case.account, at=at),
         )
     return number
 

@@ -19,6 +19,7 @@ from coulance.flows.arrears.looking import look_soon
 from coulance.flows.disputing import acting, telling
 from coulance.flows.disputing.acting import Actor
 from coulance.flows.disputing.debts import bill_of, item_of
+from coulance.flows.payment_order import order_of
 from coulance.invoicing import queries as documents
 from coulance.payments import operations as paying
 from coulance.platform import alarms, webhooks
@@ -186,7 +187,7 @@ def settle_after(case: CaseRow, *, actor: Actor, at: datetime) -> None:
         actor=actor.name,
         reason=f"case {case.id} on {case.number} is closed",
         at=at,
-        policy=catalogs.payment_terms().allocation,
+        policy=order_of(case.account, at=at),
     )
 
 

@@ -15,6 +15,7 @@ from django.db import transaction
 from coulance.catalog import queries as catalog
 from coulance.customers import queries as customers
 from coulance.flows import payments as money
+from coulance.flows.payment_order import order_of
 from coulance.flows.rails import paying, wording
 from coulance.flows.rails.alone import alone
 from coulance.flows.rails.direct_debit import portal_link
@@ -129,7 +130,7 @@ def run(*, on: date, at: datetime, actor: str) -> Ran:
 
 
 def draw_due(*, on: date, at: datetime, actor: str, out: Ran) -> None:
-    """Pay what is due out of prepaid balances: fees before overage, the first due first."""
+    """Pay what is due out of prepaid balances, in the order of the provider's file."""
     for account, by_code in sorted(payments.balances().items()):
         for code, stands in by_code.items():
             if stands.prepaid.minor <= 0:
@@ -157,15 +158,15 @@ def draw_due(*, on: date, at: datetime, actor: str, out: Ran) -> None:
                     actor=actor,
                     reason=f"due, and paid from the balance: {refs}"[:500],
                     at=at,
-                    choice=[Choice(item.ref, item.payable) for item in _by_policy(due)],
+                    choice=[Choice(item.ref, item.payable) for item in _in_order(due, account, at)],
                 )
                 out.drawn.append((account, amount))
 
 
-def _by_policy(items: list[OpenItem]) -> list[OpenItem]:
+def _in_order(items: list[OpenItem], account: int, at: datetime) -> list[OpenItem]:
     from coulance_core.payments.orders import tiers
 
-    policy = catalog.payment_terms().allocation
+    policy = order_of(account, at=at)
     day = max((item.due_on for item in items), default=date.min)
     return [item for tier in tiers(items, policy=policy, on=day) for item in tier.items]
 
