@@ -293,7 +293,7 @@ def get_paid(place: Place, invoices: dict[str, Decimal]) -> None:
     file = place.folder / "today.xml"
     file.write_bytes(camt([statement], message_id="TODAY", created_at=datetime.now(UTC)))
     place.open("/bank/import")
-    page.get_by_label("MT940, camt.053 or camt.054").set_input_files(file)
+    page.get_by_label("MT940, camt.053, camt.054 or pain.002").set_input_files(file)
     place.press("See what it would do")
     place.reads("This is what it would do.")
     page.get_by_label("The same file").set_input_files(file)

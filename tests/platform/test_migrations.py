@@ -36,21 +36,30 @@ GROWING = {
 
 #: Migrations that break a rule, and why each may. All but the last group came before there was anything to upgrade.
 ALLOWED = {
+    "arrears.0004_what_acts_did_is_kept": "triggers on tables made just before, and one exchanged for a wider one",
+    "arrears.0005_received_late": "exchanges a trigger for one that allows more",
     "catalog.0002_published_is_published": "before the first release: triggers on tables made just before",
-    "invoicing.0008_fees": "exchanges a check for a wider one, unchecked, and checks what is there while others work",
+    "contracts.0004_guards_of_mails": "triggers on tables made just before",
+    "customers.0004_terms": "triggers on tables made just before",
+    "disputes.0003_taken_over_debts": "a column that may be empty rewrites nothing; only the new version leaves it so",
     "invoicing.0006_held": "a trigger on a table made just before",
     "invoicing.0007_debit_notes": "constraints unchecked first, then checked; a trigger: each a moment, by itself",
-    "overage.0007_plan_before_the_bill": "exchanges the unique constraint of a table of some rows a month: plans taken",
+    "invoicing.0008_fees": "exchanges a check for a wider one, unchecked, and checks what is there while others work",
     "overage.0003_armed": "before the first release: an index on a table made just before",
     "overage.0004_ways_out": "before the first release: triggers on tables made just before",
     "overage.0006_running": "a column with a default and a wider text, which rewrite nothing; the rest are new tables",
+    "overage.0007_plan_before_the_bill": "exchanges the unique constraint of a table of some rows a month: plans taken",
+    "overage.0009_invited_for_all": "a column that may be empty rewrites nothing; only the new version leaves it so",
     "payments.0006_rails_guards": "triggers on tables made just before",
     "payments.0007_reclaims": "a trigger on a table of what was taken over, written once",
+    "payments.0009_paybacks": "a column that may be empty rewrites nothing; only the new version leaves it so",
+    "payments.0010_payback_guards": "triggers on tables made just before, and one exchanged for a wider one",
     "platform.0002_audit_append_only": "before the first release: triggers on a table made just before",
     "platform.0003_operator_role": "a table of some dozens of rows: operators",
     "platform.0006_sign_in_policy": "makes a table of its own, and its index on it while it is empty",
     "platform.0007_checks_and_limits": "makes a new table unlogged while it is empty",
     "services.0002_series_stamp": "before the first release",
+    "sla.0003_incidents": "triggers on new tables, and one that refuses what only the new version writes",
     "usage.0002_pages_and_revisions": "before the first release: the tables hold nothing yet",
 }
 
