@@ -165,7 +165,9 @@ Act = Callable[[], object]
 def _allocate(found: Receipt, typed: dict[str, str], actor: str, reason: str, _token: str) -> tuple[str, Act]:
     named = _named(typed["numbers"], found.amount.currency)
     chosen = flow.choices(account=found.account, named=named)
-    where = ", ".join(number for number, _amount in named) or _("what is owed, in the order that the provider file names")
+    where = ", ".join(number for number, _amount in named) or _(
+        "what is owed, in the order that the provider file names"
+    )
     said = _("%(amount)s goes to %(where)s") % {"amount": shown_money(found.left), "where": where}
     return said, lambda: flow.allocate_payment(
         receipt=found.id,
