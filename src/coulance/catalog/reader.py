@@ -9,16 +9,17 @@ from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
-from coulance.catalog.building import PriceBuilder, rename, same_names
+from coulance.catalog.building import rename, same_names
 from coulance.catalog.collector_tables import collector
 from coulance.catalog.driver_tables import driver
 from coulance.catalog.faults import Fault, listed, nearest
 from coulance.catalog.fields import Faulty, Reading, Record
+from coulance.catalog.policy_building import PolicyBuilder
 from coulance.catalog.provider_file import FOREIGN, ROOT
 from coulance.catalog.sources import Sources, from_texts, load
 from coulance.catalog.toml_tree import Node
 from coulance_core.catalog import terms as core
-from coulance_core.kernel import Dimension, Money, Quantity, Unit, UnitPrice, unit
+from coulance_core.kernel import Dimension, Quantity, Unit, UnitPrice, unit
 
 _T = TypeVar("_T")
 
@@ -56,12 +57,11 @@ def _read(tree: Node, sources: Sources, reading: Reading) -> ProviderFile:
     return ProviderFile(sources, faults, None if faults else catalog, builder.places)
 
 
-class _Builder(PriceBuilder):
+class _Builder(PolicyBuilder):
     """Builds core's terms from records, table by table. A core fault becomes a fault at the line it came from."""
 
     def __init__(self, root: Record, reading: Reading) -> None:
-        super().__init__(reading)
-        self.root = root
+        super().__init__(root, reading)
         self.unknown: set[str] = set()
         self.places: dict[str, Node] = {
             name: record.node for name, record in root.values.items() if isinstance(record, Record)
@@ -72,7 +72,7 @@ class _Builder(PriceBuilder):
 
     def catalog(self) -> core.Catalog | None:
         self._check_names()
-        provider = self._provider()
+        provider = self.provider()
         meters = dict(self._each("meters", self._meter))
         pools: dict[str, tuple[core.Pool, ...]] = {}
         for key, record in self._tables("pools"):
@@ -86,11 +86,11 @@ class _Builder(PriceBuilder):
         series = self._numbers()
         collectors = dict(self._each("collectors", partial(collector, self, meters)))
         drivers = dict(self._each("drivers", partial(driver, self)))
-        sending = self._sending() or core.SendingTerms()
-        overage = self._overage() or core.OverageTerms()
-        advice = self._advice() or core.AdviceTerms()
-        goodwill = self._goodwill() or core.GoodwillTerms()
-        payments = self._payments() or core.PaymentTerms()
+        sending = self.sending() or core.SendingTerms()
+        overage = self.overage() or core.OverageTerms()
+        advice = self.advice() or core.AdviceTerms()
+        goodwill = self.goodwill() or core.GoodwillTerms()
+        payments = self.payments() or core.PaymentTerms()
         if provider is None:
             return None
         try:
@@ -152,95 +152,6 @@ class _Builder(PriceBuilder):
                 yield key, built
 
     # building
-
-    def _provider(self) -> core.ProviderTerms | None:
-        record = self.root.get("provider")
-        if not isinstance(record, Record) or not record.whole:
-            return None
-        values = dict(record.values)
-        code = values["currency"].code
-        values |= {"currency": code, "zone": values["zone"].key}
-        if "national_currency" in values:
-            values["national_currency"] = values["national_currency"].code
-        if "carry_forward_below" in values:
-            amount, named = values["carry_forward_below"]
-            values["carry_forward_below"] = Money.of(amount, named)
-        values["address"] = tuple(values.get("address", ()))
-        values["texts"] = tuple(sorted(values.get("texts", {}).items()))
-        return self.made(record.node, {}, lambda: core.ProviderTerms(**values))
-
-    def _sending(self) -> core.SendingTerms | None:
-        record = self.root.get("sending")
-        if not isinstance(record, Record) or not record.whole:
-            return None
-        values = dict(record.values)
-        if "from" in values:
-            values["sender"] = values.pop("from")
-        for key in ("bcc", "documents", "attach"):
-            if key in values:
-                values[key] = tuple(values[key])
-        return self.made(record.node, {"sender": "from"}, lambda: core.SendingTerms(**values))
-
-    def _overage(self) -> core.OverageTerms | None:
-        record = self.root.get("overage")
-        if not isinstance(record, Record) or not record.whole:
-            return None
-        values = dict(record.values)
-        for key in ("exposure", "reachable_above", "approval_above", "budget"):
-            if key in values:
-                amount, named = values[key]
-                values[key] = Money.of(amount, named)
-        if "hold_above" in values:
-            values["hold_above"] = tuple(Money.of(amount, named) for amount, named in values["hold_above"])
-        if "warn_at" in values:
-            values["warn_at"] = tuple(values["warn_at"])
-        if "quiet" in values:
-            values["quiet_from"], values["quiet_until"] = values.pop("quiet")
-        if "throttle_to" in values:
-            values["throttle_to"] = values["throttle_to"].to(unit("bit/s")).value
-        if "lag" in values:
-            values["lag_s"] = int(values.pop("lag").to(unit("s")).value)
-        if "credit" in values:
-            rules = [dict(rule.values) for rule in values["credit"]]
-            values["credit"] = tuple(
-                core.CreditRule(**rule | {"most": Money.of(*rule["most"]), "plans": tuple(rule.get("plans", ()))})
-                for rule in rules
-            )
-        names = {"lag_s": "lag", "quiet_until": "quiet"}
-        return self.made(record.node, names, lambda: core.OverageTerms(**values))
-
-    def _advice(self) -> core.AdviceTerms | None:
-        record = self.root.get("advice")
-        if not isinstance(record, Record) or not record.whole:
-            return None
-        values = dict(record.values)
-        if "saves" in values:
-            values["saves"] = Money.of(*values["saves"])
-        return self.made(record.node, {}, lambda: core.AdviceTerms(**values))
-
-    def _goodwill(self) -> core.GoodwillTerms | None:
-        record = self.root.get("goodwill")
-        if not isinstance(record, Record) or not record.whole:
-            return None
-        values = dict(record.values)
-        if "costs" in values:
-            values["costs"] = tuple(values["costs"])
-        if "budgets" in values:
-            budgets = values["budgets"].values
-            values["budgets"] = tuple((role, Money.of(*budgets[role])) for role in sorted(budgets))
-        return self.made(record.node, {}, lambda: core.GoodwillTerms(**values))
-
-    def _payments(self) -> core.PaymentTerms | None:
-        record = self.root.get("payments")
-        if not isinstance(record, Record) or not record.whole:
-            return None
-        values = dict(record.values)
-        for key in ("return_fee", "top_up_least", "top_up_most", "payback_two_above"):
-            if key in values:
-                values[key] = Money.of(*values[key])
-        if "gateways" in values:
-            values["gateways"] = tuple(values["gateways"])
-        return self.made(record.node, {}, lambda: core.PaymentTerms(**values))
 
     def _tax(self) -> core.TaxTable:
         rates: list[core.TaxRate] = []

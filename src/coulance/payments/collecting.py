@@ -16,6 +16,7 @@ from coulance.payments import booking, claims, collections, mandates
 from coulance.payments.collections import CollectionRow, RunRow, fetch
 from coulance.payments.debit_file import Creditor, Transaction, debit_file
 from coulance.payments.errors import UnableToCollectError
+from coulance.payments.handing import is_fetched_again
 from coulance.payments.mandates import SignedMandate
 from coulance.payments.undoing import external_id
 from coulance.platform import audit
@@ -234,16 +235,8 @@ def hand_over(*, run: int, actor: str, at: datetime, reason: str = "") -> tuple[
     if not found:
         raise UnableToCollectError(f"there is no run {run}")
     row, file = collections.runs(run=run)[0], bytes(found[0][0])
-    if row.cancelled_at is not None:
-        raise UnableToCollectError(f"run {row.reference} was called off: {row.cancelled_why}")
-    if hashlib.sha256(file).hexdigest() != row.file_hash:
-        raise UnableToCollectError(f"run {row.reference}: its file is not the one that was made; it is not handed over")
-    if row.handed_at is not None:
-        if not reason.strip():
-            raise UnableToCollectError(
-                f"run {row.reference} was fetched by {row.handed_by} at {row.handed_at:%Y-%m-%d %H:%M} UTC: handed"
-                " to the bank twice it may be collected twice. Say why it is fetched again"
-            )
+    named = f"run {row.reference}"
+    if is_fetched_again(row, file, named=named, risk="collected", reason=reason, error=UnableToCollectError):
         _tell_run(row, "collection.file_fetched_again", actor, reason.strip(), at)
         return row, file
     fetch(

@@ -13,6 +13,7 @@ from coulance.ledger import operations as ledger
 from coulance.payments import booking, payback_rows, queries, undoing
 from coulance.payments.collections import fetch
 from coulance.payments.errors import UnableToPayBackError, UnableToTakeOverError
+from coulance.payments.handing import is_fetched_again
 from coulance.payments.payback_rows import PaybackRow, PaybackRunRow, move
 from coulance.payments.taking_over import checked_iban
 from coulance.payments.transfer_file import Debtor, Transfer, transfer_file
@@ -220,16 +221,8 @@ def hand_over(*, run: int, actor: str, at: datetime, reason: str = "") -> tuple[
     if not found:
         raise UnableToPayBackError(f"there is no file {run} of paybacks")
     row, file = payback_rows.payback_runs(run=run)[0], bytes(found[0][0])
-    if row.cancelled_at is not None:
-        raise UnableToPayBackError(f"file {row.reference} was called off: {row.cancelled_why}")
-    if hashlib.sha256(file).hexdigest() != row.file_hash:
-        raise UnableToPayBackError(f"file {row.reference} is not the one that was made; it is not handed over")
-    if row.handed_at is not None:
-        if not reason.strip():
-            raise UnableToPayBackError(
-                f"file {row.reference} was fetched by {row.handed_by} at {row.handed_at:%Y-%m-%d %H:%M} UTC: handed to"
-                " the bank twice it may be paid twice. Say why it is fetched again"
-            )
+    named = f"file {row.reference}"
+    if is_fetched_again(row, file, named=named, risk="paid", reason=reason, error=UnableToPayBackError):
         _tell_run(row, "payback.file_fetched_again", actor, reason.strip(), at)
         return row, file
     fetch(
