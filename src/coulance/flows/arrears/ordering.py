@@ -7,7 +7,6 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
-from django.utils import translation
 from django.utils.translation import gettext as _
 
 from coulance.arrears import queries as records
@@ -44,14 +43,6 @@ class Blocked:
         )
 
 
-class UnableToOrderError(ValueError):
-    """An account can order nothing new, because of its debts. The text says why, and what ends it."""
-
-    def __init__(self, blocked: Blocked) -> None:
-        super().__init__(blocked.words)
-        self.blocked = blocked
-
-
 def blocked(account: int) -> Blocked | None:
     """Why an account can order nothing new; None: it can. Cheap where nothing blocks it: one look."""
     return blocks([account]).get(account)
@@ -78,11 +69,3 @@ def blocks(accounts: Iterable[int]) -> dict[int, Blocked]:
             f"{letters.base()}/my/arrears",
         )
     return out
-
-
-def require_may_order(account: int, *, language: str = "en") -> None:
-    """For what sells or enlarges something, in its transaction. Raises `UnableToOrderError`."""
-    found = blocked(account)
-    if found is not None:
-        with translation.override(language):
-            raise UnableToOrderError(found)
